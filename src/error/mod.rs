@@ -1,0 +1,276 @@
+//! What a call through a lane can come to, other than its value.
+//!
+//! One enum, because a caller matches on it in one place. Every variant says when it happens and
+//! which setting governs it. `Display` tells this level only; where there is a cause, it is the
+//! `source()`.
+
+mod panic;
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+pub use self::panic::{Panic, PanicPlace, locate_panics};
+pub(crate) use self::panic::{call_quietly, catch, drop_quietly};
+
+/// Why a job did not give its caller a value.
+///
+/// A job resolves exactly once: with what its closure returned, or with one of these.
+///
+/// # Examples
+///
+/// ```
+/// use longshore::{Error, Lane};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let lane = Lane::builder("billing").limit(1).queue(0).build();
+/// let (release, gate) = std::sync::mpsc::channel::<()>();
+/// let busy = lane.offload(move || gate.recv());
+///
+/// match lane.offload(|| "next").await {
+///     Err(Error::QueueFull { limit, .. }) => assert_eq!(limit, 1),
+///     other => panic!("expected a refusal, got {other:?}"),
+/// }
+/// # drop(release);
+/// # let _ = busy.await;
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The lane holds as many jobs as it may: every thread is taken and the queue is full.
+    ///
+    /// The bounds are [`Builder::limit`](crate::lane::Builder::limit) and
+    /// [`Builder::queue`](crate::lane::Builder::queue). The closure was dropped without being run.
+    #[error(
+        "lane `{lane}` is full: {running} running and {draining} draining of {limit}, \
+         {waiting} waiting of {queue}"
+    )]
+    #[non_exhaustive]
+    QueueFull {
+        /// The lane that refused.
+        lane: Arc<str>,
+        /// Jobs that run and have a caller.
+        running: usize,
+        /// Jobs whose caller is gone and whose thread is not yet free.
+        draining: usize,
+        /// How many jobs may run at once.
+        limit: usize,
+        /// Jobs in the queue, and places in it that are reserved.
+        waiting: usize,
+        /// How many jobs may wait.
+        queue: usize,
+    },
+
+    /// The deadline passed, in the queue or on a thread.
+    ///
+    /// Set by `timeout` or `deadline`, on the [builder](crate::lane::Builder::timeout) or for
+    /// [one call](crate::Lane::timeout). A job that timed out while waiting never ran; one that
+    /// timed out while running was cancelled and drains until its thread is free.
+    #[error(
+        "timed out while {phase} in lane `{lane}`, after {waited:?} in the queue and {ran:?} running"
+    )]
+    #[non_exhaustive]
+    TimedOut {
+        /// The lane the job was in.
+        lane: Arc<str>,
+        /// Where the deadline found the job.
+        phase: Phase,
+        /// How long the job was in the queue.
+        waited: Duration,
+        /// How long the job had been running; zero if it never started.
+        ran: Duration,
+    },
+
+    /// The job was cancelled while its caller was still there to hear of it: by
+    /// [`Task::cancel`](crate::Task::cancel), by a [`Canceller`](crate::job::Canceller), by a
+    /// [`CancelToken`](crate::CancelToken) or by [`Lane::shutdown`](crate::Lane::shutdown).
+    #[error("cancelled while {phase} in lane `{lane}`")]
+    #[non_exhaustive]
+    Cancelled {
+        /// The lane the job was in.
+        lane: Arc<str>,
+        /// Where the cancel found the job. A job that was `Waiting` never ran.
+        phase: Phase,
+    },
+
+    /// The closure panicked. The thread lives on and other jobs are untouched.
+    #[error(transparent)]
+    Panicked(#[from] Panic),
+
+    /// No thread could be had, and the lane had none of its own that the job could wait for.
+    ///
+    /// The system's reason is the `source()`. The closure was dropped without being run. Nothing
+    /// is switched off by it: the next job asks for a thread again.
+    #[error("no thread could be started for lane `{lane}`")]
+    #[non_exhaustive]
+    NoThread {
+        /// The lane that asked for the thread.
+        lane: Arc<str>,
+        /// What the system said.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+
+    /// The lane was closed, by [`Lane::close`](crate::Lane::close) or
+    /// [`Lane::shutdown`](crate::Lane::shutdown), before the job was handed in.
+    #[error("lane `{lane}` is closed")]
+    #[non_exhaustive]
+    Closed {
+        /// The closed lane.
+        lane: Arc<str>,
+    },
+
+    /// There is no Tokio runtime whose blocking pool could run the job: the call came from
+    /// outside of one, or the runtime shut down while the job waited.
+    ///
+    /// Only lanes on Tokio's blocking pool (the default) need a runtime;
+    /// [own threads](crate::lane::Builder::own_threads) do not.
+    #[error("no running Tokio runtime to run a job of lane `{lane}` on")]
+    #[non_exhaustive]
+    NoRuntime {
+        /// The lane the job was meant for.
+        lane: Arc<str>,
+    },
+}
+
+impl Error {
+    /// True if the deadline passed, in the queue or on a thread.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// True if the job was cancelled, other than by its deadline.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled { .. })
+    }
+
+    /// True if the closure panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panicked(_))
+    }
+
+    /// True if the lane was full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::QueueFull { .. })
+    }
+
+    /// True if the closure has certainly not run, not even in part: the call may be made again
+    /// elsewhere without doing anything twice.
+    #[must_use]
+    pub fn never_started(&self) -> bool {
+        match self {
+            Self::QueueFull { .. }
+            | Self::NoThread { .. }
+            | Self::Closed { .. }
+            | Self::NoRuntime { .. } => true,
+            Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
+                matches!(phase, Phase::Waiting)
+            }
+            Self::Panicked(_) => false,
+        }
+    }
+}
+
+/// Where a job was when something happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// In the lane's queue.
+    Waiting,
+    /// On a thread.
+    Running,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+        })
+    }
+}
+
+/// The answer of [`Job::check`](crate::Job::check): nobody waits for this job any more.
+///
+/// It converts into an [`io::Error`] (of kind `Other`, since several libraries retry
+/// `Interrupted` by themselves), so that `job.check()?` reads well in code that does I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the job was cancelled")]
+pub struct Cancelled;
+
+impl From<Cancelled> for io::Error {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::other(cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn every_variant() -> Vec<Error> {
+        let lane: Arc<str> = Arc::from("billing");
+        vec![
+            Error::QueueFull {
+                lane: lane.clone(),
+                running: 1,
+                draining: 1,
+                limit: 2,
+                waiting: 3,
+                queue: 3,
+            },
+            Error::TimedOut {
+                lane: lane.clone(),
+                phase: Phase::Running,
+                waited: Duration::from_millis(2),
+                ran: Duration::from_millis(1),
+            },
+            Error::Cancelled {
+                lane: lane.clone(),
+                phase: Phase::Waiting,
+            },
+            Error::Panicked(Panic::new(Box::new("boom"), std::panic::Location::caller())),
+            Error::NoThread {
+                lane: lane.clone(),
+                cause: Arc::new(io::Error::from_raw_os_error(11)),
+            },
+            Error::Closed { lane: lane.clone() },
+            Error::NoRuntime { lane },
+        ]
+    }
+
+    #[test]
+    fn no_message_in_a_chain_repeats_another() {
+        for error in every_variant() {
+            let mut messages = vec![error.to_string()];
+            let mut source = error.source();
+            while let Some(cause) = source {
+                messages.push(cause.to_string());
+                source = cause.source();
+            }
+            for (i, message) in messages.iter().enumerate() {
+                assert!(!message.is_empty());
+                for other in &messages[i + 1..] {
+                    assert!(!message.contains(other.as_str()), "{messages:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_never_ran_says_so() {
+        let told: Vec<bool> = every_variant().iter().map(Error::never_started).collect();
+        assert_eq!(told, [true, false, true, false, true, true, true]);
+    }
+
+    #[test]
+    fn an_error_stays_small_enough_to_return_by_value() {
+        assert!(size_of::<Error>() <= 64, "{} bytes", size_of::<Error>());
+    }
+}

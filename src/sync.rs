@@ -1,0 +1,74 @@
+//! The primitives under everything above this floor.
+//!
+//! One place, for two reasons. A poisoned lock is not an error here: no code of the user's runs
+//! under any of our locks, so a panic elsewhere leaves what they guard whole. And the model
+//! checker in `tests/model` compiles the files above this one as they are, with its own twin of
+//! this module in its place.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+pub(crate) use std::{
+    sync::{Arc, MutexGuard, Weak, atomic::AtomicBool},
+    thread::{Thread, ThreadId, current},
+};
+
+/// [`std::sync::Mutex`] that does not know poison.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// [`std::sync::Condvar`] to go with it.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// How long a thread may stay parked, in real time whatever a test does to Tokio's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience(Option<Instant>);
+
+impl Patience {
+    /// From now on; a time too long to be represented is for ever.
+    pub(crate) fn lasting(time: Duration) -> Self {
+        Self(Instant::now().checked_add(time))
+    }
+
+    /// Looks all the time whether `done`, giving way to other threads between two looks.
+    pub(crate) fn spin(self, done: impl Fn() -> bool) {
+        while !done() && self.0.is_none_or(|end| Instant::now() < end) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Parks until unparked, or for no reason, or until patience ends: `true` if it has ended.
+    pub(crate) fn park(self) -> bool {
+        let Some(end) = self.0 else {
+            std::thread::park();
+            return false;
+        };
+        if let Some(left) = end.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
+        }
+        Instant::now() >= end
+    }
+}
