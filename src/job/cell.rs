@@ -1,0 +1,254 @@
+//! The one allocation of a job: its closure, its outcome, and whoever waits for it.
+//!
+//! The lane sees it as [`Work`], which knows nothing of the types; the task sees it as
+//! [`Outcome<T>`], which knows nothing of the closure.
+//!
+//! Invariants:
+//!
+//! 1. The reply moves one way: `Open` → `Settled` → `Closed`, or `Open` → `Closed`. It is settled
+//!    and closed only under the lane's lock (lock order: lane, then cell; never the other way),
+//!    except that the task closes it by taking what was settled. So the lane always knows whether
+//!    somebody still waits.
+//! 2. The closure is taken out once: to be run, or to be dropped unrun.
+//! 3. No code of the user's runs under the cell's lock: closures, results and wakers are moved out
+//!    and dropped outside.
+
+use std::{
+    panic::Location,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    cancel::{Cancel, Cancels},
+    error::{Error, Panic, catch, drop_quietly},
+    job::Job,
+    sync::{Arc, Mutex},
+};
+
+/// What is known of a job from the moment it is handed in.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    pub(crate) cancel: Cancel,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) queued: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) slot: Slot,
+    #[cfg(feature = "tracing")]
+    pub(crate) span: tracing::Span,
+}
+
+/// Where the lane keeps a job, for finding it again; read and written under the lane's lock only.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(AtomicUsize);
+
+impl Slot {
+    pub(crate) fn get(&self) -> Option<usize> {
+        self.0.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(crate) fn set(&self, slot: Option<usize>) {
+        self.0
+            .store(slot.map_or(0, |slot| slot + 1), Ordering::Relaxed);
+    }
+}
+
+/// A job as its lane and its worker see it.
+pub(crate) trait Work: Cancels {
+    fn meta(&self) -> &Meta;
+
+    /// Runs the closure and keeps what came of it; `true` if that was a panic.
+    fn run(&self, job: &Job) -> bool;
+
+    /// Hands what [`run`](Self::run) kept to the caller. Under the lane's lock.
+    fn publish(&self) -> Option<Waker>;
+
+    /// Hands the caller an error, or nothing if the caller is gone by itself, and closes the reply
+    /// for what may still come. Under the lane's lock.
+    fn settle(&self, error: Option<Error>) -> Option<Waker>;
+
+    /// Drops the closure, or what came of it; `true` if that panicked. Under no lock.
+    fn discard(&self) -> bool;
+}
+
+/// A job as its caller sees it.
+pub(crate) trait Outcome<T>: Work {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
+    fn is_settled(&self) -> bool;
+}
+
+pub(crate) struct Cell<F, T> {
+    meta: Meta,
+    state: Mutex<State<F, T>>,
+}
+
+struct State<F, T> {
+    stage: Stage<F, T>,
+    reply: Reply<T>,
+}
+
+enum Stage<F, T> {
+    Unstarted(F),
+    Ran(Result<T, Panic>),
+    Empty,
+}
+
+enum Reply<T> {
+    Open(Option<Waker>),
+    /// The error in a box, so that the cell of a job that has none stays small.
+    Settled(Result<T, Box<Error>>),
+    Closed,
+}
+
+impl<F, T> Cell<F, T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    pub(crate) fn new(meta: Meta, closure: F) -> Self {
+        Self {
+            meta,
+            state: Mutex::new(State {
+                stage: Stage::Unstarted(closure),
+                reply: Reply::Open(None),
+            }),
+        }
+    }
+
+    fn take_stage(&self) -> Stage<F, T> {
+        std::mem::replace(&mut self.state.lock().stage, Stage::Empty)
+    }
+
+    fn reply_with(&self, next: impl FnOnce(&mut State<F, T>) -> Reply<T>) -> Option<Waker> {
+        let mut state = self.state.lock();
+        if !matches!(state.reply, Reply::Open(_)) {
+            return None;
+        }
+        let next = next(&mut state);
+        match std::mem::replace(&mut state.reply, next) {
+            Reply::Open(waker) => waker,
+            Reply::Settled(_) | Reply::Closed => None,
+        }
+    }
+}
+
+impl<F, T> Work for Cell<F, T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn run(&self, job: &Job) -> bool {
+        let Stage::Unstarted(closure) = self.take_stage() else {
+            unreachable!("a job leaves the queue once, and with its closure");
+        };
+        #[cfg(feature = "tracing")]
+        let _entered = self.meta.span.enter();
+        let ran = catch(self.meta.location, || closure(job));
+        let panicked = ran.is_err();
+        self.state.lock().stage = Stage::Ran(ran);
+        panicked
+    }
+
+    fn publish(&self) -> Option<Waker> {
+        self.reply_with(
+            |state| match std::mem::replace(&mut state.stage, Stage::Empty) {
+                Stage::Ran(ran) => Reply::Settled(ran.map_err(|panic| Box::new(panic.into()))),
+                Stage::Unstarted(_) | Stage::Empty => {
+                    unreachable!("the lane publishes what its worker has run")
+                }
+            },
+        )
+    }
+
+    fn settle(&self, error: Option<Error>) -> Option<Waker> {
+        self.reply_with(|_| {
+            error.map_or(Reply::Closed, |error| Reply::Settled(Err(Box::new(error))))
+        })
+    }
+
+    fn discard(&self) -> bool {
+        drop_quietly(self.take_stage())
+    }
+}
+
+impl<F, T> Outcome<T> for Cell<F, T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        let mut waker = None;
+        loop {
+            let mut state = self.state.lock();
+            match &mut state.reply {
+                Reply::Open(current) => {
+                    if current
+                        .as_ref()
+                        .is_some_and(|current| current.will_wake(cx.waker()))
+                    {
+                        return Poll::Pending;
+                    }
+                    if let Some(waker) = waker.take() {
+                        let old = current.replace(waker);
+                        drop(state);
+                        drop(old);
+                        return Poll::Pending;
+                    }
+                }
+                Reply::Settled(_) => {
+                    let settled = std::mem::replace(&mut state.reply, Reply::Closed);
+                    drop(state);
+                    let Reply::Settled(result) = settled else {
+                        unreachable!("it was matched a moment ago, under the same lock")
+                    };
+                    return Poll::Ready(result.map_err(|error| *error));
+                }
+                Reply::Closed => {
+                    drop(state);
+                    panic!("`Task` polled after it gave its outcome");
+                }
+            }
+            // Cloning a waker is the user's code: not under the lock, and only if it is needed.
+            drop(state);
+            waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        !matches!(self.state.lock().reply, Reply::Open(_))
+    }
+}
+
+impl<F: Send, T: Send> Cancels for Cell<F, T> {
+    fn cancels(&self) -> &Cancel {
+        &self.meta.cancel
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache line more or less here is a measurable part of what a hand-off costs.
+    #[test]
+    #[cfg(not(feature = "tracing"))]
+    fn the_cell_of_a_small_job_takes_three_cache_lines() {
+        fn size_of_cell<F, T>(_: F) -> usize
+        where
+            F: FnOnce(&Job) -> T + Send + 'static,
+            T: Send + 'static,
+        {
+            size_of::<Cell<F, T>>() + 2 * size_of::<usize>()
+        }
+        let number = 7_u64;
+        let size = size_of_cell(move |_: &Job| number);
+        assert!(size <= 192, "{size} bytes with the counts of its Arc");
+    }
+}

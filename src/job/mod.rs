@@ -1,0 +1,19 @@
+//! A job, seen from its three sides.
+//!
+//! - [`Job`] is what the closure sees while it runs: is anybody still waiting, how much time is
+//!   left, what to interrupt if not.
+//! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
+//! - [`cell`] is the one allocation between them, and all that the lane sees of a job.
+
+pub(crate) mod cell;
+mod handle;
+mod task;
+
+pub(crate) use self::{
+    cell::{Cell, Meta, Slot, Work},
+    task::{Cause, Owner},
+};
+pub use self::{
+    handle::Job,
+    task::{Canceller, Task},
+};

@@ -1,0 +1,189 @@
+//! The caller's end of a job.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{
+    error::Error,
+    job::cell::{Outcome, Work},
+    sync::{Arc, Weak},
+};
+
+/// Why a job is stopped.
+#[derive(Clone, Debug)]
+pub(crate) enum Cause {
+    /// The task was dropped: there is nobody to tell.
+    Dropped,
+    /// Somebody asked for it.
+    Cancelled,
+    /// The deadline passed.
+    TimedOut,
+    /// The runtime it would have run on is gone.
+    NoRuntime,
+    /// No thread could be had.
+    NoThread(Arc<io::Error>),
+}
+
+/// What answers for a job: its lane.
+pub(crate) trait Owner: Send + Sync {
+    /// Stops the job, wherever it is. Does nothing if it is over.
+    fn stop(&self, job: &dyn Work, cause: Cause);
+    /// Lets the job run on without a caller.
+    fn detach(&self, job: &dyn Work);
+}
+
+/// A job's outcome, in the future.
+///
+/// The job is in its lane from the moment [`offload`](crate::Lane::offload) returns, whether the
+/// task is polled or not. The outcome is the closure's value, or an [`Error`].
+///
+/// # Cancel safety
+///
+/// Dropping the task cancels the job; `tokio::time::timeout(d, task)` and a losing branch of
+/// `select!` do so because they drop it. *The waiter* returns at once. *The thread*: a job that
+/// still waits never starts, and its place in the queue is free at once; a job that runs has its
+/// flag raised and its hooks run, and its slot of the lane stays taken until the closure has
+/// really returned. Its late result is dropped on the worker. To let the job run on, say
+/// [`detach`](Self::detach).
+///
+/// # Panics
+///
+/// Polling it again after it gave its outcome panics, as with most futures.
+#[must_use = "dropping a task cancels its job: await it, keep it, or `detach` it"]
+pub struct Task<T> {
+    state: State<T>,
+}
+
+enum State<T> {
+    /// The lane has the job, or had it and its outcome waits in the cell.
+    Live {
+        outcome: Arc<dyn Outcome<T>>,
+        owner: Arc<dyn Owner>,
+    },
+    /// The lane never took it.
+    Refused(Error),
+    /// The outcome was given, or the job detached.
+    Over,
+}
+
+impl<T> Task<T> {
+    pub(crate) fn live(outcome: Arc<dyn Outcome<T>>, owner: Arc<dyn Owner>) -> Self {
+        Self {
+            state: State::Live { outcome, owner },
+        }
+    }
+
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            state: State::Refused(error),
+        }
+    }
+
+    /// Asks the job to stop. The task then resolves to [`Error::Cancelled`], at once, unless it
+    /// had its outcome already.
+    pub fn cancel(&self) {
+        if let State::Live { owner, outcome } = &self.state {
+            owner.stop(&**outcome, Cause::Cancelled);
+        }
+    }
+
+    /// A handle with which other code can cancel this job, and that does nothing when dropped.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller {
+            job: match &self.state {
+                State::Live { owner, outcome } => {
+                    let work: Arc<dyn Work> = outcome.clone();
+                    Some((owner.clone(), Arc::downgrade(&work)))
+                }
+                State::Refused(_) | State::Over => None,
+            },
+        }
+    }
+
+    /// Lets the job run on by itself and forgets its outcome.
+    ///
+    /// A waiting job still starts when its turn comes; a running one is counted as draining until
+    /// its thread is free. Its deadline, if it has one, still holds, and
+    /// [`Lane::shutdown`](crate::Lane::shutdown) still waits for it and cancels it.
+    pub fn detach(mut self) {
+        if let State::Live { owner, outcome } = std::mem::replace(&mut self.state, State::Over) {
+            owner.detach(&*outcome);
+        }
+    }
+
+    /// True if awaiting the task would not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Live { outcome, .. } => outcome.is_settled(),
+            State::Refused(_) | State::Over => true,
+        }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Live { outcome, .. } = &self.state {
+            let result = std::task::ready!(outcome.poll(cx));
+            self.state = State::Over;
+            return Poll::Ready(result);
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Refused(error) => Poll::Ready(Err(error)),
+            State::Over | State::Live { .. } => panic!("`Task` polled after it gave its outcome"),
+        }
+    }
+}
+
+// Nothing in it is pinned: the outcome is behind an `Arc`.
+impl<T> Unpin for Task<T> {}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if let State::Live { owner, outcome } = &self.state {
+            owner.stop(&**outcome, Cause::Dropped);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cancels one job from anywhere, made by [`Task::canceller`].
+///
+/// It keeps neither the job nor its outcome alive.
+#[derive(Clone)]
+pub struct Canceller {
+    job: Option<(Arc<dyn Owner>, Weak<dyn Work>)>,
+}
+
+impl Canceller {
+    /// Asks the job to stop, as [`Task::cancel`] does. Does nothing if it is over.
+    pub fn cancel(&self) {
+        let Some((owner, job)) = &self.job else {
+            return;
+        };
+        if let Some(job) = job.upgrade() {
+            owner.stop(&*job, Cause::Cancelled);
+        }
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").finish_non_exhaustive()
+    }
+}
