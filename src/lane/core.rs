@@ -1,0 +1,520 @@
+//! The lane's lock, and what happens right after it.
+//!
+//! Every method here has the same shape: one step on the [books](super::state) under the lock,
+//! then, with the lock released, whatever concerns the world: wakers, threads, hooks, and values of
+//! the user's that have to be dropped.
+//!
+//! Lock order: a lane's lock, then a cell's. Neither is held while anything of the user's runs,
+//! nor while a thread is started or woken.
+
+use std::{io, task::Waker, time::Duration};
+
+use tokio::{runtime, time::Instant};
+
+use super::{
+    home::{Home, HomeId, Keeper},
+    inbox::Inbox,
+    keeper, observe,
+    source::Source,
+    state::{Entry, Key, Place, State, Step},
+    stats::{JobInfo, Outcome, Stats},
+    worker::Worker,
+};
+use crate::{
+    cancel::HookGuard,
+    error::{Error, Phase, call_quietly, drop_quietly},
+    job::{Cause, Owner, Work},
+    sync::{Arc, Mutex, Thread},
+};
+
+pub(crate) struct Core {
+    pub(crate) name: Arc<str>,
+    pub(crate) limit: usize,
+    pub(crate) source: Source,
+    inbox: Arc<Inbox>,
+    state: CacheLine<Mutex<State>>,
+}
+
+/// Keeps what workers write away from what callers write: two lines, as processors fetch in pairs.
+#[repr(align(128))]
+struct CacheLine<T>(T);
+
+/// What a keeper learns when it looks: when to look again, or that it is not needed any more.
+pub(crate) enum Watch {
+    Until(Option<Instant>),
+    Over,
+}
+
+impl Core {
+    pub(crate) fn new(name: Arc<str>, limit: usize, queue: Option<usize>, source: Source) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        Self {
+            name,
+            limit,
+            source,
+            inbox: inbox.clone(),
+            state: CacheLine(Mutex::new(State::new(limit, queue, inbox))),
+        }
+    }
+
+    /// One step on the books, which are exact, and after it the wake-ups that it brought.
+    pub(crate) fn with_state<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
+        self.with_books(|state| {
+            state.carry_over();
+            step(state)
+        })
+    }
+
+    /// One step on the books as they are: jobs may have come in of which they do not know.
+    pub(crate) fn with_books<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.0.lock();
+        let result = step(&mut state);
+        state.lend();
+        let calls = state.take_calls();
+        drop(state);
+        wake(calls);
+        result
+    }
+
+    // ===== Handing in =====
+
+    /// Takes a job into the queue, or says why not.
+    ///
+    /// With `reserved`, room was made for it beforehand.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        mut work: Arc<dyn Work>,
+        reserved: bool,
+    ) -> Result<(), Error> {
+        let runtime = runtime::Handle::try_current().ok();
+        if let Some(runtime) = runtime.as_ref().filter(|_| !reserved) {
+            match self.inbox.leave(runtime.id(), work) {
+                Ok(()) => {
+                    observe::submitted(self);
+                    return Ok(());
+                }
+                Err(back) => work = back,
+            }
+        }
+        let admitted = self.with_state(|state| {
+            if reserved {
+                state.spend_reservation();
+            }
+            if let Err(error) = self.admit(state, runtime.as_ref()) {
+                state.counts.refused += 1;
+                // The place that was reserved, if one was, is free for the next in line.
+                state.grant();
+                return Err(error);
+            }
+            let (at, new) = state.home_for(runtime);
+            state.push(at, work);
+            let timer = state.wants_timer_thread(at);
+            let home = &state.homes[at];
+            let keeper = new.then(|| home.runtime.clone()).flatten();
+            Ok((home.id, keeper, timer, state.next_step()))
+        });
+        let (home, keeper, timer, step) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                observe::refused(self);
+                return Err(error);
+            }
+        };
+        observe::submitted(self);
+        if let Some(runtime) = keeper {
+            keeper::spawn(self, home, &runtime);
+        }
+        if timer {
+            self.start_timer_thread(home);
+        }
+        self.perform(step);
+        Ok(())
+    }
+
+    /// Counts a job whose end was known before it was taken in, and says what came of it.
+    pub(crate) fn turn_away(&self, cause: &Cause, reserved: bool) -> Error {
+        self.with_state(|state| {
+            if reserved {
+                state.give_back();
+            }
+            state.counts.submitted += 1;
+            state.counts.count(cause.outcome());
+        });
+        observe::submitted(self);
+        observe::ended(self, cause.outcome());
+        self.error(cause, Phase::Waiting, Duration::ZERO, Duration::ZERO)
+            .expect("only a dropped task has nobody to tell")
+    }
+
+    fn admit(&self, state: &mut State, runtime: Option<&runtime::Handle>) -> Result<(), Error> {
+        if state.closed {
+            return Err(self.closed());
+        }
+        let dead = |home: &Home| home.closed && home.serves(runtime);
+        if self.source.needs_runtime() && (runtime.is_none() || state.homes.iter().any(dead)) {
+            return Err(self.no_runtime());
+        }
+        if !state.has_room() {
+            return Err(Error::QueueFull {
+                lane: self.name.clone(),
+                running: state.counts.running,
+                draining: state.counts.draining,
+                limit: self.limit,
+                waiting: state.spoken_for(),
+                queue: state.queue.unwrap_or(usize::MAX),
+            });
+        }
+        Ok(())
+    }
+
+    /// Ties a job to the token it was handed in under, for as long as it is on the books.
+    pub(crate) fn tie(&self, job: &dyn Work, guard: HookGuard) {
+        let mut guard = Some(guard);
+        self.with_state(|state| {
+            if let Some(entry) = state.find(job).and_then(|key| state.entry(key)) {
+                entry.token = guard.take();
+            }
+        });
+        // If the job is over already, so is the guard, and not under the lock.
+        drop(guard);
+    }
+
+    // ===== Workers =====
+
+    /// Wakes or starts a worker.
+    pub(crate) fn perform(self: &Arc<Self>, step: Option<Step>) {
+        match step {
+            None => {}
+            Some(Step::Wake(thread)) => thread.unpark(),
+            Some(Step::Start(home, runtime)) => {
+                let worker = Worker::new(self.clone(), home);
+                if let Err(refusal) = self.source.start(runtime.as_ref(), worker, &self.name) {
+                    self.thread_refused(home, refusal);
+                }
+            }
+        }
+    }
+
+    /// No thread could be had. Jobs wait for a worker that their home has; if it has none, they
+    /// fail.
+    fn thread_refused(self: &Arc<Self>, id: HomeId, refusal: io::Error) {
+        let (stranded, step) = self.with_state(|state| {
+            let alone = state.home(id).is_some_and(|home| {
+                home.refuse_threads();
+                home.workers == 1
+            });
+            let stranded = if alone {
+                state.waiting_in(id)
+            } else {
+                Vec::new()
+            };
+            state.leave(id, false);
+            // With nobody there the jobs are about to fail; do not ask again for their sake.
+            (stranded, if alone { None } else { state.next_step() })
+        });
+        observe::thread_refused(self, &refusal);
+        self.fail(stranded, &Cause::NoThread(Arc::new(refusal)));
+        self.perform(step);
+    }
+
+    /// A worker that was asked for will not come: its runtime has shut down.
+    pub(crate) fn worker_lost(self: &Arc<Self>, id: HomeId) {
+        self.runtime_gone(id);
+        let step = self.with_state(|state| {
+            state.leave(id, false);
+            state.next_step()
+        });
+        self.perform(step);
+    }
+
+    /// A worker goes, for its own reasons.
+    pub(crate) fn worker_leaves(self: &Arc<Self>, id: HomeId) {
+        let step = self.with_state(|state| {
+            state.leave(id, true);
+            state.next_step()
+        });
+        self.perform(step);
+    }
+
+    /// The deadline of a waiting job has passed before its keeper saw it.
+    pub(crate) fn expire(&self, key: Key) {
+        self.end(Which::At(key), &Cause::TimedOut);
+    }
+
+    fn fail(&self, keys: Vec<Key>, cause: &Cause) {
+        for key in keys {
+            self.end(Which::At(key), cause);
+        }
+    }
+
+    // ===== Time =====
+
+    /// A home's keeper looks: stops the jobs whose time is up and says when to look again.
+    pub(crate) fn keep_time(
+        &self,
+        id: HomeId,
+        keeper: Keeper,
+        now: Instant,
+        waker: Waker,
+    ) -> Watch {
+        let Some((due, next)) = self.with_state(|state| state.due(id, keeper, now, waker)) else {
+            return Watch::Over;
+        };
+        self.fail(due, &Cause::TimedOut);
+        Watch::Until(next)
+    }
+
+    /// A home's runtime is shutting down.
+    ///
+    /// On Tokio's own pool that ends the home: what waits there could only run on threads that the
+    /// runtime waits for. Elsewhere the jobs go on, and a thread takes over their deadlines.
+    pub(crate) fn runtime_gone(self: &Arc<Self>, id: HomeId) {
+        let (stranded, timer, idle) = self.with_state(|state| {
+            let mut timer = false;
+            let mut stranded = Vec::new();
+            if self.source.needs_runtime() {
+                stranded = state.waiting_in(id);
+                if let Some(home) = state.home(id) {
+                    home.closed = true;
+                }
+            } else if let Some(home) = state.home(id) {
+                timer = home.has_alarms() && !std::mem::replace(&mut home.timer_thread, true);
+            }
+            (stranded, timer, state.dismiss_idle(Some(id)))
+        });
+        idle.iter().for_each(Thread::unpark);
+        if timer {
+            self.start_timer_thread(id);
+        }
+        self.fail(stranded, &Cause::NoRuntime);
+    }
+
+    pub(crate) fn start_timer_thread(self: &Arc<Self>, id: HomeId) {
+        let Err(refusal) = keeper::spawn_thread(self, id) else {
+            return;
+        };
+        // Deadlines that nobody keeps would be empty promises: the jobs that have one fail.
+        let stranded = self.with_state(|state| {
+            if let Some(home) = state.home(id) {
+                home.timer_thread = false;
+            }
+            let mut waiting = state.waiting_in(id);
+            waiting.retain(|key| state.jobs[key.slot].work.meta().deadline.is_some());
+            waiting
+        });
+        self.fail(stranded, &Cause::NoThread(Arc::new(refusal)));
+    }
+
+    // ===== Closing and reporting =====
+
+    /// Refuses new jobs from now on. Those that wait still run.
+    pub(crate) fn close(&self) {
+        self.with_state(State::close);
+        self.dismiss_idle();
+    }
+
+    /// Cancels every job there is. Returns how many that were.
+    pub(crate) fn cancel_all(&self) -> usize {
+        let keys = self.with_state(|state| state.keys());
+        keys.into_iter()
+            .filter(|&key| self.end(Which::At(key), &Cause::Cancelled))
+            .count()
+    }
+
+    /// Sends idle workers home, all at once.
+    pub(crate) fn dismiss_idle(&self) {
+        let idle = self.with_state(|state| state.dismiss_idle(None));
+        idle.iter().for_each(Thread::unpark);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let now = Instant::now();
+        self.with_state(|state| state.stats(now))
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<JobInfo> {
+        let now = Instant::now();
+        self.with_state(|state| state.list(&self.name, now))
+    }
+
+    pub(crate) fn closed(&self) -> Error {
+        Error::Closed {
+            lane: self.name.clone(),
+        }
+    }
+
+    fn no_runtime(&self) -> Error {
+        Error::NoRuntime {
+            lane: self.name.clone(),
+        }
+    }
+
+    fn timed_out(&self, phase: Phase, waited: Duration, ran: Duration) -> Error {
+        Error::TimedOut {
+            lane: self.name.clone(),
+            phase,
+            waited,
+            ran,
+        }
+    }
+
+    fn cancelled(&self, phase: Phase) -> Error {
+        Error::Cancelled {
+            lane: self.name.clone(),
+            phase,
+        }
+    }
+
+    // ===== Stopping a job =====
+
+    /// Stops a job; `true` if it had not been stopped before and was not over.
+    fn end(&self, job: Which<'_>, cause: &Cause) -> bool {
+        let now = Instant::now();
+        let ended = self.with_state(|state| {
+            let key = match job {
+                Which::At(key) => key,
+                Which::Work(work) => state.find(work)?,
+            };
+            let entry = state.entry(key)?;
+            let queued = entry.work.meta().queued;
+            match entry.place {
+                Place::Waiting(_) => {
+                    let waited = now.saturating_duration_since(queued);
+                    let waker = entry.work.settle(self.error(
+                        cause,
+                        Phase::Waiting,
+                        waited,
+                        Duration::ZERO,
+                    ));
+                    Some((Ended::Waiting(state.withdraw(key, cause.outcome())), waker))
+                }
+                // Abandoned by its caller, but still bound by its deadline and its lane's end.
+                Place::Draining(_) if std::mem::take(&mut entry.detached) => {
+                    let work = entry.work.clone();
+                    state.counts.detached -= 1;
+                    state.counts.count(cause.outcome());
+                    Some((Ended::Running(work), None))
+                }
+                Place::Draining(_) => None,
+                Place::Running(since) => {
+                    let waited = since.saturating_duration_since(queued);
+                    let ran = now.saturating_duration_since(since);
+                    let waker = entry
+                        .work
+                        .settle(self.error(cause, Phase::Running, waited, ran));
+                    entry.place = Place::Draining(since);
+                    let work = entry.work.clone();
+                    state.counts.abandoned();
+                    state.counts.count(cause.outcome());
+                    Some((Ended::Running(work), waker))
+                }
+            }
+        });
+        let Some((ended, waker)) = ended else {
+            return false;
+        };
+        // The hooks before the caller: when it hears of the cancel, the interrupt has been sent.
+        if let Ended::Running(work) = &ended {
+            self.interrupt(&**work);
+        }
+        wake(waker);
+        observe::ended(self, cause.outcome());
+        if let Ended::Waiting(entry) = ended {
+            self.bury(entry);
+        }
+        true
+    }
+
+    /// What the caller is told, if there is one.
+    fn error(&self, cause: &Cause, phase: Phase, waited: Duration, ran: Duration) -> Option<Error> {
+        Some(match cause {
+            Cause::Dropped => return None,
+            Cause::Cancelled => self.cancelled(phase),
+            Cause::TimedOut => self.timed_out(phase, waited, ran),
+            Cause::NoRuntime => self.no_runtime(),
+            Cause::NoThread(refusal) => Error::NoThread {
+                lane: self.name.clone(),
+                cause: refusal.clone(),
+            },
+        })
+    }
+
+    /// Raises the flag of a running job and runs its hooks.
+    fn interrupt(&self, work: &dyn Work) {
+        let panics = work.cancels().cancel();
+        if panics > 0 {
+            self.count_late_panics(panics);
+        }
+    }
+
+    /// Drops what is left of a job that never started.
+    fn bury(&self, entry: Entry) {
+        let panicked = entry.work.discard();
+        if drop_quietly(entry) || panicked {
+            self.count_late_panics(1);
+        }
+    }
+
+    pub(crate) fn count_late_panics(&self, panics: usize) {
+        self.with_state(|state| state.counts.late_panics += panics as u64);
+        observe::late_panic(self);
+    }
+}
+
+/// How a job is named: as what it is, or as what stood there.
+enum Which<'a> {
+    Work(&'a dyn Work),
+    At(Key),
+}
+
+/// What a stopped job leaves to do after the lock.
+enum Ended {
+    Waiting(Entry),
+    Running(Arc<dyn Work>),
+}
+
+impl Cause {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Dropped | Self::Cancelled => Outcome::Cancelled,
+            Self::TimedOut => Outcome::TimedOut,
+            Self::NoRuntime => Outcome::NoRuntime,
+            Self::NoThread(_) => Outcome::NoThread,
+        }
+    }
+}
+
+impl Owner for Core {
+    fn stop(&self, job: &dyn Work, cause: Cause) {
+        self.end(Which::Work(job), &cause);
+    }
+
+    fn detach(&self, job: &dyn Work) {
+        let waker = self.with_state(|state| {
+            let key = state.find(job)?;
+            let entry = state.entry(key)?;
+            let waker = entry.work.settle(None);
+            match entry.place {
+                Place::Waiting(_) => entry.detached = true,
+                Place::Running(since) => {
+                    entry.place = Place::Draining(since);
+                    entry.detached = true;
+                    state.counts.abandoned();
+                    state.counts.detached += 1;
+                }
+                Place::Draining(_) => {}
+            }
+            waker
+        });
+        drop_quietly(waker);
+    }
+}
+
+/// Wakes tasks. A waker is the user's code and may panic; that is no concern of ours.
+pub(crate) fn wake(wakers: impl IntoIterator<Item = impl Into<Option<Waker>>>) {
+    for waker in wakers {
+        if let Some(waker) = waker.into() {
+            call_quietly(|| waker.wake());
+        }
+    }
+}

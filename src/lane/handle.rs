@@ -1,0 +1,433 @@
+//! What a user holds of a lane.
+
+use std::{fmt, future::Future, panic::Location, time::Duration};
+
+use futures_util::Stream;
+use tokio::time::Instant;
+
+use super::{
+    builder::Builder,
+    core::Core,
+    map::Map,
+    reserve::Reserve,
+    shutdown::{Shutdown, Stuck},
+    stats::{JobInfo, Stats},
+};
+use crate::{
+    cancel::{Cancel, CancelToken},
+    error::Error,
+    job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
+    sync::Arc,
+};
+
+/// A bounded view of blocking threads, one for each resource that is called.
+///
+/// A handle is cheap to clone, and clones are the same lane. The methods that take options
+/// ([`timeout`](Self::timeout), [`deadline`](Self::deadline), [`label`](Self::label),
+/// [`cancelled_by`](Self::cancelled_by)) give a handle on the same lane with other options, for one
+/// call or for many.
+///
+/// At most [`limit`](Builder::limit) jobs are on threads at once; the rest wait in the order in
+/// which they came. The limit is kept by the threads themselves: a job holds its slot until its
+/// thread has left the job's code, whether its caller still waits or not. Idle lanes hold no
+/// threads.
+///
+/// When the last handle is dropped, jobs that were handed in go on, and so do their tasks; idle
+/// threads leave at once.
+///
+/// A lane may be a `static` and used from several runtimes. A job runs on a thread of the runtime
+/// it was handed in from, and `Handle::current()` in it is that runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use longshore::Lane;
+///
+/// # fn fetch(id: u32) -> String { format!("invoice {id}") }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), longshore::Error> {
+/// let billing = Lane::builder("billing").limit(20).timeout(Duration::from_secs(10)).build();
+///
+/// let invoice = billing.offload(|| fetch(7)).await?;
+/// assert_eq!(invoice, "invoice 7");
+///
+/// // Two at once, one of them with less time.
+/// let first = billing.offload(|| fetch(1));
+/// let second = billing.timeout(Duration::from_secs(2)).offload(|| fetch(2));
+/// assert_eq!((first.await?, second.await?), ("invoice 1".into(), "invoice 2".into()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Lane {
+    shared: Arc<Shared>,
+    options: Options,
+}
+
+/// Dropped with the last handle. Workers hold the core alone.
+struct Shared {
+    core: Arc<Core>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody can hand in another job, so idle threads have nothing to wait for.
+        self.core.close();
+    }
+}
+
+#[derive(Clone, Default)]
+struct Options {
+    limit: TimeLimit,
+    label: Option<Arc<str>>,
+    token: Option<CancelToken>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum TimeLimit {
+    #[default]
+    None,
+    Timeout(Duration),
+    Deadline(Instant),
+}
+
+impl Lane {
+    /// Starts to make a lane. The name appears in errors, reports, metrics and thread names.
+    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
+        Builder::new(name.into())
+    }
+
+    pub(super) fn new(core: Arc<Core>, timeout: Option<Duration>) -> Self {
+        Self {
+            shared: Arc::new(Shared { core }),
+            options: Options {
+                limit: timeout.map_or(TimeLimit::None, TimeLimit::Timeout),
+                ..Options::default()
+            },
+        }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
+    /// The name that the lane was made with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core().name
+    }
+
+    // ===== Options =====
+
+    /// The same lane, with this long for a job to take, waiting and running together, counted from
+    /// the call that hands it in. Replaces the timeout or deadline set before.
+    ///
+    /// Zero lets no job start; a time too long to be represented is no limit.
+    #[must_use]
+    pub fn timeout(&self, time: Duration) -> Self {
+        self.with(|options| options.limit = TimeLimit::Timeout(time))
+    }
+
+    /// The same lane, with this moment on Tokio's clock as the end of every job's time. Replaces
+    /// the timeout or deadline set before. One that has passed lets no job start.
+    #[must_use]
+    pub fn deadline(&self, deadline: Instant) -> Self {
+        self.with(|options| options.limit = TimeLimit::Deadline(deadline))
+    }
+
+    /// The same lane, with a name for its jobs in reports and traces.
+    #[must_use]
+    pub fn label(&self, label: impl Into<Arc<str>>) -> Self {
+        self.with(|options| options.label = Some(label.into()))
+    }
+
+    /// The same lane, with jobs that are cancelled when `token` is, and that are not started if it
+    /// is already.
+    #[must_use]
+    pub fn cancelled_by(&self, token: &CancelToken) -> Self {
+        self.with(|options| options.token = Some(token.clone()))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
+        let mut lane = self.clone();
+        change(&mut lane.options);
+        lane
+    }
+
+    // ===== Handing in =====
+
+    /// Hands a closure in, to be run on a thread where it may block.
+    ///
+    /// It is in the lane when this returns; nothing has to be polled for it to run. The task
+    /// resolves to what the closure returns, or to an [`Error`]: also to the refusal, if the lane
+    /// is full, is closed or has no runtime to run on.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Task`]: *the waiter* is free at once when the task is dropped. *The thread* is free
+    /// when the closure returns; one that was still waiting never starts.
+    #[track_caller]
+    pub fn offload<F, T>(&self, f: F) -> Task<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(move |_| f(), false, Location::caller())
+            .unwrap_or_else(Task::refused)
+    }
+
+    /// As [`offload`](Self::offload), for a closure that wants to know about its own job: whether
+    /// it is cancelled, how much time is left, how to be interrupted. See [`Job`].
+    #[track_caller]
+    pub fn offload_with<F, T>(&self, f: F) -> Task<T>
+    where
+        F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(f, false, Location::caller())
+            .unwrap_or_else(Task::refused)
+    }
+
+    /// As [`offload`](Self::offload), but a refusal is told at once rather than by the task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QueueFull`], [`Error::Closed`] or [`Error::NoRuntime`]. The closure was dropped.
+    #[track_caller]
+    pub fn try_offload<F, T>(&self, f: F) -> Result<Task<T>, Error>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(move |_| f(), false, Location::caller())
+    }
+
+    /// As [`offload_with`](Self::offload_with), but a refusal is told at once rather than by the
+    /// task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QueueFull`], [`Error::Closed`] or [`Error::NoRuntime`]. The closure was dropped.
+    #[track_caller]
+    pub fn try_offload_with<F, T>(&self, f: F) -> Result<Task<T>, Error>
+    where
+        F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(f, false, Location::caller())
+    }
+
+    /// Waits for room in the queue, in the order of the calls.
+    ///
+    /// Where [`offload`](Self::offload) refuses, this waits: for a producer that should go no
+    /// faster than the lane.
+    ///
+    /// # Errors
+    ///
+    /// The future gives [`Error::Closed`] if the lane is closed, before or meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use longshore::Lane;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), longshore::Error> {
+    /// let lane = Lane::builder("thumbnails").limit(2).queue(2).build();
+    /// let mut tasks = Vec::new();
+    /// for image in 0..20 {
+    ///     let permit = lane.reserve().await?;
+    ///     tasks.push(permit.offload(move || image * 2));
+    /// }
+    /// assert_eq!(tasks.pop().unwrap().await?, 38);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reserve(&self) -> Reserve {
+        Reserve::new(self.clone())
+    }
+
+    /// Runs `f` on every item, with as many jobs in the lane at once as it has threads, and gives
+    /// the results as they come. See [`Map`] for the order, the bound, and streams as input.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::TryStreamExt;
+    /// use longshore::Lane;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), longshore::Error> {
+    /// let lane = Lane::builder("squares").limit(4).build();
+    /// let squares: Vec<u64> = lane.map(1..=5, |n: u64| n * n).ordered().try_collect().await?;
+    /// assert_eq!(squares, [1, 4, 9, 16, 25]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<futures_util::stream::Iter<I::IntoIter>, F, T>
+    where
+        I: IntoIterator,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        I::Item: Send + 'static,
+        T: Send + 'static,
+    {
+        self.map_stream(futures_util::stream::iter(items), f)
+    }
+
+    /// As [`map`](Self::map), over a stream.
+    #[track_caller]
+    pub fn map_stream<S, F, T>(&self, items: S, f: F) -> Map<S, F, T>
+    where
+        S: Stream,
+        F: Fn(S::Item) -> T + Send + Sync + 'static,
+        S::Item: Send + 'static,
+        T: Send + 'static,
+    {
+        Map::new(self.clone(), items, f, Location::caller())
+    }
+
+    /// Every way in leads here.
+    pub(super) fn hand_in<F, T>(
+        &self,
+        f: F,
+        reserved: bool,
+        location: &'static Location<'static>,
+    ) -> Result<Task<T>, Error>
+    where
+        F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let core = self.core();
+        let queued = Instant::now();
+        let deadline = match self.options.limit {
+            TimeLimit::None => None,
+            TimeLimit::Timeout(time) => queued.checked_add(time),
+            TimeLimit::Deadline(deadline) => Some(deadline),
+        };
+        // What can be known to be in vain does not take a thread's time.
+        let in_vain = if deadline.is_some_and(|deadline| deadline <= queued) {
+            Some(Cause::TimedOut)
+        } else if self
+            .options
+            .token
+            .as_ref()
+            .is_some_and(CancelToken::is_cancelled)
+        {
+            Some(Cause::Cancelled)
+        } else {
+            None
+        };
+        if let Some(cause) = in_vain {
+            return Ok(Task::refused(core.turn_away(&cause, reserved)));
+        }
+        let cell = Arc::new(Cell::new(
+            Meta {
+                cancel: Cancel::default(),
+                label: self.options.label.clone(),
+                location,
+                queued,
+                deadline,
+                slot: Slot::default(),
+                #[cfg(feature = "tracing")]
+                span: tracing::Span::current(),
+            },
+            f,
+        ));
+        let work: Arc<dyn Work> = cell.clone();
+        core.submit(work, reserved)?;
+        if let Some(token) = &self.options.token {
+            let job = Arc::downgrade(&cell);
+            let owner = core.clone();
+            let guard = token.on_cancel(move || {
+                if let Some(job) = job.upgrade() {
+                    owner.stop(&*job, Cause::Cancelled);
+                }
+            });
+            core.tie(&*cell, guard);
+        }
+        Ok(Task::live(cell, core.clone()))
+    }
+
+    // ===== Looking at it =====
+
+    /// What the lane has done and is doing, all of one moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
+    }
+
+    /// The jobs that are in the lane, the oldest first: what waits, what runs, and what drains.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<JobInfo> {
+        self.core().jobs()
+    }
+
+    // ===== Ending it =====
+
+    /// Refuses new jobs from now on with [`Error::Closed`]. Jobs that are in the lane, waiting ones
+    /// too, go on. There is no way back.
+    pub fn close(&self) {
+        self.core().close();
+    }
+
+    /// True once the lane was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.core().with_state(|state| state.closed)
+    }
+
+    /// Closes the lane and ends what is in it, within a bounded time.
+    ///
+    /// Jobs have `grace` to end by themselves, waiting ones included, which still start. Then every
+    /// job that is left is cancelled: a waiting one never starts, a running one is asked and
+    /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
+    /// more than once and from anywhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the lane closed and its jobs as they are. *The waiter* is free at
+    /// once, *the threads* are not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Stuck`], which names each job that still holds a thread. They are still counted as
+    /// draining; the threads leave when the closures return.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use longshore::Lane;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let lane = Lane::builder("mail").limit(1).build();
+    /// let sent = lane.offload(|| "sent");
+    /// let ended = lane.shutdown(Duration::from_secs(5)).await.unwrap();
+    /// assert_eq!((ended.finished, ended.cancelled), (1, 0));
+    /// assert_eq!(sent.await.unwrap(), "sent");
+    /// # }
+    /// ```
+    pub fn shutdown(
+        &self,
+        grace: Duration,
+    ) -> impl Future<Output = Result<Shutdown, Stuck>> + Send + use<> {
+        super::shutdown::shutdown(self.core().clone(), grace)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Lane")
+            .field("name", &self.name())
+            .field("source", &self.core().source)
+            .field("limit", &stats.limit)
+            .field("waiting", &stats.waiting)
+            .field("running", &stats.running)
+            .field("draining", &stats.draining)
+            .finish_non_exhaustive()
+    }
+}

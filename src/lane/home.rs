@@ -1,0 +1,202 @@
+//! What a lane keeps for one runtime.
+//!
+//! A lane may be used from several runtimes. A job runs on a worker of the runtime it was handed
+//! in from, so that `Handle::current()` in it is the one its author means, and so that no runtime,
+//! when it is dropped, waits for a thread that works for another. Jobs handed in outside of any
+//! runtime have a home of their own.
+//!
+//! A home exists while it has a job or a worker, and is forgotten after.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    sync::atomic::Ordering,
+    task::Waker,
+    time::{Duration, Instant as RealInstant},
+};
+
+use slab::Slab;
+use tokio::{runtime, time::Instant};
+
+use super::{
+    fifo::Fifo,
+    state::{Entry, Key},
+};
+use crate::sync::{Arc, AtomicBool, Thread};
+
+/// After a refused thread, and with workers that serve the queue, how long not to ask again: a
+/// lane under load would otherwise spend its time on failing `clone` calls.
+const REFUSED_FOR: Duration = Duration::from_millis(10);
+
+/// A number that no other home of the lane has had.
+pub(crate) type HomeId = u64;
+
+pub(crate) struct Home {
+    pub(crate) id: HomeId,
+    pub(crate) runtime: Option<runtime::Handle>,
+    /// Slots of the jobs that wait.
+    pub(crate) queue: Fifo<usize>,
+    /// Jobs of this home, in the queue and on threads.
+    pub(crate) jobs: usize,
+    /// Threads that serve this home or have been asked for.
+    pub(crate) workers: usize,
+    /// Since when a thread has been asked for that has not come yet.
+    pub(crate) starting: Option<Instant>,
+    /// Workers that are parked, the last to park first to be woken.
+    pub(crate) idle: Vec<Idle>,
+    /// A wake-up or a start is under way: no second one until it has arrived.
+    pub(crate) waking: bool,
+    /// Whether a worker looks every now and then if the waiting jobs are being served.
+    pub(crate) watch: Watch,
+    /// How many of the workers that were taken off `idle` should leave.
+    pub(crate) leaving: usize,
+    /// The runtime is shutting down: nothing starts here any more.
+    pub(crate) closed: bool,
+    refused: Option<RealInstant>,
+    alarms: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    /// For when the keepers are set; `None` if for nothing.
+    armed: Option<Instant>,
+    keepers: [Option<Waker>; 2],
+    /// A thread keeps the deadlines, as there is no runtime that could.
+    pub(crate) timer_thread: bool,
+}
+
+/// Whether somebody watches over the waiting jobs of a home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    Off,
+    /// The next worker to come will.
+    Wanted,
+    On,
+}
+
+/// A worker that has nothing to do.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    pub(crate) worker: u64,
+    pub(crate) thread: Thread,
+    /// Raised, under the lane's lock, when the worker is taken off the list.
+    pub(crate) called: Arc<AtomicBool>,
+    /// It looks at `called` all the time and need not be woken.
+    pub(crate) spinning: bool,
+}
+
+impl Idle {
+    /// Calls the worker back; what is returned has to be unparked after the lock.
+    pub(crate) fn call(self) -> Option<Thread> {
+        self.called.store(true, Ordering::Release);
+        (!self.spinning).then_some(self.thread)
+    }
+}
+
+/// Who keeps the time of a home: see [`super::keeper`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// An async task of the home's runtime.
+    Task = 0,
+    /// A thread, where no runtime keeps time.
+    Thread = 1,
+}
+
+impl Home {
+    pub(crate) fn new(id: HomeId, runtime: Option<runtime::Handle>) -> Self {
+        Self {
+            id,
+            runtime,
+            queue: Fifo::new(),
+            jobs: 0,
+            workers: 0,
+            starting: None,
+            idle: Vec::new(),
+            waking: false,
+            watch: Watch::Off,
+            leaving: 0,
+            closed: false,
+            refused: None,
+            alarms: BinaryHeap::new(),
+            armed: None,
+            keepers: [None, None],
+            timer_thread: false,
+        }
+    }
+
+    pub(crate) fn serves(&self, runtime: Option<&runtime::Handle>) -> bool {
+        self.runtime.as_ref().map(runtime::Handle::id) == runtime.map(runtime::Handle::id)
+    }
+
+    /// Threads that have come and not gone.
+    pub(crate) fn present(&self) -> usize {
+        self.workers - usize::from(self.starting.is_some())
+    }
+
+    pub(crate) fn refuse_threads(&mut self) {
+        self.refused = Some(RealInstant::now());
+    }
+
+    /// Whether it makes sense to ask for a thread.
+    pub(crate) fn may_start(&mut self) -> bool {
+        if self.workers > 0 && self.refused.is_some_and(|at| at.elapsed() < REFUSED_FOR) {
+            return false;
+        }
+        self.refused = None;
+        true
+    }
+
+    // ===== Deadlines =====
+
+    /// Sets an alarm for a job. Returns whom to tell that it is the earliest.
+    pub(crate) fn set_alarm(
+        &mut self,
+        deadline: Instant,
+        key: Key,
+        jobs: &Slab<Entry>,
+    ) -> [Option<Waker>; 2] {
+        if self.alarms.len() > 2 * self.jobs + 64 {
+            // Alarms of jobs that are over are left behind; this pays for itself.
+            self.alarms
+                .retain(|&Reverse((_, ticket, slot))| is_alive(jobs, slot, ticket));
+        }
+        self.alarms.push(Reverse((deadline, key.ticket, key.slot)));
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return [None, None];
+        }
+        self.armed = Some(deadline);
+        self.take_keepers()
+    }
+
+    /// The jobs whose time is up, and when to look again. The keeper leaves its waker here.
+    pub(crate) fn due(
+        &mut self,
+        now: Instant,
+        keeper: Keeper,
+        waker: Waker,
+        jobs: &Slab<Entry>,
+    ) -> (Vec<Key>, Option<Instant>) {
+        self.keepers[keeper as usize] = Some(waker);
+        let mut due = Vec::new();
+        while let Some(&Reverse((deadline, ticket, slot))) = self.alarms.peek() {
+            let alive = is_alive(jobs, slot, ticket);
+            if alive && deadline > now {
+                break;
+            }
+            self.alarms.pop();
+            if alive {
+                due.push(Key { slot, ticket });
+            }
+        }
+        self.armed = self.alarms.peek().map(|Reverse((deadline, ..))| *deadline);
+        (due, self.armed)
+    }
+
+    pub(crate) fn take_keepers(&mut self) -> [Option<Waker>; 2] {
+        std::mem::take(&mut self.keepers)
+    }
+
+    pub(crate) fn has_alarms(&self) -> bool {
+        !self.alarms.is_empty()
+    }
+}
+
+fn is_alive(jobs: &Slab<Entry>, slot: usize, ticket: u64) -> bool {
+    jobs.get(slot).is_some_and(|entry| entry.ticket == ticket)
+}

@@ -1,0 +1,74 @@
+//! The way in for jobs while a worker is on its way anyway.
+//!
+//! A burst of jobs and the worker that drains it would otherwise fight for the lane's lock, job by
+//! job, each dragging the books from one core's cache to the other's. So while a wake-up is under
+//! way, callers leave their jobs here, under a lock of its own that covers next to nothing, and
+//! whoever looks at the books next carries them all over at once.
+//!
+//! Invariants:
+//!
+//! 1. The inbox is open only while a parked worker of the lane's only home has been woken and has
+//!    not arrived. That worker empties it on arrival, so what is put in is not forgotten.
+//! 2. Whoever needs the books exact (to admit, to count, to cancel) empties it first.
+//! 3. A lane with a bounded queue lends the inbox a number of places. They count as reserved until
+//!    it is emptied. None are lent while somebody stands in line for one.
+//!
+//! Lock order: the lane's lock, then this one.
+
+use tokio::runtime;
+
+use crate::{
+    job::Work,
+    sync::{Arc, Mutex},
+};
+
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Inbox {
+    slip: Mutex<Slip>,
+}
+
+#[derive(Default)]
+struct Slip {
+    /// Of which runtime jobs are taken; `None` while the inbox is shut.
+    open_for: Option<runtime::Id>,
+    /// How many more jobs are taken.
+    places: usize,
+    jobs: Vec<Arc<dyn Work>>,
+}
+
+impl Inbox {
+    /// Leaves a job, or gives it back if it has to go the long way.
+    pub(crate) fn leave(
+        &self,
+        runtime: runtime::Id,
+        work: Arc<dyn Work>,
+    ) -> Result<(), Arc<dyn Work>> {
+        let mut slip = self.slip.lock();
+        if slip.open_for != Some(runtime) || slip.places == 0 {
+            return Err(work);
+        }
+        slip.places -= 1;
+        slip.jobs.push(work);
+        Ok(())
+    }
+
+    /// Opens it for the jobs of one runtime, and for so many of them.
+    pub(crate) fn open(&self, runtime: runtime::Id, places: usize) {
+        let mut slip = self.slip.lock();
+        slip.open_for = Some(runtime);
+        slip.places = places;
+    }
+
+    /// Takes out what is in it; with `shut`, nothing is taken any more.
+    ///
+    /// The places that were lent are used up or taken back.
+    pub(crate) fn empty(&self, into: &mut Vec<Arc<dyn Work>>, shut: bool) {
+        let mut slip = self.slip.lock();
+        slip.places = 0;
+        if shut {
+            slip.open_for = None;
+        }
+        std::mem::swap(&mut slip.jobs, into);
+    }
+}

@@ -1,0 +1,140 @@
+//! Keeping time for a home, and noticing the end of its runtime.
+//!
+//! While a home has a job or a worker, one async task sleeps on its runtime until the earliest
+//! deadline there. It needs no help from the callers: a job whose task is never polled is stopped
+//! on time as well. It is on the clock of its runtime, so a test that pauses that clock pauses the
+//! deadlines with it. And when the runtime shuts down it drops its tasks, this one too: that is how
+//! a lane learns of it in time to send its idle workers home, before the runtime waits for them.
+//!
+//! Outside of a runtime, or in one that was built without a timer, a thread does the same.
+
+use std::{
+    future::Future,
+    io,
+    panic::{self, AssertUnwindSafe},
+    pin::Pin,
+    sync::Arc as StdArc,
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    core::{Core, Watch},
+    home::{HomeId, Keeper},
+};
+use crate::sync::{Arc, Patience, Thread, current};
+
+/// Starts the task that keeps a home's time.
+pub(crate) fn spawn(core: &Arc<Core>, home: HomeId, runtime: &runtime::Handle) {
+    // On a runtime that is shutting down it is dropped right here, and says so.
+    runtime.spawn(KeeperTask {
+        core: core.clone(),
+        home,
+        clock: Clock::Unset,
+        over: false,
+    });
+}
+
+/// Starts a thread that keeps a home's time.
+pub(crate) fn spawn_thread(core: &Arc<Core>, home: HomeId) -> io::Result<()> {
+    let core = core.clone();
+    std::thread::Builder::new()
+        .name(String::from("longshore-timer"))
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            let waker = Waker::from(StdArc::new(Unpark(current())));
+            loop {
+                let now = Instant::now();
+                match core.keep_time(home, Keeper::Thread, now, waker.clone()) {
+                    Watch::Over => break,
+                    Watch::Until(next) => {
+                        let time = next.map_or(Duration::MAX, |next| next - now);
+                        Patience::lasting(time).park();
+                    }
+                }
+            }
+        })
+        .map(drop)
+}
+
+struct KeeperTask {
+    core: Arc<Core>,
+    home: HomeId,
+    clock: Clock,
+    over: bool,
+}
+
+enum Clock {
+    /// Nothing had a deadline so far.
+    Unset,
+    Tokio(Pin<Box<Sleep>>),
+    /// This runtime was built without a timer; a thread keeps the time.
+    Absent,
+}
+
+impl Future for KeeperTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            let waker = cx.waker().clone();
+            let next = match self.core.keep_time(self.home, Keeper::Task, now, waker) {
+                Watch::Over => {
+                    self.over = true;
+                    return Poll::Ready(());
+                }
+                Watch::Until(None) => return Poll::Pending,
+                Watch::Until(Some(next)) => next,
+            };
+            self.wind(next);
+            match &mut self.clock {
+                Clock::Tokio(sleep) => std::task::ready!(sleep.as_mut().poll(cx)),
+                Clock::Unset | Clock::Absent => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl KeeperTask {
+    fn wind(&mut self, next: Instant) {
+        match &mut self.clock {
+            Clock::Tokio(sleep) => sleep.as_mut().reset(next),
+            Clock::Absent => {}
+            Clock::Unset => {
+                // There is no way to ask a runtime whether it has a timer.
+                let sleep =
+                    panic::catch_unwind(AssertUnwindSafe(|| tokio::time::sleep_until(next)));
+                self.clock = match sleep {
+                    Ok(sleep) => Clock::Tokio(Box::pin(sleep)),
+                    Err(_) => {
+                        self.core.start_timer_thread(self.home);
+                        Clock::Absent
+                    }
+                };
+            }
+        }
+    }
+}
+
+impl Drop for KeeperTask {
+    fn drop(&mut self) {
+        if !self.over {
+            self.core.runtime_gone(self.home);
+        }
+    }
+}
+
+/// Wakes a parked thread.
+pub(crate) struct Unpark(pub(crate) Thread);
+
+impl Wake for Unpark {
+    fn wake(self: StdArc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,306 @@
+//! Many items, few threads: a stream of results.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::{
+    Stream,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
+use pin_project_lite::pin_project;
+
+use super::{
+    Lane,
+    reserve::{Permit, Reserve},
+};
+use crate::{error::Error, job::Task, sync::Arc};
+
+pin_project! {
+    /// The results of one function over many items; from [`Lane::map`].
+    ///
+    /// A `Stream` of `Result<T, Error>`, in the order in which the jobs end. An item that fails,
+    /// panics or times out is one `Err` among the results; the others are not touched.
+    ///
+    /// - [`ordered`](Self::ordered) gives the results in the order of the items.
+    /// - [`indexed`](Self::indexed) gives each with the number of its item.
+    /// - [`concurrency`](Self::concurrency) says how many items are under way at once.
+    ///
+    /// It is lazy: an item is taken when there is room for its job, so memory is for what is under
+    /// way only, however long the input. A full queue makes it wait, it is never refused. A timeout
+    /// counts for each item from when its job is handed in.
+    ///
+    /// # Cancel safety
+    ///
+    /// Awaiting the next result is cancel safe: nothing is lost if that future is dropped.
+    /// Dropping the stream cancels the jobs that are under way: *the waiter* is free at once,
+    /// *the threads* when the closures return.
+    #[must_use = "streams do nothing unless polled"]
+    pub struct Map<S, F, T> {
+        #[pin]
+        feed: Feed<S, F>,
+        under_way: FuturesUnordered<Step<T>>,
+    }
+}
+
+pin_project! {
+    /// The results of one function over many items, in the order of the items; from
+    /// [`Map::ordered`].
+    ///
+    /// At most as many results are kept back for a slow item as are under way at once.
+    #[must_use = "streams do nothing unless polled"]
+    pub struct Ordered<S, F, T> {
+        #[pin]
+        feed: Feed<S, F>,
+        under_way: FuturesOrdered<Step<T>>,
+    }
+}
+
+pin_project! {
+    /// Results with the numbers of their items, counted from 0; from [`Map::indexed`].
+    #[must_use = "streams do nothing unless polled"]
+    pub struct Indexed<S, F, T> {
+        #[pin]
+        map: Map<S, F, T>,
+    }
+}
+
+pin_project! {
+    /// The items that are still to come.
+    struct Feed<S, F> {
+        #[pin]
+        items: S,
+        exhausted: bool,
+        next: usize,
+        concurrency: usize,
+        f: Arc<F>,
+        lane: Lane,
+        location: &'static Location<'static>,
+    }
+}
+
+impl<S, F, T> Map<S, F, T>
+where
+    S: Stream,
+{
+    pub(super) fn new(lane: Lane, items: S, f: F, location: &'static Location<'static>) -> Self {
+        Self {
+            feed: Feed {
+                items,
+                exhausted: false,
+                next: 0,
+                concurrency: lane.core().limit,
+                f: Arc::new(f),
+                lane,
+                location,
+            },
+            under_way: FuturesUnordered::new(),
+        }
+    }
+
+    /// How many items may be under way at once, in the queue and on threads. Defaults to the
+    /// lane's limit.
+    ///
+    /// # Panics
+    ///
+    /// If `items` is zero.
+    #[track_caller]
+    pub fn concurrency(mut self, items: usize) -> Self {
+        assert!(items > 0, "`concurrency` must be at least 1, not 0");
+        self.feed.concurrency = items;
+        self
+    }
+
+    /// Gives the results in the order of the items.
+    pub fn ordered(self) -> Ordered<S, F, T> {
+        Ordered {
+            feed: self.feed,
+            under_way: FuturesOrdered::new(),
+        }
+    }
+
+    /// Gives each result with the number of its item, counted from 0, in the order in which the
+    /// jobs end.
+    pub fn indexed(self) -> Indexed<S, F, T> {
+        Indexed { map: self }
+    }
+}
+
+impl<S, F, T> Feed<S, F>
+where
+    S: Stream,
+    S::Item: Send + 'static,
+    F: Fn(S::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    /// The next item's job, if there is an item and it may be under way beside `others`.
+    fn next(self: Pin<&mut Self>, cx: &mut Context<'_>, others: usize) -> Option<Step<T>> {
+        let this = self.project();
+        if *this.exhausted || others >= *this.concurrency {
+            return None;
+        }
+        let Poll::Ready(item) = this.items.poll_next(cx) else {
+            return None;
+        };
+        let Some(item) = item else {
+            *this.exhausted = true;
+            return None;
+        };
+        let index = *this.next;
+        *this.next += 1;
+        let f = this.f.clone();
+        let location = *this.location;
+        let hand_in: HandIn<T> = Box::new(move |permit| permit.hand_in(move |_| f(item), location));
+        Some(Step {
+            index,
+            stage: Stage::ForRoom(this.lane.reserve(), Some(hand_in)),
+        })
+    }
+}
+
+/// Makes a job of an item. In a box, so that the types of the stream do not name the function's.
+type HandIn<T> = Box<dyn FnOnce(Permit) -> Task<T> + Send>;
+
+/// One item on its way: for room in the lane, then for its outcome.
+struct Step<T> {
+    index: usize,
+    stage: Stage<T>,
+}
+
+enum Stage<T> {
+    ForRoom(Reserve, Option<HandIn<T>>),
+    ForOutcome(Task<T>),
+}
+
+impl<T> Future for Step<T> {
+    type Output = (usize, Result<T, Error>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let index = self.index;
+            match &mut self.stage {
+                Stage::ForRoom(reserve, hand_in) => {
+                    let permit = match ready!(Pin::new(reserve).poll(cx)) {
+                        Ok(permit) => permit,
+                        Err(error) => return Poll::Ready((index, Err(error))),
+                    };
+                    let hand_in = hand_in.take().expect("this stage is left with it");
+                    self.stage = Stage::ForOutcome(hand_in(permit));
+                }
+                Stage::ForOutcome(task) => {
+                    return Pin::new(task).poll(cx).map(|result| (index, result));
+                }
+            }
+        }
+    }
+}
+
+impl<S, F, T> Map<S, F, T>
+where
+    S: Stream,
+    S::Item: Send + 'static,
+    F: Fn(S::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    fn poll_indexed(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(usize, Result<T, Error>)>> {
+        let mut this = self.project();
+        while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
+            this.under_way.push(step);
+        }
+        match Pin::new(&mut *this.under_way).poll_next(cx) {
+            Poll::Ready(None) if !this.feed.exhausted => Poll::Pending,
+            next => next,
+        }
+    }
+}
+
+impl<S, F, T> Stream for Map<S, F, T>
+where
+    S: Stream,
+    S::Item: Send + 'static,
+    F: Fn(S::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    type Item = Result<T, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_indexed(cx)
+            .map(|next| next.map(|(_, result)| result))
+    }
+}
+
+impl<S, F, T> Stream for Indexed<S, F, T>
+where
+    S: Stream,
+    S::Item: Send + 'static,
+    F: Fn(S::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    type Item = (usize, Result<T, Error>);
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.project().map.poll_indexed(cx)
+    }
+}
+
+impl<S, F, T> Stream for Ordered<S, F, T>
+where
+    S: Stream,
+    S::Item: Send + 'static,
+    F: Fn(S::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    type Item = Result<T, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        // `len` counts the results that are kept back as well.
+        while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
+            this.under_way.push_back(step);
+        }
+        match Pin::new(&mut *this.under_way).poll_next(cx) {
+            Poll::Ready(None) if !this.feed.exhausted => Poll::Pending,
+            next => next.map(|next| next.map(|(_, result)| result)),
+        }
+    }
+}
+
+impl<S, F> fmt::Debug for Feed<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("lane", &self.lane.name())
+            .field("taken", &self.next)
+            .field("exhausted", &self.exhausted)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F, T> fmt::Debug for Map<S, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map")
+            .field("feed", &self.feed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F, T> fmt::Debug for Ordered<S, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ordered")
+            .field("feed", &self.feed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F, T> fmt::Debug for Indexed<S, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Indexed").field("map", &self.map).finish()
+    }
+}

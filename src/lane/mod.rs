@@ -1,0 +1,45 @@
+//! The lane: a bounded view of blocking threads, one for each resource that is called.
+//!
+//! A [`Lane`] is a cheap handle. Its [`Builder`] says how many jobs run and wait at once, and on
+//! whose threads; [`offload`](Lane::offload) hands a job in and gives a [`Task`](crate::Task).
+//! The field calls the idea a bulkhead; Kotlin has it as `limitedParallelism`, anyio as
+//! `CapacityLimiter`.
+//!
+//! Underneath, from the bottom: [`state`] keeps the books, [`core`] puts a lock round them,
+//! [`worker`] is the loop of a thread, [`source`] gets threads, [`keeper`] keeps deadlines.
+
+mod builder;
+pub(crate) mod core;
+mod default;
+mod fifo;
+mod handle;
+mod histogram;
+mod home;
+mod inbox;
+mod keeper;
+mod map;
+mod observe;
+mod pace;
+mod reserve;
+#[cfg(feature = "tower")]
+mod service;
+mod shutdown;
+mod source;
+mod state;
+mod stats;
+mod timer;
+mod worker;
+
+#[cfg(feature = "tower")]
+pub use self::service::LaneService;
+pub use self::{
+    builder::Builder,
+    default::{default_lane, offload},
+    handle::Lane,
+    histogram::Histogram,
+    map::{Indexed, Map, Ordered},
+    reserve::{Permit, Reserve},
+    shutdown::{Shutdown, Stuck},
+    source::Threads,
+    stats::{JobInfo, JobState, Stats},
+};

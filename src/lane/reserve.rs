@@ -1,0 +1,141 @@
+//! Waiting for room in a lane, before there is a job to put there.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::Lane;
+use crate::{
+    error::Error,
+    job::{Job, Task},
+};
+
+/// Waits for room in a lane; from [`Lane::reserve`].
+///
+/// # Cancel safety
+///
+/// *The waiter* loses its place in the line when this is dropped. *The thread*: there is none yet.
+/// A place that has been granted and not yet been taken by polling goes to the next in line.
+///
+/// Places are given in the order in which the futures were first polled. As with Tokio's
+/// semaphore and channels, one that is kept but no longer polled holds the place that it has been
+/// granted: poll it or drop it.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Reserve {
+    lane: Lane,
+    in_line: Option<u64>,
+}
+
+impl Reserve {
+    pub(super) fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            in_line: None,
+        }
+    }
+}
+
+impl Future for Reserve {
+    type Output = Result<Permit, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let waker = cx.waker().clone();
+        let core = this.lane.core();
+        let had = core.with_state(|state| {
+            if state.closed {
+                if let Some(number) = this.in_line.take() {
+                    state.leave_line(number);
+                }
+                return Err(core.closed());
+            }
+            Ok(state.reserve(&mut this.in_line, waker))
+        });
+        match had {
+            Ok(true) => Poll::Ready(Ok(Permit {
+                lane: Some(this.lane.clone()),
+            })),
+            Ok(false) => Poll::Pending,
+            Err(closed) => Poll::Ready(Err(closed)),
+        }
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        if let Some(number) = self.in_line.take() {
+            self.lane
+                .core()
+                .with_state(|state| state.leave_line(number));
+        }
+    }
+}
+
+impl fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reserve")
+            .field("lane", &self.lane.name())
+            .field("in_line", &self.in_line.is_some())
+            .finish()
+    }
+}
+
+/// Room for one job in a lane; from [`Lane::reserve`].
+///
+/// It counts as a waiting job until it is used or dropped.
+#[must_use = "dropping a permit gives the room back"]
+pub struct Permit {
+    lane: Option<Lane>,
+}
+
+impl Permit {
+    /// Hands a job in, as [`Lane::offload`] does. It cannot be refused for want of room.
+    #[track_caller]
+    pub fn offload<F, T>(self, f: F) -> Task<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(move |_| f(), Location::caller())
+    }
+
+    /// Hands a job in, as [`Lane::offload_with`] does. It cannot be refused for want of room.
+    #[track_caller]
+    pub fn offload_with<F, T>(self, f: F) -> Task<T>
+    where
+        F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in(f, Location::caller())
+    }
+
+    pub(super) fn hand_in<F, T>(mut self, f: F, location: &'static Location<'static>) -> Task<T>
+    where
+        F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let lane = self.lane.take().expect("a permit is spent once, by value");
+        lane.hand_in(f, true, location)
+            .unwrap_or_else(Task::refused)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            lane.core().with_state(|state| state.give_back());
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("lane", &self.lane.as_ref().map(Lane::name))
+            .finish()
+    }
+}

@@ -1,0 +1,209 @@
+//! Where a lane's threads come from. The only place that starts threads for jobs.
+
+use std::{
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::runtime;
+
+use super::worker::Worker;
+use crate::sync::{Arc, Mutex};
+
+/// How long a worker stays parked on a thread of Tokio's pool before it gives it back. Short,
+/// because somebody else may want the thread and because the next worker costs little: the pool
+/// keeps its threads for a while (10 s by default).
+const LINGER: Duration = Duration::from_millis(10);
+
+/// Where a lane's threads come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// Tokio's blocking pool, of the runtime that the call comes from.
+    Tokio,
+    /// Threads of the lane's own.
+    Threads(Threads),
+    #[cfg(feature = "rayon")]
+    Rayon(Rayon),
+}
+
+/// A rayon pool, or the global one.
+#[cfg(feature = "rayon")]
+#[derive(Clone)]
+pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
+
+/// Threads of a lane's own, for [`Builder::own_threads`](super::Builder::own_threads).
+///
+/// They are started when there is work for them, at most the lane's limit at once, named
+/// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive) or
+/// when the last handle of their lane is dropped.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Threads {
+    stack_size: Option<usize>,
+    keep_alive: Duration,
+}
+
+impl Threads {
+    /// With the defaults.
+    pub fn new() -> Self {
+        Self {
+            stack_size: None,
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+
+    /// The size of each thread's stack, in bytes. Defaults to that of the standard library
+    /// (2 MiB, or the environment variable `RUST_MIN_STACK`).
+    ///
+    /// Only what is used of a stack takes memory, so a small one saves address space and little
+    /// else. HTTP clients have been seen to overflow below 148 KiB in debug builds.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` is less than 16 KiB (16,384), which no thread can live on.
+    #[track_caller]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        assert!(
+            bytes >= 16 * 1024,
+            "`stack_size` must be at least 16384 bytes, not {bytes}"
+        );
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// How long an idle thread waits for the next job before it ends. Defaults to 10 s.
+    pub fn keep_alive(mut self, time: Duration) -> Self {
+        self.keep_alive = time;
+        self
+    }
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Source {
+    /// Jobs can only run on behalf of a running Tokio runtime, and end with it.
+    pub(crate) fn needs_runtime(&self) -> bool {
+        matches!(self, Self::Tokio)
+    }
+
+    /// How long an idle worker keeps its thread; `None` if it must not.
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        match self {
+            Self::Tokio => Some(LINGER),
+            Self::Threads(threads) => Some(threads.keep_alive),
+            // A parked worker would take a thread from the computations of others.
+            #[cfg(feature = "rayon")]
+            Self::Rayon(_) => None,
+        }
+    }
+
+    /// Has `worker` serve on a thread, or says why there is none. In the latter case the worker
+    /// has been disarmed.
+    pub(crate) fn start(
+        &self,
+        runtime: Option<&runtime::Handle>,
+        worker: Worker,
+        lane: &str,
+    ) -> io::Result<()> {
+        match self {
+            Self::Tokio => {
+                let runtime =
+                    runtime.expect("a lane on Tokio's pool takes no job without a runtime");
+                hand_over(worker, |serve| {
+                    // Tokio panics where the system refuses a thread and no other could serve. It
+                    // leaves the closure in its queue then, for a thread that may come later.
+                    panic::catch_unwind(AssertUnwindSafe(|| {
+                        runtime.spawn_blocking(serve);
+                    }))
+                    .map_err(|payload| {
+                        let said = payload.downcast_ref::<String>().map_or("", String::as_str);
+                        io::Error::new(io::ErrorKind::WouldBlock, format!("tokio: {said}"))
+                    })
+                })
+            }
+            Self::Threads(threads) => {
+                let context = runtime.cloned();
+                let mut builder = std::thread::Builder::new().name(thread_name(lane));
+                if let Some(bytes) = threads.stack_size {
+                    builder = builder.stack_size(bytes);
+                }
+                hand_over(worker, |serve| {
+                    builder
+                        .spawn(move || {
+                            let _context = context.as_ref().map(runtime::Handle::enter);
+                            serve();
+                        })
+                        .map(drop)
+                })
+            }
+            #[cfg(feature = "rayon")]
+            Self::Rayon(rayon) => {
+                let context = runtime.cloned();
+                hand_over(worker, |serve| {
+                    let serve = move || {
+                        let _context = context.as_ref().map(runtime::Handle::enter);
+                        serve();
+                    };
+                    // The global pool is built on first use, and panics if it cannot be.
+                    panic::catch_unwind(AssertUnwindSafe(|| match &rayon.0 {
+                        Some(pool) => pool.spawn(serve),
+                        None => rayon::spawn(serve),
+                    }))
+                    .map_err(|_| io::Error::other("rayon's global pool could not be built"))
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokio => f.write_str("tokio's blocking pool"),
+            Self::Threads(threads) => threads.fmt(f),
+            #[cfg(feature = "rayon")]
+            Self::Rayon(Rayon(Some(_))) => f.write_str("a rayon pool"),
+            #[cfg(feature = "rayon")]
+            Self::Rayon(Rayon(None)) => f.write_str("rayon's global pool"),
+        }
+    }
+}
+
+/// Hands a worker to a thread in such a way that it can be taken back if that fails: whoever comes
+/// first, the thread or the failure, finds the worker; the other finds nothing and goes away.
+fn hand_over(
+    worker: Worker,
+    spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
+) -> io::Result<()> {
+    let slot = Arc::new(Mutex::new(Some(worker)));
+    let theirs = slot.clone();
+    let refused = spawn(Box::new(move || {
+        let worker = theirs.lock().take();
+        if let Some(worker) = worker {
+            worker.serve();
+        }
+    }));
+    let Err(refusal) = refused else { return Ok(()) };
+    let back = slot.lock().take();
+    match back {
+        Some(worker) => {
+            worker.disarm();
+            Err(refusal)
+        }
+        None => Ok(()),
+    }
+}
+
+/// `<lane>-<number>`; a system that shows fewer characters shows the first.
+fn thread_name(lane: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // A name with a zero byte in it would make the standard library panic.
+    format!("{}-{number}", lane.replace('\0', " "))
+}

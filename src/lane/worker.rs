@@ -1,0 +1,246 @@
+//! One thread while it serves a lane.
+//!
+//! ```text
+//!            ┌──────────────── a job ◄──────────────┐
+//!            ▼                                      │
+//!  arrive ─► take ──► pass the wake-up on ──► run ──┘
+//!            │ ▲
+//!   nothing  │ │ woken, or patience over: look once more
+//!            ▼ │
+//!           park ──► leave ──► ask who needs a thread now
+//! ```
+//!
+//! At most one wake-up is under way at a time for each home. The woken worker takes a job and, if
+//! more wait, sends the next wake-up itself. A burst of jobs so costs its caller one wake-up, and
+//! brings as many workers as there is work for them: those that find the queue empty park again.
+//!
+//! The order at the end of a job matters. (1) The closure has returned and its captured values are
+//! dropped. (2) If nobody waits for the outcome, it is dropped here, with the slot still taken: it
+//! is the user's code as well. (3) Under the lock the slot is given back, the job is counted and
+//! its outcome published, all in one: a caller that has the outcome finds it in the books. (4) The
+//! next job is taken, under the same lock. (5) The caller is woken.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    core::{Core, wake},
+    home::{HomeId, Idle},
+    observe,
+    pace::{SPIN, WATCH},
+    state::{Key, LookUp, Place, State, Step, Take},
+    stats::Outcome,
+};
+use crate::{
+    error::drop_quietly,
+    job::{Job, Work},
+    sync::{self, Arc, AtomicBool, Patience},
+};
+
+/// A number for each worker of the process, to find itself among the parked.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The right to serve a home, and the duty to say so if it cannot be used.
+pub(crate) struct Worker {
+    core: Option<Arc<Core>>,
+    home: HomeId,
+}
+
+impl Worker {
+    pub(crate) fn new(core: Arc<Core>, home: HomeId) -> Self {
+        Self {
+            core: Some(core),
+            home,
+        }
+    }
+
+    /// Gives up the right without a word: the thread was refused, and whoever asked knows.
+    pub(crate) fn disarm(mut self) {
+        self.core = None;
+    }
+
+    /// Serves on this thread until there is nothing left to do.
+    pub(crate) fn serve(mut self) {
+        if let Some(core) = self.core.take() {
+            Shift {
+                core,
+                home: self.home,
+                number: NEXT.fetch_add(1, Ordering::Relaxed),
+                called: Arc::new(AtomicBool::new(false)),
+            }
+            .work();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Dropped unused: the thread source was shut down with this in its queue.
+        if let Some(core) = self.core.take() {
+            core.worker_lost(self.home);
+        }
+    }
+}
+
+struct Shift {
+    core: Arc<Core>,
+    home: HomeId,
+    number: u64,
+    called: Arc<AtomicBool>,
+}
+
+/// What a look at the books led to, and what to do about the other waiting jobs.
+enum Look {
+    Run(Key, Arc<dyn Work>, Option<Step>),
+    Expired(Key),
+    /// This worker is on the list of the parked.
+    Parked(Duration, bool, Option<Step>),
+    /// This worker is off the books.
+    Gone(Option<Step>),
+}
+
+impl Shift {
+    fn work(self) {
+        let mut now = Instant::now();
+        let mut look = self.core.with_books(|state| {
+            state.arrive(self.home);
+            self.look(state, now, false)
+        });
+        loop {
+            look = match look {
+                Look::Run(key, work, step) => {
+                    self.core.perform(step);
+                    self.run(key, work, &mut now)
+                }
+                Look::Expired(key) => {
+                    self.core.expire(key);
+                    self.look_again(now, false)
+                }
+                Look::Parked(patience, spinning, step) => {
+                    self.core.perform(step);
+                    let woken = self.park(patience, spinning);
+                    now = Instant::now();
+                    match woken {
+                        LookUp::Leave => break self.core.worker_leaves(self.home),
+                        LookUp::Park | LookUp::Woken => {
+                            self.watch();
+                            now = Instant::now();
+                            self.look_again(now, false)
+                        }
+                        LookUp::LastTry => self.look_again(now, true),
+                    }
+                }
+                Look::Gone(step) => break self.core.perform(step),
+            };
+        }
+    }
+
+    fn look_again(&self, now: Instant, last_try: bool) -> Look {
+        self.core
+            .with_books(|state| self.look(state, now, last_try))
+    }
+
+    /// Takes a job, or parks, or leaves: each in the same critical section as the look that led to
+    /// it, or a job that is handed in between the two would find nobody to wake.
+    fn look(&self, state: &mut State, now: Instant, last_try: bool) -> Look {
+        match state.take(self.home, now) {
+            Take::Run(key, work) => Look::Run(key, work, state.next_step()),
+            Take::Expired(key) => Look::Expired(key),
+            Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
+                self.called.store(false, Ordering::Relaxed);
+                let spinning = state.park(
+                    self.home,
+                    Idle {
+                        worker: self.number,
+                        thread: sync::current(),
+                        called: self.called.clone(),
+                        spinning: false,
+                    },
+                );
+                Look::Parked(patience, spinning, state.next_step())
+            }
+            Take::Nothing | Take::Leave => {
+                state.leave(self.home, true);
+                Look::Gone(state.next_step())
+            }
+        }
+    }
+
+    /// Runs a job and takes the next.
+    fn run(&self, key: Key, work: Arc<dyn Work>, now: &mut Instant) -> Look {
+        let core = &*self.core;
+        let started = *now;
+        observe::started(core, work.meta(), started);
+        let job = Job::new(work);
+        let work = job.work();
+        let panicked = work.run(&job);
+        *now = Instant::now();
+
+        let close = |state: &mut State| {
+            let entry = state.finish(key, *now, panicked);
+            (entry, self.look(state, *now, false))
+        };
+        let awaited = core.with_books(|state| {
+            // Only a job whose place is `Running` has a caller.
+            matches!(state.entry(key)?.place, Place::Running(_)).then(|| {
+                let waker = work.publish();
+                (close(state), waker)
+            })
+        });
+        let in_time = awaited.is_some();
+        let ((entry, look), waker) = awaited.unwrap_or_else(|| {
+            let in_drop = work.discard() && !panicked;
+            (
+                core.with_books(|state| {
+                    state.counts.late_panics += u64::from(in_drop);
+                    close(state)
+                }),
+                None,
+            )
+        });
+        let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
+        observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
+        // What this thread holds of the job goes before the caller is woken, who then frees it: an
+        // allocator likes to get its memory back from the thread that took it.
+        drop_quietly(entry);
+        drop(job);
+        wake(waker);
+        look
+    }
+
+    /// Looks, every now and then, whether the jobs that wait are being served by those at work.
+    ///
+    /// Returns at once if there is no need for that, else when somebody should help.
+    fn watch(&self) {
+        let mut seen = self.core.with_books(|state| state.wants_watcher(self.home));
+        while let Some(finished) = seen {
+            let patience = Patience::lasting(WATCH);
+            while !patience.park() {}
+            seen = self
+                .core
+                .with_state(|state| state.watch(self.home, finished));
+        }
+    }
+
+    fn park(&self, patience: Duration, spinning: bool) -> LookUp {
+        if spinning {
+            Patience::lasting(SPIN).spin(|| self.called.load(Ordering::Acquire));
+            let up = (self.core).with_books(|state| state.look_up(self.home, self.number, false));
+            if up != LookUp::Park {
+                return up;
+            }
+        }
+        let patience = Patience::lasting(patience);
+        loop {
+            let ended = patience.park();
+            let up = (self.core).with_books(|state| state.look_up(self.home, self.number, ended));
+            if up != LookUp::Park {
+                return up;
+            }
+        }
+    }
+}
