@@ -231,24 +231,3 @@ impl<F: Send, T: Send> Cancels for Cell<F, T> {
         &self.meta.cancel
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A cache line more or less here is a measurable part of what a hand-off costs.
-    #[test]
-    #[cfg(not(feature = "tracing"))]
-    fn the_cell_of_a_small_job_takes_three_cache_lines() {
-        fn size_of_cell<F, T>(_: F) -> usize
-        where
-            F: FnOnce(&Job) -> T + Send + 'static,
-            T: Send + 'static,
-        {
-            size_of::<Cell<F, T>>() + 2 * size_of::<usize>()
-        }
-        let number = 7_u64;
-        let size = size_of_cell(move |_: &Job| number);
-        assert!(size <= 192, "{size} bytes with the counts of its Arc");
-    }
-}

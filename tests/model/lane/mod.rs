@@ -1,0 +1,23 @@
+//! The lane's protocol, with twins for what is not part of it.
+
+#[path = "../../../src/lane/core.rs"]
+pub(crate) mod core;
+#[path = "../../../src/lane/fifo.rs"]
+mod fifo;
+#[path = "../../../src/lane/histogram.rs"]
+mod histogram;
+#[path = "../../../src/lane/home.rs"]
+mod home;
+#[path = "../../../src/lane/inbox.rs"]
+mod inbox;
+mod keeper;
+#[path = "../../../src/lane/observe.rs"]
+mod observe;
+pub(crate) mod pace;
+pub(crate) mod source;
+#[path = "../../../src/lane/state.rs"]
+mod state;
+#[path = "../../../src/lane/stats.rs"]
+mod stats;
+#[path = "../../../src/lane/worker.rs"]
+mod worker;

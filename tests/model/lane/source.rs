@@ -1,0 +1,45 @@
+//! The twin of `src/lane/source.rs`: Shuttle's threads, some of which may be refused.
+
+use std::{io, time::Duration};
+
+use shuttle::rand::Rng;
+use tokio::runtime;
+
+use super::worker::Worker;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) linger: Option<Duration>,
+    /// How often a thread is refused.
+    pub(crate) refusals: f64,
+    /// How often a worker is dropped before it has served, as when a runtime shuts down.
+    pub(crate) losses: f64,
+}
+
+impl Source {
+    pub(crate) fn needs_runtime(&self) -> bool {
+        self.losses > 0.0
+    }
+
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        self.linger
+    }
+
+    pub(crate) fn start(
+        &self,
+        _runtime: Option<&runtime::Handle>,
+        worker: Worker,
+        _lane: &str,
+    ) -> io::Result<()> {
+        if shuttle::rand::thread_rng().gen_bool(self.refusals) {
+            worker.disarm();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if shuttle::rand::thread_rng().gen_bool(self.losses) {
+            shuttle::thread::spawn(move || drop(worker));
+            return Ok(());
+        }
+        shuttle::thread::spawn(move || worker.serve());
+        Ok(())
+    }
+}

@@ -1,0 +1,517 @@
+//! The models. Each is a promise, checked over some thousands of schedules.
+
+use std::{
+    panic::Location,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use shuttle::{future::block_on, thread};
+use tokio::time::Instant;
+
+use crate::{
+    cancel::{Cancel, CancelToken},
+    error::{Error, Phase},
+    job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
+    lane::{core::Core, pace::say_brisk, source::Source},
+    sync::{Arc, Condvar, Mutex},
+};
+
+const FOR_EVER: Option<Duration> = Some(Duration::MAX);
+const A_WHILE: Option<Duration> = Some(Duration::from_millis(10));
+
+/// Runs a model over random schedules and over those with few preemptions, which find what takes
+/// a particular switch at a particular place.
+///
+/// Inside of a runtime, since that is where jobs come from and where the inbox opens.
+fn check(brisk: bool, model: impl Fn() + Send + Sync + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let _context = runtime.enter();
+    let model = Arc::new(model);
+    say_brisk(brisk);
+    let random = model.clone();
+    shuttle::check_random(move || random(), 1_500);
+    shuttle::check_pct(move || model(), 1_500, 3);
+}
+
+/// Each model with lanes whose jobs count as brisk, and with others.
+fn check_both(model: impl Fn() + Clone + Send + Sync + 'static) {
+    check(false, model.clone());
+    check(true, model);
+}
+
+fn lane(limit: usize, queue: Option<usize>, linger: Option<Duration>) -> Arc<Core> {
+    let source = Source {
+        linger,
+        refusals: 0.0,
+        losses: 0.0,
+    };
+    Arc::new(Core::new("model".into(), limit, queue, source))
+}
+
+fn offload<F, T>(core: &Arc<Core>, f: F) -> Task<T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let cell = Arc::new(Cell::new(
+        Meta {
+            cancel: Cancel::default(),
+            label: None,
+            location: Location::caller(),
+            queued: Instant::now(),
+            deadline: None,
+            slot: Slot::default(),
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        },
+        f,
+    ));
+    let work: Arc<dyn Work> = cell.clone();
+    match core.submit(work, false) {
+        Ok(()) => Task::live(cell, core.clone()),
+        Err(error) => Task::refused(error),
+    }
+}
+
+/// The books after everything is over: nothing left, nothing counted twice or not at all.
+fn assert_settled(core: &Core) {
+    let stats = core.stats();
+    assert_eq!(
+        (stats.waiting, stats.running, stats.draining, stats.detached),
+        (0, 0, 0, 0)
+    );
+    assert_eq!(
+        stats.submitted,
+        stats.completed
+            + stats.panicked
+            + stats.cancelled
+            + stats.timed_out
+            + stats.no_thread
+            + stats.no_runtime,
+        "{stats:?}"
+    );
+}
+
+/// How many are inside at once.
+#[derive(Default)]
+struct Gauge {
+    inside: AtomicUsize,
+    entered: AtomicUsize,
+}
+
+impl Gauge {
+    fn pass(&self, limit: usize) {
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        assert!(
+            inside <= limit,
+            "{inside} jobs at once with a limit of {limit}"
+        );
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        thread::yield_now();
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Something that a job waits for.
+#[derive(Default)]
+struct Event {
+    happened: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Event {
+    fn happen(&self) {
+        *self.happened.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut happened = self.happened.lock();
+        while !*happened {
+            happened = self.changed.wait(happened);
+        }
+    }
+}
+
+fn every_job_runs_once(limit: usize, linger: Option<Duration>) {
+    let core = lane(limit, None, linger);
+    let gauge = Arc::new(Gauge::default());
+    let callers: Vec<_> = (0..2)
+        .map(|caller| {
+            let (core, gauge) = (core.clone(), gauge.clone());
+            thread::spawn(move || {
+                let tasks: Vec<_> = (0..3)
+                    .map(|n| {
+                        let gauge = gauge.clone();
+                        offload(&core, move |_| {
+                            gauge.pass(limit);
+                            (caller, n)
+                        })
+                    })
+                    .collect();
+                for (n, task) in tasks.into_iter().enumerate() {
+                    assert_eq!(block_on(task).expect("nothing goes wrong"), (caller, n));
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.join().expect("a caller");
+    }
+    assert_eq!(gauge.entered.load(Ordering::SeqCst), 6);
+    assert_settled(&core);
+    core.close();
+}
+
+/// K1, and no wake-up is ever lost: the workers would park for ever.
+#[test]
+fn every_job_runs_once_and_never_more_than_the_limit_at_a_time() {
+    check_both(|| every_job_runs_once(1, FOR_EVER));
+    check_both(|| every_job_runs_once(2, FOR_EVER));
+}
+
+/// W17: a worker that has just decided to go, and a job that has just come.
+#[test]
+fn no_job_is_lost_to_a_worker_that_is_about_to_leave() {
+    check_both(|| every_job_runs_once(2, A_WHILE));
+    check_both(|| every_job_runs_once(2, None));
+}
+
+/// Four jobs in a row, each after the last one's end: the lane goes idle in between.
+#[test]
+fn an_idle_lane_wakes_up_again() {
+    check_both(|| {
+        let core = lane(2, None, FOR_EVER);
+        for n in 0..4 {
+            assert_eq!(block_on(offload(&core, move |_| n)).expect("it runs"), n);
+        }
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// Brisk jobs are not given a worker each; but one that waits for another must get it.
+#[test]
+fn a_job_that_waits_for_a_later_one_gets_it_run() {
+    check_both(|| {
+        let core = lane(2, None, FOR_EVER);
+        let event = Arc::new(Event::default());
+        for _ in 0..2 {
+            block_on(offload(&core, |_| ())).expect("it runs");
+        }
+        let waits = offload(&core, {
+            let event = event.clone();
+            move |_| event.wait()
+        });
+        let signals = offload(&core, move |_| event.happen());
+        block_on(waits).expect("it runs");
+        block_on(signals).expect("it runs");
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// C1, C2, K2, K5: a cancel meets a job before, while and after it runs.
+#[test]
+fn a_cancelled_job_has_one_outcome_and_none_that_waited_has_run() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let before = offload(&core, |_| thread::yield_now());
+        let task = offload(&core, {
+            let ran = ran.clone();
+            move |_| {
+                ran.fetch_add(1, Ordering::SeqCst);
+                7
+            }
+        });
+        let canceller = task.canceller();
+        let other = thread::spawn(move || {
+            canceller.cancel();
+            canceller.cancel();
+        });
+        match block_on(task) {
+            Ok(seven) => assert_eq!((seven, ran.load(Ordering::SeqCst)), (7, 1)),
+            Err(Error::Cancelled { phase, .. }) => {
+                other.join().expect("the canceller");
+                block_on(before).expect("not cancelled");
+                core.close();
+                if phase == Phase::Waiting {
+                    assert_eq!(ran.load(Ordering::SeqCst), 0);
+                }
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        other.join().expect("the canceller");
+        block_on(before).expect("not cancelled");
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K4, K1, C8: tasks are dropped at any moment; slots come back, and not too early.
+#[test]
+fn dropped_tasks_give_their_slots_back_exactly_once() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let gauge = Arc::new(Gauge::default());
+        let hand_in = |core: &Arc<Core>| {
+            let gauge = gauge.clone();
+            offload(core, move |_| gauge.pass(1))
+        };
+        let dropped = [hand_in(&core), hand_in(&core)];
+        let kept = hand_in(&core);
+        let dropper = thread::spawn(move || drop(dropped));
+        block_on(kept).expect("nobody dropped it");
+        dropper.join().expect("the dropper");
+        // Whatever drains has one slot between it and this one.
+        block_on(hand_in(&core)).expect("the slot is free again");
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K6: detaching races with starting and ending, and so does a cancel of what was detached.
+#[test]
+fn a_detached_job_runs_to_its_end_and_is_counted_once() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let task = offload(&core, {
+            let ran = ran.clone();
+            move |_| ran.fetch_add(1, Ordering::SeqCst)
+        });
+        task.detach();
+        block_on(offload(&core, |_| ())).expect("it runs");
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K5: a hook runs at most once, and neither runs nor is running after its guard was dropped.
+#[test]
+fn a_hook_never_runs_after_its_guard_is_gone() {
+    check(false, || {
+        let core = lane(1, None, FOR_EVER);
+        let resource = Arc::new(Mutex::new(Some(0)));
+        let task = offload(&core, {
+            let resource = resource.clone();
+            move |job: &Job| {
+                let guard = job.on_cancel({
+                    let resource = resource.clone();
+                    move || {
+                        thread::yield_now();
+                        let mut used = resource.lock();
+                        *used.as_mut().expect("the resource is still there") += 1;
+                    }
+                });
+                thread::yield_now();
+                drop(guard);
+                // From here on it belongs to somebody else.
+                let used = resource.lock().take();
+                assert!(used.is_some_and(|times| times <= 1));
+            }
+        });
+        let canceller = task.canceller();
+        let other = thread::spawn(move || canceller.cancel());
+        drop(block_on(task));
+        other.join().expect("the canceller");
+        block_on(offload(&core, |_| ())).expect("the slot is free again");
+        assert_eq!(core.stats().late_panics, 0);
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// C6, C11: a token is cancelled while the jobs under it come, run and go.
+#[test]
+fn a_token_reaches_every_job_under_it() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let token = CancelToken::new().child();
+        let tied: Vec<_> = (0..2)
+            .map(|n| {
+                let cell = Arc::new(AtomicUsize::new(n));
+                let task = offload(&core, move |_| cell.load(Ordering::SeqCst));
+                let canceller = task.canceller();
+                (task, token.on_cancel(move || canceller.cancel()))
+            })
+            .collect();
+        let other = thread::spawn({
+            let token = token.clone();
+            move || token.cancel()
+        });
+        for (n, (task, guard)) in tied.into_iter().enumerate() {
+            match block_on(task) {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert!(error.is_cancelled()),
+            }
+            drop(guard);
+        }
+        other.join().expect("the canceller");
+        block_on(offload(&core, |_| ())).expect("the lane itself is not cancelled");
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// S4: whatever the order, no more are let in than there is room for, and those in line get in.
+#[test]
+fn a_bounded_queue_is_exact() {
+    check_both(|| {
+        let core = lane(1, Some(1), FOR_EVER);
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let core = core.clone();
+                thread::spawn(move || {
+                    let tasks: Vec<_> = (0..3)
+                        .map(|_| offload(&core, |_| thread::yield_now()))
+                        .collect();
+                    let stats = core.stats();
+                    assert!(
+                        stats.waiting + stats.running + stats.draining <= 2,
+                        "{stats:?}"
+                    );
+                    tasks
+                        .into_iter()
+                        .map(block_on)
+                        .filter(Result::is_ok)
+                        .count()
+                })
+            })
+            .collect();
+        let through: usize = callers
+            .into_iter()
+            .map(|caller| caller.join().expect("a caller"))
+            .sum();
+        assert!(through >= 2, "a lane with room refused");
+        let stats = core.stats();
+        assert_eq!(
+            (stats.completed, stats.refused),
+            (through as u64, 6 - through as u64)
+        );
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K9, W2, W3: threads are refused at random; every job is run or told.
+#[test]
+fn a_refused_thread_loses_no_job() {
+    check_both(|| {
+        let core = Arc::new(Core::new(
+            "model".into(),
+            2,
+            None,
+            Source {
+                linger: FOR_EVER,
+                refusals: 0.5,
+                losses: 0.0,
+            },
+        ));
+        let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
+        for (n, task) in tasks.into_iter().enumerate() {
+            match block_on(task) {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert!(matches!(error, Error::NoThread { .. }), "{error}"),
+            }
+        }
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K11, R5: workers are lost before they serve, as in the queue of a runtime that shuts down.
+#[test]
+fn a_lost_worker_loses_no_job() {
+    check_both(|| {
+        let core = Arc::new(Core::new(
+            "model".into(),
+            2,
+            None,
+            Source {
+                linger: FOR_EVER,
+                refusals: 0.0,
+                losses: 0.5,
+            },
+        ));
+        let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
+        for (n, task) in tasks.into_iter().enumerate() {
+            match block_on(task) {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert!(matches!(error, Error::NoRuntime { .. }), "{error}"),
+            }
+        }
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K10, R7, R8: closing races with jobs that come in, and with itself.
+#[test]
+fn a_closing_lane_answers_everybody() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let caller = thread::spawn({
+            let core = core.clone();
+            move || {
+                let tasks: Vec<_> = (0..3).map(|n| offload(&core, move |_| n)).collect();
+                for (n, task) in tasks.into_iter().enumerate() {
+                    match block_on(task) {
+                        Ok(value) => assert_eq!(value, n),
+                        Err(Error::Closed { .. } | Error::Cancelled { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        });
+        let closers: Vec<_> = (0..2)
+            .map(|_| {
+                let core = core.clone();
+                thread::spawn(move || {
+                    core.close();
+                    core.cancel_all();
+                })
+            })
+            .collect();
+        for thread in closers.into_iter().chain([caller]) {
+            thread.join().expect("all of them end");
+        }
+        // A cancelled job's caller hears of it before the job's thread does.
+        while core.stats().draining > 0 {
+            thread::yield_now();
+        }
+        assert_settled(&core);
+    });
+}
+
+/// The same with the deadline as the canceller, and with the caller gone as well.
+#[test]
+fn a_deadline_and_a_drop_meet_without_counting_twice() {
+    check(false, || {
+        let core = lane(1, None, FOR_EVER);
+        let cell = Arc::new(Mutex::new(0));
+        let task = offload(&core, {
+            let cell = cell.clone();
+            move |_| *cell.lock() += 1
+        });
+        let canceller = task.canceller();
+        let others = [
+            thread::spawn(move || drop(task)),
+            thread::spawn(move || canceller.cancel()),
+        ];
+        block_on(offload(&core, |_| ())).expect("the slot is free again");
+        for other in others {
+            other.join().expect("it ends");
+        }
+        assert_settled(&core);
+        let stats = core.stats();
+        assert_eq!(stats.completed + stats.cancelled, 2);
+        core.close();
+    });
+}
