@@ -1,0 +1,79 @@
+//! The process of one strategy: takes an order from standard input, tells events on standard
+//! output.
+//!
+//! A process of its own makes threads and memory at peak the strategy's own, and a thread that is
+//! stuck in one strategy cannot disturb the next.
+
+use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::args::Runtime;
+use crate::exit::Exit;
+use crate::heartbeat::{Heartbeat, Lateness};
+use crate::observer::{self, Observer};
+use crate::strategy::{Clients, Work};
+use crate::wire::{Event, Order, Totals};
+
+/// Runs the strategy that standard input names.
+pub(crate) fn run() -> Result<(), Exit> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
+    let order: Order = read
+        .map_err(|error| error.to_string())
+        .and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()))
+        .map_err(|error| Exit::error(format!("this is not for people, see compare: {error}")))?;
+    drop(text);
+
+    let (events, inbox) = mpsc::channel();
+    let observer = Observer::start(inbox)
+        .map_err(|error| Exit::error(format!("no thread to observe with: {error}")))?;
+    let last = match catch_unwind(AssertUnwindSafe(|| measure(order, events.clone()))) {
+        Ok(Ok(totals)) => Event::Finished(totals),
+        Ok(Err(reason)) => Event::Impossible(reason),
+        // The message is on standard error, which `compare` reads.
+        Err(_) => Event::Impossible("it panicked".to_owned()),
+    };
+    observer.finish(events, last);
+    // Not by way of dropping the runtime, which waits for threads that may be stuck.
+    std::process::exit(0)
+}
+
+fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> {
+    // An error means that there is one already, which will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let clients = Clients::build(&order)?;
+    let strategy = order.strategy;
+    let mut builder = match order.runtime {
+        Runtime::Current => tokio::runtime::Builder::new_current_thread(),
+        Runtime::Multi => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+
+    let (wall, lateness) = runtime.block_on(async {
+        let work = Arc::new(Work::new(order, clients, Instant::now(), events));
+        let heartbeat = Heartbeat::start(work.began());
+        strategy.run(&work).await;
+        let end = Instant::now();
+        (end - work.began(), heartbeat.finish(end))
+    });
+    let totals = Totals {
+        wall_s: wall.as_secs_f64(),
+        // Known to the observer, who adds it.
+        peak_threads: None,
+        peak_rss_mib: observer::peak_rss_mib(),
+        heartbeat_late_max_ms: lateness.as_ref().map(|Lateness { worst, .. }| ms(*worst)),
+        heartbeat_late_p99_ms: lateness.as_ref().map(|Lateness { p99, .. }| ms(*p99)),
+    };
+    // A thread that is stuck must not keep the process, see above.
+    std::mem::forget(runtime);
+    Ok(totals)
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

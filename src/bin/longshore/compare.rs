@@ -1,0 +1,363 @@
+//! `longshore compare`: settles what to call, runs the strategies in turn, prints what came of it.
+
+use std::sync::mpsc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use crate::args::{Compare, Runtime};
+use crate::exit::{Exit, note, print};
+use crate::proxy::Proxies;
+use crate::report::{Machine, Planned, Report, Row, SCHEMA};
+use crate::runner::{Message, Outcome, Runner};
+use crate::server::{Server, Site, planned_body, planned_path};
+use crate::strategy::Strategy;
+use crate::summary::{self, Summary};
+use crate::target::{self, Target};
+use crate::value::{seconds, short};
+use crate::wire::{Call, Order};
+use crate::{conclusion, consent, limits, plan, progress::Progress, signals, table};
+
+/// Open files beside the connections: pipes, the runtime's, standard input and output.
+const OTHER_FILES: u64 = 24;
+
+/// Calls of a comparison of the reader's own endpoints, unless there are more URLs.
+const OWN_CALLS: u32 = 20;
+/// Calls in flight at once to the reader's own endpoints, unless told otherwise.
+const OWN_LIMIT: u32 = 8;
+
+/// What is going to be called.
+struct Work {
+    calls: Vec<Call>,
+    /// The URLs as they may be shown.
+    urls: Vec<String>,
+    limit: u32,
+    /// For the embedded server: the latencies, in milliseconds.
+    latencies: Option<Vec<u64>>,
+}
+
+/// Runs the comparison.
+pub(crate) fn run(args: Compare) -> Result<(), Exit> {
+    for (at, strategy) in args.strategies.iter().enumerate() {
+        if args.strategies[..at].contains(strategy) {
+            return Err(Exit::usage(format!(
+                "--strategies: {strategy} is named twice"
+            )));
+        }
+    }
+    // Before anything is asked or sent, so that Ctrl-C is heard from the start.
+    let (sender, messages) = mpsc::channel();
+    let told = sender.clone();
+    limits::raise_open_files();
+    signals::watch(move |number| {
+        let _ = told.send(Message::Signal(number));
+    })
+    .map_err(|error| Exit::error(format!("could not listen for signals: {error}")))?;
+
+    let work = if args.url.is_empty() && args.urls.is_none() {
+        embedded(&args)?
+    } else {
+        own(&args)?
+    };
+    if !args.json && !args.quiet {
+        note(&format!("{}\n", heading(&args, &work)));
+    }
+    let mut runner = Runner::new(sender, messages);
+    let (mut runs, signal) = run_all(&args, &work, &mut runner)?;
+    let differing = match work.latencies {
+        // The planned answers are known, and were checked one by one.
+        Some(_) => Vec::new(),
+        None => summary::hold_together(&mut runs, &work.urls, args.any_size),
+    };
+    let rows = summary::of(runs, work.calls.len());
+    let cores = available_parallelism().map_or(1, usize::from);
+    let sentence = conclusion::of(&rows, args.runtime, cores, signal.is_some());
+
+    let text = if args.json {
+        json(&args, &work, &rows, &differing, &sentence, signal.is_some())
+    } else {
+        page(&args, &work, &rows, &differing, &sentence)
+    };
+    print(&text)?;
+    match signal {
+        Some(number) => Err(Exit::Signal(number)),
+        None if rows.iter().all(Summary::is_sound) => Ok(()),
+        None => Err(Exit::Failed),
+    }
+}
+
+/// Starts the embedded server, with its planned endpoints as the calls.
+fn embedded(args: &Compare) -> Result<Work, Exit> {
+    let calls = args.calls.unwrap_or(20);
+    let total_ms = match args.total {
+        Some(total) => u64::try_from(total.as_millis()).unwrap_or(u64::MAX),
+        None => u64::from(calls) * 900,
+    };
+    let latencies = plan::latencies(calls, total_ms, args.seed)
+        .map_err(|error| Exit::usage(error.to_string()))?;
+    let limit = args.limit.unwrap_or(calls.min(512));
+    enough_files(limit.min(calls))?;
+
+    let failed = |error| Exit::error(format!("could not start the embedded server: {error}"));
+    let site = Site::Planned {
+        latencies: latencies.clone(),
+        speed: args.speed,
+    };
+    // Each strategy has at most as many connections as calls; those of the one before may linger.
+    let server = Server::bind(0, site, 2 * calls as usize + 16).map_err(failed)?;
+    let address = server.address();
+    server.run_in_background().map_err(failed)?;
+
+    let urls: Vec<String> = (0..latencies.len())
+        .map(|index| format!("http://{address}{}", planned_path(index)))
+        .collect();
+    let calls = urls
+        .iter()
+        .zip(&latencies)
+        .enumerate()
+        .map(|(index, (url, &latency))| Call {
+            url: url.clone(),
+            authorization: None,
+            // Nobody's proxy has any business between this server and its client.
+            proxy: None,
+            expected: Some(planned_body(index, latency)),
+        });
+    Ok(Work {
+        calls: calls.collect(),
+        limit,
+        latencies: Some(latencies),
+        urls,
+    })
+}
+
+/// Reads the reader's own endpoints, and asks before it goes on.
+fn own(args: &Compare) -> Result<Work, Exit> {
+    let targets = target::read(&args.url, args.urls.as_deref()).map_err(Exit::usage)?;
+    let proxies = if args.no_proxy {
+        Proxies::default()
+    } else {
+        Proxies::from_env().map_err(Exit::usage)?
+    };
+    let at_least = u32::try_from(targets.len()).expect("few URLs are taken");
+    let count = args.calls.unwrap_or(OWN_CALLS.max(at_least));
+    let limit = args.limit.unwrap_or(OWN_LIMIT);
+    enough_files(limit.min(count))?;
+
+    let cycle: Vec<&Target> = targets.iter().cycle().take(count as usize).collect();
+    consent::ask(args, &targets, &cycle, limit, &proxies)?;
+    let calls = cycle.iter().map(|target| Call {
+        url: target.url().to_string(),
+        authorization: target.authorization().map(str::to_owned),
+        proxy: proxies.of(target).map(|(url, _)| url.to_owned()),
+        expected: None,
+    });
+    let calls = calls.collect();
+    Ok(Work {
+        calls,
+        urls: targets.iter().map(Target::to_string).collect(),
+        limit,
+        latencies: None,
+    })
+}
+
+/// Refuses a comparison that would fail for want of open files in the middle.
+fn enough_files(connections: u32) -> Result<(), Exit> {
+    let needed = u64::from(connections) + OTHER_FILES;
+    match limits::open_files() {
+        Some(limit) if limit < needed => Err(Exit::error(format!(
+            "the limit of open files is {limit} (ulimit -n), and {connections} connections at once \
+             need {needed}: raise it, or lower --limit"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Runs all strategies in all rounds, until a signal comes.
+fn run_all(
+    args: &Compare,
+    work: &Work,
+    runner: &mut Runner,
+) -> Result<(Vec<crate::runner::Run>, Option<u8>), Exit> {
+    let mut runs = Vec::new();
+    for round in 1..=args.repeat {
+        for &strategy in &args.strategies {
+            if let Some(signal) = runner.interrupted() {
+                return Ok((runs, Some(signal)));
+            }
+            let order = order(args, work, strategy);
+            let rounds = (args.repeat > 1).then_some((round, args.repeat));
+            let quiet = args.quiet || args.json;
+            let mut progress = Progress::start(strategy.name(), rounds, work.calls.len(), quiet);
+            let run = runner.run(&order, &mut progress).map_err(|error| {
+                Exit::error(format!("could not start a process for {strategy}: {error}"))
+            })?;
+            progress.finish(&run);
+            let signal = match run.outcome {
+                Outcome::Interrupted { signal, .. } => Some(signal),
+                _ => None,
+            };
+            runs.push(run);
+            if signal.is_some() {
+                return Ok((runs, signal));
+            }
+        }
+    }
+    Ok((runs, None))
+}
+
+fn order(args: &Compare, work: &Work, strategy: Strategy) -> Order {
+    Order {
+        strategy,
+        runtime: args.runtime,
+        limit: work.limit,
+        timeout_ms: u64::try_from(args.timeout.as_millis()).expect("at most ten minutes"),
+        calls: work.calls.clone(),
+    }
+}
+
+/// What was called and how, in a few lines.
+fn heading(args: &Compare, work: &Work) -> String {
+    let count = work.calls.len();
+    let what = match &work.latencies {
+        Some(latencies) => {
+            let (total, slowest) = (latencies.iter().sum(), latencies.iter().max().copied());
+            let speed = match args.speed {
+                1.0 => String::new(),
+                speed => format!(", all divided by {speed} (--speed)"),
+            };
+            format!(
+                "{count} calls to the embedded server: {} of waiting in all, {} the longest, seed {}{speed}",
+                seconds(total),
+                seconds(slowest.unwrap_or_default()),
+                args.seed
+            )
+        }
+        None => format!(
+            "{count} calls to {} of your own",
+            match work.urls.len() {
+                1 => "1 URL".to_owned(),
+                many => format!("{many} URLs"),
+            }
+        ),
+    };
+    let cores = available_parallelism().map_or(1, usize::from);
+    let runtime = match args.runtime {
+        Runtime::Current => "one thread".to_owned(),
+        Runtime::Multi => format!("{cores} worker threads, of which a naive call blocks one"),
+    };
+    format!(
+        "{what}\nruntime: {runtime}; at most {} in flight; timeout {} a call; {cores} cores",
+        work.limit.min(u32::try_from(count).unwrap_or(u32::MAX)),
+        short(args.timeout)
+    )
+}
+
+/// The result for people.
+fn page(
+    args: &Compare,
+    work: &Work,
+    rows: &[Summary],
+    differing: &[String],
+    sentence: &str,
+) -> String {
+    let width = table::width();
+    let mut text = heading(args, work) + "\n";
+    if let Some(latencies) = &work.latencies {
+        const SHOWN: usize = 40;
+        let shown: Vec<String> = latencies.iter().take(SHOWN).map(u64::to_string).collect();
+        let rest = if latencies.len() > SHOWN { " ..." } else { "" };
+        let line = format!("plan, in ms: {}{rest}", shown.join(" "));
+        text.push_str(&wrapped(&line, width));
+    }
+    text.push('\n');
+    text.push_str(&table::of(rows, width));
+    for row in rows {
+        if row.failed > 0 {
+            let kinds: Vec<String> = row
+                .failures
+                .iter()
+                .map(|(kind, count)| format!("{count} {kind}"))
+                .collect();
+            text.push_str(&format!(
+                "{}: {} failed: {}\n",
+                row.strategy,
+                row.failed,
+                kinds.join(", ")
+            ));
+        }
+        if let Some(reason) = &row.died {
+            text.push_str(&format!("{}: could not run: {reason}\n", row.strategy));
+        }
+        if let Some(wall) = row.wall.as_ref().filter(|wall| wall.rounds > 1) {
+            text.push_str(&format!(
+                "{}: {} rounds, {:.3} to {:.3} s, median {:.3}, standard deviation {:.3}\n",
+                row.strategy, wall.rounds, wall.min, wall.max, wall.median, wall.deviation
+            ));
+        }
+    }
+    for line in differing {
+        text.push_str(&format!("answers differ: {line}\n"));
+    }
+    text.push('\n');
+    text.push_str(&wrapped(sentence, width));
+    text
+}
+
+/// `text` in lines of at most `width`, and never over 96 characters unless a word is longer.
+fn wrapped(text: &str, width: Option<usize>) -> String {
+    let room = width.unwrap_or(96).min(96);
+    let mut wrapped = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        if used > 0 && used + 1 + word.len() > room {
+            wrapped.push('\n');
+            used = 0;
+        } else if used > 0 {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(word);
+        used += word.len();
+    }
+    wrapped + "\n"
+}
+
+fn json(
+    args: &Compare,
+    work: &Work,
+    rows: &[Summary],
+    differing: &[String],
+    sentence: &str,
+    interrupted: bool,
+) -> String {
+    let planned = work.latencies.as_ref();
+    let report = Report {
+        schema: SCHEMA,
+        longshore: env!("CARGO_PKG_VERSION"),
+        interrupted,
+        target: if planned.is_some() {
+            "embedded"
+        } else {
+            "urls"
+        },
+        runtime: args.runtime,
+        calls: work.calls.len(),
+        limit: work.limit,
+        timeout_s: args.timeout.as_secs_f64(),
+        repeat: args.repeat,
+        seed: planned.map(|_| args.seed),
+        speed: planned.map(|_| args.speed),
+        total_s: planned
+            .map(|latencies| Duration::from_millis(latencies.iter().sum()).as_secs_f64()),
+        plan: (0..work.calls.len())
+            .map(|index| Planned {
+                url: &work.urls[index % work.urls.len()],
+                latency_ms: planned.and_then(|latencies| latencies.get(index)).copied(),
+            })
+            .collect(),
+        machine: Machine::this(),
+        strategies: rows.iter().map(|row| Row::of(row, &work.urls)).collect(),
+        differing_answers: differing,
+        conclusion: sentence,
+    };
+    serde_json::to_string(&report).expect("the report has no keys but strings") + "\n"
+}

@@ -1,0 +1,159 @@
+//! The closing sentence: what the numbers mean, as far as they mean something.
+
+use crate::args::Runtime;
+use crate::strategy::Strategy;
+use crate::summary::Summary;
+use crate::table::{millis, seconds};
+
+/// Says what these rows show, and no more than that.
+pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: bool) -> String {
+    if interrupted {
+        return "Interrupted: these are the results up to then, and nothing follows from them."
+            .to_owned();
+    }
+    let failed: u64 = rows.iter().map(|row| row.failed).sum();
+    let all: u64 = rows.iter().map(|row| row.ok).sum::<u64>() + failed;
+    if failed > 0 {
+        return format!(
+            "{failed} of {all} calls failed: a strategy with failed calls is given no speed-up, \
+             because to fail is often faster than to answer{}.",
+            match row(rows, Strategy::Serial) {
+                Some(serial) if !serial.is_sound() =>
+                    ", and as serial is one of them there is nothing to compare the others with",
+                _ => "",
+            }
+        );
+    }
+
+    let mut parts: Vec<String> = Vec::new();
+    let time = |row: &Summary| row.wall.as_ref().map_or(0.0, |wall| wall.median);
+    let serial = row(rows, Strategy::Serial);
+    if let (Some(naive), Some(serial)) = (row(rows, Strategy::Naive), serial) {
+        parts.push(naive_part(
+            naive,
+            time(serial) / time(naive),
+            runtime,
+            cores,
+        ));
+    }
+    if let Some(offloaded) = row(rows, Strategy::Offloaded) {
+        let mut part = format!("through a lane the calls took {}", seconds(time(offloaded)));
+        if let Some(factor) = offloaded.speedup {
+            part.push_str(&format!(", {} serial", times(factor)));
+        }
+        if let Some(late) = offloaded.heartbeat_late_max_ms {
+            part.push_str(&format!(
+                ", with the heartbeat at most {} late",
+                millis(late)
+            ));
+        }
+        if let Some(native) = row(rows, Strategy::Native) {
+            part.push_str(&format!(
+                " (a native async client: {})",
+                seconds(time(native))
+            ));
+        }
+        parts.push(part);
+    } else if let Some(native) = row(rows, Strategy::Native) {
+        parts.push(format!(
+            "a native async client took {}",
+            seconds(time(native))
+        ));
+    }
+    if let (Some(rayon), Some(offloaded)) =
+        (row(rows, Strategy::Rayon), row(rows, Strategy::Offloaded))
+        && time(rayon) > 1.5 * time(offloaded)
+    {
+        parts.push(format!(
+            "a rayon pool of one thread a core took {}, as its threads are for computing and not \
+             for waiting",
+            seconds(time(rayon))
+        ));
+    }
+    if serial.is_none() {
+        parts.push("serial was not run, so there is no speed-up to tell".to_owned());
+    }
+    let mut sentence = parts.join("; ");
+    if sentence.is_empty() {
+        sentence = "one strategy alone tells nothing, compare it with another".to_owned();
+    }
+    sentence[..1].make_ascii_uppercase();
+    sentence + "."
+}
+
+fn naive_part(naive: &Summary, factor: f64, runtime: Runtime, cores: usize) -> String {
+    let mut part = if factor < 1.2 {
+        format!(
+            "awaiting blocking calls in async code gained nothing ({} serial)",
+            times(factor)
+        )
+    } else {
+        format!(
+            "awaiting blocking calls in async code was {} serial",
+            times(factor)
+        )
+    };
+    if runtime == Runtime::Multi {
+        part.push_str(&format!(
+            ", since each call blocks one of the runtime's {cores} worker threads"
+        ));
+    }
+    if let Some(late) = naive.heartbeat_late_max_ms.filter(|&late| late >= 50.0) {
+        part.push_str(&format!(
+            ", and held up an unrelated task by {}",
+            millis(late)
+        ));
+    }
+    part
+}
+
+fn row(rows: &[Summary], strategy: Strategy) -> Option<&Summary> {
+    rows.iter().find(|row| row.strategy == strategy)
+}
+
+/// `17.9 times as fast as`, `as fast as`, `0.5 times as fast as`.
+fn times(factor: f64) -> String {
+    if (0.95..1.05).contains(&factor) {
+        "as fast as".to_owned()
+    } else {
+        format!("{factor:.1} times as fast as")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::args::Runtime;
+    use crate::strategy::Strategy;
+    use crate::summary;
+    use crate::summary::tests::{call, run};
+
+    #[test]
+    fn the_sentence_says_what_the_rows_show() {
+        let rows = summary::of(
+            vec![
+                run(Strategy::Serial, 18.0, vec![call(0, 0.9, 5)]),
+                run(Strategy::Naive, 18.1, vec![call(0, 0.9, 5)]),
+                run(Strategy::Offloaded, 1.0, vec![call(0, 0.9, 5)]),
+            ],
+            1,
+        );
+        let sentence = of(&rows, Runtime::Current, 2, false);
+        assert!(sentence.contains("gained nothing"), "{sentence}");
+        assert!(
+            sentence.contains("18.0 times as fast as serial"),
+            "{sentence}"
+        );
+        assert!(of(&rows, Runtime::Current, 2, true).starts_with("Interrupted"));
+    }
+
+    #[test]
+    fn no_praise_where_calls_failed_or_serial_is_missing() {
+        let failed = summary::of(vec![run(Strategy::Native, 0.1, vec![])], 1);
+        let sentence = of(&failed, Runtime::Current, 2, false);
+        assert!(sentence.starts_with("1 of 1 calls failed"), "{sentence}");
+        let alone = summary::of(vec![run(Strategy::Native, 0.1, vec![call(0, 0.1, 5)])], 1);
+        let sentence = of(&alone, Runtime::Current, 2, false);
+        assert!(sentence.contains("serial was not run"), "{sentence}");
+    }
+}

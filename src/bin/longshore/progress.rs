@@ -1,0 +1,119 @@
+//! What is seen while it runs: a live line on a terminal, a line at the start and the end of each
+//! strategy elsewhere, nothing if the reader wants quiet.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::exit::note;
+use crate::runner::{Outcome, Run};
+
+/// The progress of one strategy.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    name: String,
+    calls: usize,
+    began: Instant,
+    begun: usize,
+    ended: usize,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Live(ProgressBar),
+    Lines,
+    None,
+}
+
+impl Progress {
+    /// Begins to show a strategy. `round` is told if there are several.
+    pub(crate) fn start(name: &str, round: Option<(u32, u32)>, calls: usize, quiet: bool) -> Self {
+        let name = match round {
+            Some((round, rounds)) => format!("{name} ({round} of {rounds})"),
+            None => name.to_owned(),
+        };
+        let kind = if quiet {
+            Kind::None
+        } else if io::stderr().is_terminal() {
+            Kind::Live(bar(&name, calls))
+        } else {
+            note(&format!("{name}: {calls} calls ..."));
+            Kind::Lines
+        };
+        let progress = Self {
+            name,
+            calls,
+            began: Instant::now(),
+            begun: 0,
+            ended: 0,
+            kind,
+        };
+        progress.draw();
+        progress
+    }
+
+    /// A call has begun.
+    pub(crate) fn begun(&mut self) {
+        self.begun += 1;
+    }
+
+    /// A call has ended.
+    pub(crate) fn ended(&mut self) {
+        self.ended += 1;
+    }
+
+    /// Draws the live line.
+    pub(crate) fn draw(&self) {
+        if let Kind::Live(bar) = &self.kind {
+            bar.set_message(format!(
+                "{}/{} done, {} in flight, {:.1} s",
+                self.ended,
+                self.calls,
+                // A call that never began has ended all the same: its job was refused.
+                self.begun.saturating_sub(self.ended),
+                self.began.elapsed().as_secs_f64()
+            ));
+            bar.set_position(self.ended as u64);
+            bar.tick();
+        }
+    }
+
+    /// Leaves a line that says how it ended.
+    pub(crate) fn finish(self, run: &Run) {
+        let failed = run.calls.iter().filter(|call| call.answer.is_err()).count();
+        let ok = run.calls.len() - failed;
+        let text = match &run.outcome {
+            Outcome::Finished(totals) if failed == 0 => {
+                format!("{ok} ok in {:.3} s", totals.wall_s)
+            }
+            Outcome::Finished(totals) => {
+                format!("{ok} ok, {failed} failed in {:.3} s", totals.wall_s)
+            }
+            Outcome::Interrupted { after_s, .. } => {
+                format!("interrupted after {after_s:.1} s, {ok} ok, {failed} failed")
+            }
+            Outcome::Died(reason) => format!("failed: {reason}"),
+        };
+        match self.kind {
+            Kind::Live(bar) => {
+                bar.set_position(self.ended as u64);
+                bar.finish_with_message(text);
+            }
+            Kind::Lines => note(&format!("{}: {text}", self.name)),
+            Kind::None => {}
+        }
+    }
+}
+
+fn bar(name: &str, calls: usize) -> ProgressBar {
+    let bar =
+        ProgressBar::with_draw_target(Some(calls as u64), ProgressDrawTarget::stderr_with_hz(10));
+    let style = ProgressStyle::with_template("{prefix:<10} [{bar:20}] {msg}")
+        .expect("the template is well-formed")
+        .progress_chars("=> ");
+    bar.set_style(style);
+    bar.set_prefix(name.to_owned());
+    bar
+}

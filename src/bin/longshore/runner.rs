@@ -1,0 +1,227 @@
+//! Starts the process of a strategy and listens to it.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::progress::Progress;
+use crate::strategy::Strategy;
+use crate::wire::{Ended, Event, Order, Totals};
+
+/// How often the progress is drawn.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// What may arrive while a strategy runs.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A line of the process with this number, or the end of its output.
+    Line(usize, Option<String>),
+    Signal(u8),
+}
+
+/// A strategy that has run, or has begun to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) strategy: Strategy,
+    pub(crate) calls: Vec<Ended>,
+    pub(crate) outcome: Outcome,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Finished(Totals),
+    /// A signal came after so many seconds.
+    Interrupted {
+        signal: u8,
+        after_s: f64,
+    },
+    /// The process could not run, or did not live to the end.
+    Died(String),
+}
+
+/// Starts one process after the other.
+pub(crate) struct Runner {
+    messages: Receiver<Message>,
+    sender: Sender<Message>,
+    started: usize,
+}
+
+impl Runner {
+    /// `sender` is where `messages` come from; signals arrive there as well.
+    pub(crate) fn new(sender: Sender<Message>, messages: Receiver<Message>) -> Self {
+        Self {
+            messages,
+            sender,
+            started: 0,
+        }
+    }
+
+    /// The signal that has come since the last run, if one has.
+    pub(crate) fn interrupted(&self) -> Option<u8> {
+        self.messages.try_iter().find_map(|message| match message {
+            Message::Signal(number) => Some(number),
+            Message::Line(..) => None,
+        })
+    }
+
+    /// Runs a strategy to its end, or until a signal comes.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started. Then no other one can be, either.
+    pub(crate) fn run(&mut self, order: &Order, progress: &mut Progress) -> io::Result<Run> {
+        self.started += 1;
+        let number = self.started;
+        let began = Instant::now();
+        let mut process = Process::start(order, number, &self.sender)?;
+        // No strategy needs longer than one call after the other, each at its timeout; ureq may
+        // overrun that while it sends. What is left then hangs.
+        let give_up = Duration::from_millis(order.timeout_ms)
+            .saturating_mul(u32::try_from(order.calls.len()).unwrap_or(u32::MAX))
+            .saturating_mul(3)
+            .saturating_add(Duration::from_secs(30));
+
+        let mut calls = Vec::with_capacity(order.calls.len());
+        let outcome = loop {
+            match self.messages.recv_timeout(REDRAW) {
+                Ok(Message::Signal(signal)) => {
+                    break Outcome::Interrupted {
+                        signal,
+                        after_s: began.elapsed().as_secs_f64(),
+                    };
+                }
+                Ok(Message::Line(of, _)) if of != number => {}
+                Ok(Message::Line(_, None)) => break Outcome::Died(process.last_words()),
+                Ok(Message::Line(_, Some(line))) => match serde_json::from_str(&line) {
+                    Ok(Event::Begun(_)) => progress.begun(),
+                    Ok(Event::Ended(ended)) => {
+                        progress.ended();
+                        calls.push(ended);
+                    }
+                    Ok(Event::Finished(totals)) => break Outcome::Finished(totals),
+                    Ok(Event::Impossible(reason)) => {
+                        break Outcome::Died(match process.last_words() {
+                            words if words.is_empty() => reason,
+                            words => format!("{reason}: {words}"),
+                        });
+                    }
+                    Ok(Event::Alive) => {}
+                    Err(error) => {
+                        break Outcome::Died(format!("it says nothing sensible: {error}"));
+                    }
+                },
+                Err(RecvTimeoutError::Timeout) if began.elapsed() > give_up => {
+                    break Outcome::Died(format!("it hangs, after {} s", give_up.as_secs()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the runner holds a sender"),
+            }
+            progress.draw();
+        };
+        calls.sort_by_key(|call| call.index);
+        Ok(Run {
+            strategy: order.strategy,
+            calls,
+            outcome,
+        })
+    }
+}
+
+/// The process of a strategy. It is killed when this is dropped.
+struct Process {
+    child: Child,
+    errors: Option<std::thread::JoinHandle<VecDeque<u8>>>,
+}
+
+impl Process {
+    fn start(order: &Order, number: usize, sender: &Sender<Message>) -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("__strategy");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Ctrl-C goes to the group of the terminal: the process is ended by us and not by it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = Self {
+            child: command.spawn()?,
+            errors: None,
+        };
+
+        let stdout = process.child.stdout.take().expect("it is piped");
+        let lines = sender.clone();
+        std::thread::Builder::new()
+            .name("listener".to_owned())
+            .spawn(move || {
+                for line in BufReader::new(stdout).lines() {
+                    let Ok(line) = line else { break };
+                    if lines.send(Message::Line(number, Some(line))).is_err() {
+                        return;
+                    }
+                }
+                let _ = lines.send(Message::Line(number, None));
+            })?;
+        let stderr = process.child.stderr.take().expect("it is piped");
+        let errors = std::thread::Builder::new().name("listener".to_owned());
+        process.errors = Some(errors.spawn(move || tail(stderr))?);
+
+        let order = serde_json::to_vec(order).expect("orders have no keys but strings");
+        let mut stdin = process.child.stdin.take().expect("it is piped");
+        match stdin.write_all(&order) {
+            // It has died early: its last words will tell.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            result => result?,
+        }
+        Ok(process)
+    }
+
+    /// Why the process ended, as far as it said so: the start of what it wrote to standard error,
+    /// or else its exit status.
+    fn last_words(&mut self) -> String {
+        let _ = self.child.kill();
+        let status = self.child.wait();
+        let errors = self
+            .errors
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
+        let text = String::from_utf8_lossy(&Vec::from(errors))
+            .trim()
+            .to_owned();
+        let words: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("note: run with"))
+            .take(4)
+            .collect();
+        match status {
+            _ if !words.is_empty() => words.join(" "),
+            Ok(status) => format!("the process ended early ({status})"),
+            Err(error) => format!("the process ended early ({error})"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The last few KiB of what a process writes.
+fn tail(mut from: impl Read) -> VecDeque<u8> {
+    const KEPT: usize = 8 * 1024;
+    let mut kept = VecDeque::new();
+    let mut chunk = [0; 1024];
+    while let Ok(read @ 1..) = from.read(&mut chunk) {
+        kept.extend(&chunk[..read]);
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
+    }
+    kept
+}

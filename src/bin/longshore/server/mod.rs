@@ -1,0 +1,114 @@
+//! A slow HTTP server for 127.0.0.1: what `compare` calls and `serve` runs.
+//!
+//! It is written on tokio and httparse and not on a server library, because its purpose is to
+//! misbehave on request: to reset a connection, to stop in the middle of a body, to never answer.
+//! Connections are bounded in number, request heads in size and time, so that a slow or rude client
+//! costs a known amount.
+
+mod answer;
+mod connection;
+mod rule;
+mod site;
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+pub(crate) use rule::Rule;
+pub(crate) use site::{Open, Site, planned_body, planned_path};
+
+/// A server that has its port, and is not yet answering.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    site: Site,
+    connections: usize,
+}
+
+impl Server {
+    /// Takes a port of 127.0.0.1; port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// The port is in use, or no socket can be had.
+    pub(crate) fn bind(port: u16, site: Site, connections: usize) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            address,
+            site,
+            connections,
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers from a thread of its own until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// No thread, or no runtime for it, can be had.
+    pub(crate) fn run_in_background(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("server".to_owned())
+            .spawn(move || runtime.block_on(self.run()))?;
+        Ok(())
+    }
+
+    /// Answers for ever.
+    pub(crate) async fn run(self) {
+        let listener = match tokio::net::TcpListener::from_std(self.listener) {
+            Ok(listener) => listener,
+            Err(error) => return complain(&error),
+        };
+        let site = Arc::new(self.site);
+        let room = Arc::new(Semaphore::new(self.connections));
+        let mut complained = false;
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, most likely. Those in use will come back, so wait for
+                    // them, and say it once.
+                    if !complained {
+                        complain(&error);
+                        complained = true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => {
+                    let site = Arc::clone(&site);
+                    tokio::spawn(async move {
+                        // A client that goes away in the middle is its own affair.
+                        let _ = connection::serve(stream, &site).await;
+                        drop(place);
+                    });
+                }
+                Err(_) => {
+                    let _ = stream.try_write(answer::FULL);
+                }
+            }
+        }
+    }
+}
+
+fn complain(error: &io::Error) {
+    let _ = writeln!(
+        io::stderr(),
+        "longshore: the server cannot accept a connection: {error}"
+    );
+}

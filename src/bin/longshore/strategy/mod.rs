@@ -1,0 +1,203 @@
+//! The five ways to make the same calls, each in a file of its own, on the same two clients.
+
+mod blocking;
+mod naive;
+mod native;
+mod offloaded;
+mod serial;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::args::Runtime;
+use crate::wire::{Answer, Call, Ended, Event, Failure, Order};
+
+/// An answer's body is read up to this size.
+const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+pub(crate) const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"), " (compare)");
+
+/// A way to make the calls.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Strategy {
+    Serial,
+    Naive,
+    Offloaded,
+    Rayon,
+    Native,
+}
+
+impl Strategy {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Serial,
+        Self::Naive,
+        Self::Offloaded,
+        Self::Rayon,
+        Self::Native,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Serial => "serial",
+            Self::Naive => "naive",
+            Self::Offloaded => "offloaded",
+            Self::Rayon => "rayon",
+            Self::Native => "native",
+        }
+    }
+
+    /// Makes all calls, and returns when the last one has ended.
+    pub(crate) async fn run(self, work: &Arc<Work>) {
+        match self {
+            Self::Serial => serial::run(work),
+            Self::Naive => naive::run(work).await,
+            Self::Offloaded => offloaded::on_blocking_threads(work).await,
+            Self::Rayon => offloaded::on_rayon(work).await,
+            Self::Native => native::run(work).await,
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The calls, the clients to make them with, and the account of how they end.
+pub(crate) struct Work {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) limit: usize,
+    pub(crate) runtime: Runtime,
+    clients: Clients,
+    began: Instant,
+    /// When each call began, in seconds.
+    starts: Vec<OnceLock<f64>>,
+    events: mpsc::Sender<Event>,
+}
+
+/// The client of a strategy, one for each proxy in use. They are built before the clock starts.
+pub(crate) enum Clients {
+    Blocking(Vec<(Option<String>, ureq::Agent)>),
+    Native(Vec<(Option<String>, reqwest::Client)>),
+}
+
+impl Clients {
+    /// Builds the client that the strategy of `order` needs.
+    ///
+    /// # Errors
+    ///
+    /// Says why one cannot be built.
+    pub(crate) fn build(order: &Order) -> Result<Self, String> {
+        let mut proxies: Vec<Option<String>> = Vec::new();
+        for call in &order.calls {
+            if !proxies.contains(&call.proxy) {
+                proxies.push(call.proxy.clone());
+            }
+        }
+        let timeout = Duration::from_millis(order.timeout_ms);
+        let connections = order.calls.len().min(order.limit as usize);
+        if order.strategy == Strategy::Native {
+            let build = |proxy: Option<String>| {
+                Ok((
+                    proxy.clone(),
+                    native::client(proxy.as_deref(), timeout, connections)?,
+                ))
+            };
+            proxies
+                .into_iter()
+                .map(build)
+                .collect::<Result<_, String>>()
+                .map(Self::Native)
+        } else {
+            let build = |proxy: Option<String>| {
+                Ok((
+                    proxy.clone(),
+                    blocking::agent(proxy.as_deref(), timeout, connections)?,
+                ))
+            };
+            proxies
+                .into_iter()
+                .map(build)
+                .collect::<Result<_, String>>()
+                .map(Self::Blocking)
+        }
+    }
+}
+
+impl Work {
+    pub(crate) fn new(
+        order: Order,
+        clients: Clients,
+        began: Instant,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let starts = order.calls.iter().map(|_| OnceLock::new()).collect();
+        Self {
+            calls: order.calls,
+            limit: order.limit as usize,
+            runtime: order.runtime,
+            clients,
+            began,
+            starts,
+            events,
+        }
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    fn now(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// The request of call `index` is about to be made.
+    fn begin(&self, index: usize) {
+        let _ = self.starts[index].set(self.now());
+        let _ = self.events.send(Event::Begun(index));
+    }
+
+    /// Call `index` has ended so. The observer outlives the calls, so that sending cannot fail.
+    fn end(&self, index: usize, answer: Result<Answer, Failure>) {
+        let end_s = self.now();
+        let start_s = self.starts[index].get().copied().unwrap_or(end_s);
+        let _ = self.events.send(Event::Ended(Ended {
+            index,
+            start_s,
+            end_s,
+            answer,
+        }));
+    }
+}
+
+/// Holds what was read against what a good answer is.
+fn judge(call: &Call, status: u16, bytes: u64, body: &[u8]) -> Result<Answer, Failure> {
+    if status >= 400 {
+        return Err(Failure::status(status));
+    }
+    match &call.expected {
+        Some(expected) if expected.as_bytes() != body => Err(Failure {
+            status: Some(status),
+            ..Failure::new(
+                "wrong answer",
+                format!("{bytes} bytes are not what was planned"),
+            )
+        }),
+        _ => Ok(Answer { status, bytes }),
+    }
+}
+
+/// The failure of a body over [`LARGEST_BODY`].
+fn too_large(status: u16) -> Failure {
+    let detail = format!("the body has more than {} MiB", LARGEST_BODY >> 20);
+    Failure {
+        status: Some(status),
+        ..Failure::new("too large", detail)
+    }
+}

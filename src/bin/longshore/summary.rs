@@ -1,0 +1,292 @@
+//! All runs of a strategy in one row of figures, and the rules of who may be compared with whom.
+
+use std::collections::BTreeMap;
+
+use crate::runner::{Outcome, Run};
+use crate::strategy::Strategy;
+use crate::wire::{Answer, Ended, Failure};
+
+/// What is known of a strategy after all rounds.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) strategy: Strategy,
+    /// Over the rounds that came to their end; `None` if none did.
+    pub(crate) wall: Option<Spread>,
+    /// Serial time / own time; `None` unless every call of both was answered well.
+    pub(crate) speedup: Option<f64>,
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) failures: BTreeMap<String, u64>,
+    pub(crate) slowest_call_s: Option<f64>,
+    pub(crate) peak_threads: Option<u64>,
+    pub(crate) peak_rss_mib: Option<f64>,
+    pub(crate) heartbeat_late_max_ms: Option<f64>,
+    pub(crate) heartbeat_late_p99_ms: Option<f64>,
+    pub(crate) interrupted: bool,
+    /// Why the strategy could not run, if it could not.
+    pub(crate) died: Option<String>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// Wall times of several rounds, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) rounds: usize,
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    /// The sample standard deviation; 0 for one round.
+    pub(crate) deviation: f64,
+}
+
+/// Sums up `runs`, strategy by strategy in the order of their first run. Each strategy was to make
+/// `calls` calls a round.
+pub(crate) fn of(runs: Vec<Run>, calls: usize) -> Vec<Summary> {
+    let mut order: Vec<Strategy> = Vec::new();
+    for run in &runs {
+        if !order.contains(&run.strategy) {
+            order.push(run.strategy);
+        }
+    }
+    let mut left = runs;
+    let mut summaries: Vec<Summary> = order
+        .into_iter()
+        .map(|strategy| {
+            let (own, others) = left.drain(..).partition(|run| run.strategy == strategy);
+            left = others;
+            one(strategy, own, calls)
+        })
+        .collect();
+
+    let serial = summaries
+        .iter()
+        .find(|summary| summary.strategy == Strategy::Serial && summary.is_sound())
+        .and_then(|serial| serial.wall.as_ref().map(|wall| wall.median));
+    for summary in &mut summaries {
+        if let (Some(serial), Some(wall), true) = (serial, &summary.wall, summary.is_sound()) {
+            summary.speedup = Some(serial / wall.median);
+        }
+    }
+    summaries
+}
+
+impl Summary {
+    /// True if it did all it was to do. Only then does its time mean anything: to fail is often
+    /// faster than to answer.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.failed == 0 && !self.interrupted && self.died.is_none() && self.wall.is_some()
+    }
+}
+
+fn one(strategy: Strategy, runs: Vec<Run>, calls: usize) -> Summary {
+    let mut failures = BTreeMap::<String, u64>::new();
+    let mut ok = 0;
+    let mut walls = Vec::new();
+    let mut interrupted = false;
+    let mut died = None;
+    for run in &runs {
+        for call in &run.calls {
+            match &call.answer {
+                Ok(_) => ok += 1,
+                Err(failure) => *failures.entry(failure.kind.clone()).or_default() += 1,
+            }
+        }
+        let missing = calls.saturating_sub(run.calls.len()) as u64;
+        match &run.outcome {
+            Outcome::Finished(totals) => walls.push(totals.wall_s),
+            Outcome::Interrupted { .. } => interrupted = true,
+            Outcome::Died(reason) => died = Some(reason.clone()),
+        }
+        // What was to be called and was not is no success, unless the reader ended it.
+        if missing > 0 && !matches!(run.outcome, Outcome::Interrupted { .. }) {
+            *failures.entry("not made".to_owned()).or_default() += missing;
+        }
+    }
+    let totals = || {
+        runs.iter().filter_map(|run| match &run.outcome {
+            Outcome::Finished(totals) => Some(totals),
+            _ => None,
+        })
+    };
+    let calls = || runs.iter().flat_map(|run| &run.calls);
+    Summary {
+        strategy,
+        wall: spread(walls),
+        speedup: None,
+        ok,
+        failed: failures.values().sum(),
+        slowest_call_s: calls()
+            .map(|call| call.end_s - call.start_s)
+            .reduce(f64::max),
+        peak_threads: totals().filter_map(|totals| totals.peak_threads).max(),
+        peak_rss_mib: totals()
+            .filter_map(|totals| totals.peak_rss_mib)
+            .reduce(f64::max),
+        heartbeat_late_max_ms: totals()
+            .filter_map(|totals| totals.heartbeat_late_max_ms)
+            .reduce(f64::max),
+        heartbeat_late_p99_ms: totals()
+            .filter_map(|totals| totals.heartbeat_late_p99_ms)
+            .reduce(f64::max),
+        failures,
+        interrupted,
+        died,
+        runs,
+    }
+}
+
+fn spread(mut walls: Vec<f64>) -> Option<Spread> {
+    walls.sort_by(f64::total_cmp);
+    let rounds = walls.len();
+    let (min, max) = (*walls.first()?, *walls.last()?);
+    let median = (walls[(rounds - 1) / 2] + walls[rounds / 2]) / 2.0;
+    let mean = walls.iter().sum::<f64>() / rounds as f64;
+    let squares = walls.iter().map(|wall| (wall - mean).powi(2)).sum::<f64>();
+    let deviation = if rounds > 1 {
+        (squares / (rounds - 1) as f64).sqrt()
+    } else {
+        0.0
+    };
+    Some(Spread {
+        rounds,
+        median,
+        min,
+        max,
+        deviation,
+    })
+}
+
+/// Holds the answers of the reader's own endpoints against the first good one of the same URL:
+/// strategies that were given different answers did not do the same work. Returns a line for each
+/// URL whose answers differ. Those that differ from the first become failures, unless only the size
+/// does and `any_size` allows it.
+pub(crate) fn hold_together(runs: &mut [Run], urls: &[String], any_size: bool) -> Vec<String> {
+    let mut first: BTreeMap<usize, (Strategy, Answer)> = BTreeMap::new();
+    let mut differing: BTreeMap<usize, String> = BTreeMap::new();
+    for run in runs {
+        let strategy = run.strategy;
+        for call in &mut run.calls {
+            let url = call.index % urls.len();
+            let Ok(answer) = &call.answer else { continue };
+            let (other, wanted) = first
+                .entry(url)
+                .or_insert_with(|| (strategy, answer.clone()));
+            if wanted == answer {
+                continue;
+            }
+            let detail = format!(
+                "status {}, {} bytes (first, for {other}: status {}, {} bytes)",
+                answer.status, answer.bytes, wanted.status, wanted.bytes
+            );
+            differing
+                .entry(url)
+                .or_insert_with(|| format!("{}: {strategy}: {detail}", urls[url]));
+            if wanted.status != answer.status || !any_size {
+                let status = Some(answer.status);
+                *call = Ended {
+                    answer: Err(Failure {
+                        status,
+                        ..Failure::new("different answer", detail)
+                    }),
+                    ..call.clone()
+                };
+            }
+        }
+    }
+    differing.into_values().collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Outcome, Run, hold_together, of, spread};
+    use crate::strategy::Strategy;
+    use crate::wire::{Answer, Ended, Failure, Totals};
+
+    pub(crate) fn call(index: usize, end_s: f64, bytes: u64) -> Ended {
+        Ended {
+            index,
+            start_s: 0.0,
+            end_s,
+            answer: Ok(Answer { status: 200, bytes }),
+        }
+    }
+
+    pub(crate) fn run(strategy: Strategy, wall_s: f64, calls: Vec<Ended>) -> Run {
+        let totals = Totals {
+            wall_s,
+            ..Totals::default()
+        };
+        Run {
+            strategy,
+            calls,
+            outcome: Outcome::Finished(totals),
+        }
+    }
+
+    #[test]
+    fn a_strategy_with_a_failed_call_has_no_speedup() {
+        let mut bad = call(1, 0.1, 5);
+        bad.answer = Err(Failure::new("reset", "connection reset"));
+        let runs = vec![
+            run(
+                Strategy::Serial,
+                2.0,
+                vec![call(0, 1.0, 5), call(1, 2.0, 5)],
+            ),
+            run(
+                Strategy::Offloaded,
+                1.0,
+                vec![call(0, 1.0, 5), call(1, 1.0, 5)],
+            ),
+            run(Strategy::Native, 0.1, vec![call(0, 0.1, 5), bad]),
+        ];
+        let summaries = of(runs, 2);
+        assert_eq!(summaries[0].speedup, Some(1.0));
+        assert_eq!(summaries[1].speedup, Some(2.0));
+        assert_eq!(summaries[2].speedup, None);
+        assert_eq!(summaries[2].failures["reset"], 1);
+    }
+
+    #[test]
+    fn a_failed_serial_run_leaves_nothing_to_compare_with() {
+        let runs = vec![
+            run(Strategy::Serial, 0.1, vec![call(0, 0.1, 5)]),
+            run(
+                Strategy::Native,
+                1.0,
+                vec![call(0, 1.0, 5), call(1, 1.0, 5)],
+            ),
+        ];
+        let summaries = of(runs, 2);
+        assert_eq!(summaries[0].failures["not made"], 1);
+        assert_eq!(summaries[1].speedup, None);
+    }
+
+    #[test]
+    fn rounds_are_summed_up_by_their_median() {
+        let three = spread(vec![3.0, 1.0, 2.0]).expect("three rounds");
+        assert_eq!(
+            (three.median, three.min, three.max, three.deviation),
+            (2.0, 1.0, 3.0, 1.0)
+        );
+        assert_eq!(spread(vec![1.0, 2.0]).expect("two rounds").median, 1.5);
+        assert_eq!(spread(vec![]), None);
+    }
+
+    #[test]
+    fn answers_that_differ_from_the_first_are_failures() {
+        let urls = ["http://127.0.0.1/".to_owned()];
+        let runs = || {
+            vec![
+                run(Strategy::Serial, 1.0, vec![call(0, 1.0, 5)]),
+                run(Strategy::Native, 1.0, vec![call(0, 1.0, 4)]),
+            ]
+        };
+        let mut strict = runs();
+        assert_eq!(hold_together(&mut strict, &urls, false).len(), 1);
+        assert!(strict[0].calls[0].answer.is_ok() && strict[1].calls[0].answer.is_err());
+        let mut lenient = runs();
+        assert_eq!(hold_together(&mut lenient, &urls, true).len(), 1);
+        assert!(lenient[1].calls[0].answer.is_ok());
+    }
+}
