@@ -72,7 +72,8 @@ What the table says:
   time       from the first call to the last answer (clients are built before the clock starts)
   speed-up   serial time / time; '-' if serial was not run, or if any call of either failed
   slowest    the slowest single call, from the start of its request to the end of its answer
-  threads    most threads at once in the strategy's process (the one that counts them left out)
+  threads    most threads at once in the strategy's process, without the one that counts them;
+             stock ureq starts a short-lived one for each name or address that it looks up
   memory     most memory resident at once in the strategy's process
   late       how late the heartbeat ran: worst, and 99th percentile of all beats that were due
 

@@ -1,5 +1,6 @@
 //! `longshore compare`: settles what to call, runs the strategies in turn, prints what came of it.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::mpsc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
 use crate::target::{self, Target};
-use crate::value::{seconds, short};
+use crate::value::{seconds, short, shown};
 use crate::wire::{Call, Order};
 use crate::{conclusion, consent, limits, plan, progress::Progress, signals, table};
 
@@ -58,8 +59,9 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
     } else {
         own(&args)?
     };
-    if !args.json && !args.quiet {
-        note(&format!("{}\n", heading(&args, &work)));
+    let tell = !args.json && !args.quiet;
+    if tell {
+        note(&heading(&args, &work, table::width()));
     }
     let mut runner = Runner::new(sender, messages);
     let (mut runs, signal) = run_all(&args, &work, &mut runner)?;
@@ -75,7 +77,14 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
     let text = if args.json {
         json(&args, &work, &rows, &differing, &sentence, signal.is_some())
     } else {
-        page(&args, &work, &rows, &differing, &sentence)
+        page(
+            &args,
+            &work,
+            &rows,
+            &differing,
+            &sentence,
+            tell && both_terminals(),
+        )
     };
     print(&text)?;
     match signal {
@@ -214,8 +223,13 @@ fn order(args: &Compare, work: &Work, strategy: Strategy) -> Order {
     }
 }
 
-/// What was called and how, in a few lines.
-fn heading(args: &Compare, work: &Work) -> String {
+/// True if a reader of standard output sees standard error above it.
+fn both_terminals() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+/// What is called and how, in a few lines.
+fn heading(args: &Compare, work: &Work, width: Option<usize>) -> String {
     let count = work.calls.len();
     let what = match &work.latencies {
         Some(latencies) => {
@@ -244,11 +258,22 @@ fn heading(args: &Compare, work: &Work) -> String {
         Runtime::Current => "one thread".to_owned(),
         Runtime::Multi => format!("{cores} worker threads, of which a naive call blocks one"),
     };
-    format!(
-        "{what}\nruntime: {runtime}; at most {} in flight; timeout {} a call; {cores} cores",
+    let how = format!(
+        "runtime: {runtime}; at most {} in flight; timeout {} a call; {cores} cores",
         work.limit.min(u32::try_from(count).unwrap_or(u32::MAX)),
         short(args.timeout)
-    )
+    );
+    let mut text = wrapped(&what, width) + &wrapped(&how, width);
+    if let Some(latencies) = &work.latencies {
+        const SHOWN: usize = 40;
+        let shown: Vec<String> = latencies.iter().take(SHOWN).map(u64::to_string).collect();
+        let rest = if latencies.len() > SHOWN { " ..." } else { "" };
+        text.push_str(&wrapped(
+            &format!("plan, in ms: {}{rest}", shown.join(" ")),
+            width,
+        ));
+    }
+    text
 }
 
 /// The result for people.
@@ -258,16 +283,15 @@ fn page(
     rows: &[Summary],
     differing: &[String],
     sentence: &str,
+    told: bool,
 ) -> String {
     let width = table::width();
-    let mut text = heading(args, work) + "\n";
-    if let Some(latencies) = &work.latencies {
-        const SHOWN: usize = 40;
-        let shown: Vec<String> = latencies.iter().take(SHOWN).map(u64::to_string).collect();
-        let rest = if latencies.len() > SHOWN { " ..." } else { "" };
-        let line = format!("plan, in ms: {}{rest}", shown.join(" "));
-        text.push_str(&wrapped(&line, width));
-    }
+    // On a terminal it stands above already.
+    let mut text = if told {
+        String::new()
+    } else {
+        heading(args, work, width)
+    };
     text.push('\n');
     text.push_str(&table::of(rows, width));
     for row in rows {
@@ -278,14 +302,23 @@ fn page(
                 .map(|(kind, count)| format!("{count} {kind}"))
                 .collect();
             text.push_str(&format!(
-                "{}: {} failed: {}\n",
+                "{}: {} failed: {}",
                 row.strategy,
                 row.failed,
                 kinds.join(", ")
             ));
+            // The kind is a word or two; the cause is in the details of one of them.
+            if let Some(failure) = row.first_failure() {
+                text.push_str(&format!(" (the first: {})", shown(&failure.detail)));
+            }
+            text.push('\n');
         }
         if let Some(reason) = &row.died {
-            text.push_str(&format!("{}: could not run: {reason}\n", row.strategy));
+            text.push_str(&format!(
+                "{}: could not run: {}\n",
+                row.strategy,
+                shown(reason)
+            ));
         }
         if let Some(wall) = row.wall.as_ref().filter(|wall| wall.rounds > 1) {
             text.push_str(&format!(

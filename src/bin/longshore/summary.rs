@@ -76,6 +76,15 @@ impl Summary {
     pub(crate) fn is_sound(&self) -> bool {
         self.failed == 0 && !self.interrupted && self.died.is_none() && self.wall.is_some()
     }
+
+    /// The failure that was the first to happen, in the first round that had one.
+    pub(crate) fn first_failure(&self) -> Option<&Failure> {
+        self.runs.iter().find_map(|run| {
+            let failed = run.calls.iter().filter(|call| call.answer.is_err());
+            let first = failed.min_by(|a, b| a.end_s.total_cmp(&b.end_s))?;
+            first.answer.as_ref().err()
+        })
+    }
 }
 
 fn one(strategy: Strategy, runs: Vec<Run>, calls: usize) -> Summary {

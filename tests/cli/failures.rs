@@ -1,0 +1,122 @@
+//! Row L3: a server that fails. No strategy may look better because its calls failed.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::run::{Serving, run};
+
+const FOUR: [&str; 7] = [
+    "compare",
+    "--json",
+    "--calls",
+    "4",
+    "--timeout",
+    "300ms",
+    "--url",
+];
+
+/// Every strategy reports its four calls as failed in this way.
+#[track_caller]
+fn all_fail(url: &str, kind: &str) {
+    let report = run(&[&FOUR[..], &[url]].concat()).expect_code(1).json();
+    let rows = report["strategies"].as_array().expect("a list");
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        assert_eq!(row["failures"], serde_json::json!({ kind: 4 }), "{row:#}");
+        assert_eq!((&row["ok"], &row["failed"]), (&0.into(), &4.into()));
+        assert_eq!(row["speedup"], Value::Null);
+        for call in row["calls"].as_array().expect("a list") {
+            let error = call["error"].as_str().expect("text");
+            assert!(error.starts_with(kind), "{error}");
+        }
+    }
+    let conclusion = report["conclusion"].as_str().expect("text");
+    assert!(
+        conclusion.starts_with("20 of 20 calls failed"),
+        "{conclusion}"
+    );
+}
+
+#[test]
+fn a_server_that_is_down_is_refused_everywhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    all_fail(&format!("http://{address}/"), "refused");
+}
+
+#[test]
+fn failures_have_the_same_name_for_every_strategy() {
+    let server = Serving::start(&["--latency", "0ms"]);
+    all_fail(&server.url("/status/500"), "status 500");
+    all_fail(&server.url("/reset"), "reset");
+    all_fail(&server.url("/truncate"), "truncated");
+    all_fail(&server.url("/hang"), "timeout");
+    all_fail(&server.url("/delay/5000"), "timeout");
+}
+
+#[test]
+fn one_failed_call_costs_a_strategy_its_speedup() {
+    let server = Serving::start(&["--latency", "20ms", "--fail", "status:503:0.5"]);
+    let url = server.url("/orders");
+    let arguments = ["compare", "--calls", "20", "--url", &url];
+    let report = run(&[&arguments[..], &["--json"]].concat())
+        .expect_code(1)
+        .json();
+    for row in report["strategies"].as_array().expect("a list") {
+        assert!(
+            row["failed"].as_u64() > Some(0) && row["ok"].as_u64() > Some(0),
+            "{row:#}"
+        );
+        assert_eq!(row["speedup"], Value::Null, "{row:#}");
+    }
+    let text = run(&arguments).expect_code(1).stdout;
+    assert!(!text.contains(" x "), "{text}");
+    for name in ["serial", "naive", "offloaded", "rayon", "native"] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name}: ")));
+        assert!(
+            line.is_some_and(|line| line.contains("status 503")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn answers_that_change_in_the_middle_are_told() {
+    let server = Serving::start(&["--latency", "0ms", "--fail", "size:0.5"]);
+    let url = server.url("/orders");
+    let arguments = [
+        "compare",
+        "--json",
+        "--strategies",
+        "serial,native",
+        "--url",
+        &url,
+    ];
+    let report = run(&arguments).expect_code(1).json();
+    assert_eq!(
+        report["differing_answers"].as_array().map(Vec::len),
+        Some(1)
+    );
+    let failed: u64 = report["strategies"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| {
+            row["failures"]["different answer"]
+                .as_u64()
+                .unwrap_or_default()
+        })
+        .sum();
+    assert!(failed > 0, "{report:#}");
+    let lenient = run(&[&arguments[..], &["--any-size"]].concat())
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        lenient["differing_answers"].as_array().map(Vec::len),
+        Some(1)
+    );
+}

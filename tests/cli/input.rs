@@ -1,0 +1,224 @@
+//! Rows L1 and L2: bad arguments end with code 2, one line that says why, and at once.
+
+use std::time::Duration;
+
+use crate::run::run;
+
+/// The command refuses these arguments, with a line that contains `reason`.
+#[track_caller]
+fn refused(arguments: &[&str], reason: &str) {
+    let done = run(arguments).expect_code(2);
+    assert_eq!(done.stdout, "", "{done:#?}");
+    let line = done.stderr.strip_suffix('\n').unwrap_or_default();
+    assert!(
+        !line.is_empty() && !line.contains('\n') && line.len() < 400,
+        "{done:#?}"
+    );
+    assert!(
+        line.starts_with("longshore: ") && line.contains(reason),
+        "{reason:?} in {done:#?}"
+    );
+    assert!(!line.contains("secret"), "{done:#?}");
+}
+
+#[test]
+fn numbers_out_of_range_are_named_with_their_range() {
+    let digits = "9".repeat(20);
+    let wrong = [
+        "0",
+        "1000000000",
+        "-1",
+        "1e3",
+        "",
+        "٣",
+        "+5",
+        " 5",
+        "5.0",
+        &digits,
+    ];
+    for (option, range) in [
+        ("--calls", "from 1 to 10000"),
+        ("--limit", "from 1 to 512"),
+        ("--repeat", "from 1 to 1000"),
+        ("--speed", "from 1 to 1000"),
+        ("--max-requests", "from 1 to 1000000"),
+    ] {
+        for value in wrong {
+            if option == "--speed" && value == "5.0" {
+                continue;
+            }
+            let argument = format!("{option}={value}");
+            refused(&["compare", &argument], range);
+        }
+    }
+    refused(
+        &["compare", "--limit", "100000"],
+        "--limit '100000': must be a whole number",
+    );
+    refused(&["compare", "--seed=-1"], "from 0 to 18446744073709551615");
+    refused(&["serve", "--port=65536"], "from 0 to 65535");
+    refused(&["serve", "--connections=0"], "from 1 to 100000");
+    refused(&["serve", "--body-size=1073741825"], "from 0 to 1073741824");
+}
+
+#[test]
+fn durations_need_a_unit_and_a_range() {
+    for value in [
+        "",
+        "0",
+        "0s",
+        "5",
+        "-1s",
+        "1h",
+        "1e3s",
+        "٣s",
+        "11m",
+        "99999999999999999999s",
+    ] {
+        refused(
+            &["compare", &format!("--timeout={value}")],
+            "from 1ms to 10m, with its unit",
+        );
+    }
+    refused(
+        &["compare", "--total", "60s"],
+        "20 calls of 1ms to 1s each make 0.02s to 20s",
+    );
+    refused(
+        &["compare", "--total", "18s", "--calls", "17"],
+        "0.017s to 17s",
+    );
+    refused(&["compare", "--total", "5ms"], "0.02s to 20s");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    refused(
+        &["compare", "--seed", "1", "--url", "http://127.0.0.1:1/"],
+        "cannot be used with",
+    );
+    refused(
+        &["compare", "--strategies", "serial,serial"],
+        "serial is named twice",
+    );
+    refused(&["compare", "--strategies", "serial,swift"], "native");
+    refused(&["compare", "--strategies", ""], "native");
+    refused(&["compare", "--runtime", "none"], "current");
+    refused(&["serve", "--fail", "status:500"], "status:CODE:RATE");
+    refused(
+        &["serve", "--fail", "hang:0.7", "--fail", "reset:0.7"],
+        "more than 1",
+    );
+    refused(&["sail"], "unrecognized");
+    refused(&["compare", "--bogus"], "unexpected argument");
+}
+
+#[test]
+fn urls_are_read_strictly_and_passwords_are_masked() {
+    let long = format!("http://127.0.0.1/{}", "x".repeat(65_536));
+    for (url, reason) in [
+        (
+            "http://127.0.0.1:99999/",
+            "port must be a whole number from 1 to 65535",
+        ),
+        (
+            "http://127.0.0.1:0/",
+            "port must be a whole number from 1 to 65535",
+        ),
+        (
+            "http://127.0.0.1:8o/",
+            "port must be a whole number from 1 to 65535",
+        ),
+        ("ftp://127.0.0.1/", "http:// or https://"),
+        ("127.0.0.1", "http:// or https://"),
+        ("http://", "no host"),
+        ("http:///x", "no host"),
+        ("http://127.0.0.1/a b", "spaces"),
+        ("http://127.0.0.1/\r\nx-evil: 1", "line breaks"),
+        ("http://[::1", "IPv6"),
+        ("", "must be a URL"),
+        (&long, "at most 8192 bytes"),
+        ("http://me:secret@127.0.0.1:99999/", "me:***@"),
+        ("ftp://me:secret@127.0.0.1/", "me:***@"),
+        ("http://me:secret@[::1", "me:***@"),
+    ] {
+        refused(&["compare", "--url", url], reason);
+        refused(
+            &[
+                "compare",
+                "--yes",
+                "--url",
+                "http://127.0.0.1:1/",
+                "--url",
+                url,
+            ],
+            reason,
+        );
+    }
+}
+
+#[test]
+fn files_of_urls_are_read_strictly() {
+    let file = |name: &str, text: &[u8]| {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, text).expect("the directory is there for tests");
+        path.to_str().expect("a path of text").to_owned()
+    };
+    let bad = file(
+        "bad-urls",
+        b"# ours\nhttp://127.0.0.1:1/\n\nftp://me:secret@h/\n",
+    );
+    refused(
+        &["compare", "--urls", &bad],
+        "line 4: 'ftp://me:***@h/': must begin with http://",
+    );
+    refused(
+        &["compare", "--urls", &file("no-urls", b"# none\n\n")],
+        "no URL in it",
+    );
+    refused(
+        &["compare", "--urls", &file("not-text", b"http://\xff/")],
+        "not text",
+    );
+    refused(&["compare", "--urls", "/no/such/file"], "No such file");
+}
+
+#[test]
+fn bad_arguments_are_refused_at_once() {
+    // The best of five, since the machine may have other things to do.
+    let took = (0..5).map(|_| run(&["compare", "--calls", "0"]).took).min();
+    assert!(
+        took.is_some_and(|took| took <= Duration::from_millis(100)),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn the_help_states_ranges_examples_and_exit_codes() {
+    for (arguments, words) in [
+        (
+            &["--help"][..],
+            &["compare", "serve", "Examples:", "Exit codes:"][..],
+        ),
+        (
+            &["compare", "--help"],
+            &["1 to 10000", "1 to 512", "Examples:", "130", "--any-size"],
+        ),
+        (
+            &["serve", "--help"],
+            &["/truncate", "0 to 65535", "Examples:", "Exit codes:"],
+        ),
+    ] {
+        let done = run(arguments).expect_code(0);
+        for word in words {
+            assert!(done.stdout.contains(word), "{word:?} in {}", done.stdout);
+        }
+        assert!(!done.stdout.contains("__strategy"));
+    }
+    assert!(
+        run(&["--version"])
+            .expect_code(0)
+            .stdout
+            .starts_with("longshore ")
+    );
+}

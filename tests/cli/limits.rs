@@ -1,0 +1,108 @@
+//! Row L10: too few open files, too few processes, one core.
+
+use std::process::Command;
+
+use crate::run::{Running, run, shell};
+
+fn there_is(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn too_few_open_files_are_named_before_anything_is_called() {
+    let done = Running::start(shell("ulimit -n 32; exec", &["compare", "--json"]))
+        .end()
+        .expect_code(1);
+    assert!(
+        done.stderr.contains("the limit of open files is 32"),
+        "{done:#?}"
+    );
+    assert!(done.stderr.contains("--limit"), "{done:#?}");
+    assert_eq!(done.stdout, "");
+    // What it advises helps.
+    let fewer = ["compare", "--limit", "4", "--speed", "200", "--quiet"];
+    Running::start(shell("ulimit -n 32; exec", &fewer))
+        .end()
+        .expect_code(0);
+}
+
+#[test]
+fn hardly_any_open_files_are_an_error_and_no_hang() {
+    for limit in [8, 12, 16, 20, 24] {
+        let arguments = ["compare", "--limit", "1", "--calls", "2", "--speed", "100"];
+        let done = Running::start(shell(&format!("ulimit -n {limit}; exec"), &arguments)).end();
+        let done = done.expect_code(1);
+        assert!(done.stderr.contains("open files"), "{limit}: {done:#?}");
+    }
+}
+
+/// Root is not bound by the limit of processes, so it becomes someone else first, who must be able
+/// to run the command: a copy of it.
+#[test]
+fn too_few_processes_are_an_error_and_no_hang() {
+    let root = rustix::process::geteuid().is_root();
+    if root && !there_is("setpriv") {
+        println!("skipped: setpriv is not there");
+        return;
+    }
+    let directory = std::env::temp_dir().join(format!("longshore-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a temporary directory");
+    let copy = directory.join("longshore");
+    std::fs::copy(crate::run::LONGSHORE, &copy).expect("a copy");
+
+    let mut failed = 0;
+    for limit in [1, 2, 3, 4, 5, 6, 8, 10, 14, 20] {
+        let setup = format!(
+            "ulimit -u {limit} 2>/dev/null || ulimit -p {limit}; exec \"$0\" compare --speed 100"
+        );
+        let mut command = if root {
+            // An id that nobody uses, so that the count starts at none.
+            let mut command = Command::new("setpriv");
+            command.args([
+                "--reuid=64123",
+                "--regid=64123",
+                "--clear-groups",
+                "sh",
+                "-c",
+                &setup,
+            ]);
+            command
+        } else {
+            let mut command = Command::new("sh");
+            command.args(["-c", &setup]);
+            command
+        };
+        command.arg(&copy);
+        let done = Running::start(command).end();
+        assert!(matches!(done.code(), Some(0 | 1)), "{limit}: {done:#?}");
+        if done.code() == Some(1) {
+            failed += 1;
+            let told = format!("{}{}", done.stderr, done.stdout);
+            let cause = ["Resource temporarily unavailable", "no thread", "panicked"];
+            assert!(
+                cause.iter().any(|cause| told.contains(cause)),
+                "{limit}: {done:#?}"
+            );
+        }
+    }
+    let _ = std::fs::remove_dir_all(&directory);
+    assert!(failed >= 3, "the limit has had no effect");
+}
+
+#[test]
+fn one_core_is_enough() {
+    if there_is("taskset") {
+        let arguments = ["compare", "--speed", "50", "--json"];
+        let report = Running::start(shell("exec taskset -c 0", &arguments))
+            .end()
+            .expect_code(0)
+            .json();
+        assert_eq!(report["machine"]["cores"], 1);
+    } else {
+        println!("skipped: taskset is not there");
+    }
+    run(&["compare", "--speed", "100", "--runtime", "multi", "--quiet"]).expect_code(0);
+}

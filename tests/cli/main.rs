@@ -1,0 +1,14 @@
+//! The command `longshore`, run as its users run it: its promises, and the fault rows L1-L10.
+//!
+//! Every run is watched: one that has not ended after its time is killed, and the test fails with
+//! what it had printed and with what its threads waited for.
+
+mod failures;
+mod input;
+mod limits;
+mod output;
+mod run;
+mod serve;
+mod signals;
+mod story;
+mod targets;

@@ -1,0 +1,144 @@
+//! Row L4: signals, and readers that go away.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::run::{Running, Serving, command, run, shell};
+
+const PROMPT: Duration = Duration::from_millis(500);
+
+#[test]
+fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut running = Running::start(command(&["compare", "--speed", "10"]));
+        // In the middle: serial is done, naive is not.
+        running.wait_for("naive: 20 calls");
+        let sent = Instant::now();
+        running.signal(signal);
+        let done = running.end();
+        assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
+        let done = done.expect_code(code);
+        assert!(
+            done.stdout.contains("serial") && done.stdout.contains("naive (partial)"),
+            "{done:#?}"
+        );
+        assert!(done.stdout.contains("Interrupted"), "{done:#?}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_valid_json_behind() {
+    let server = Serving::start(&[]);
+    let url = server.url("/hang");
+    let mut running = Running::start(command(&["compare", "--json", "--url", &url]));
+    running.wait_for("this sends 100 GET requests");
+    running.signal(Signal::INT);
+    let report = running.end().expect_code(130).json();
+    assert_eq!(report["interrupted"], true);
+}
+
+#[test]
+fn two_signals_end_it_as_well() {
+    let mut running = Running::start(command(&["compare"]));
+    running.wait_for("serial: 20 calls");
+    let sent = Instant::now();
+    running.signal(Signal::INT);
+    running.signal(Signal::INT);
+    let done = running.end();
+    assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
+    done.expect_code(130);
+}
+
+#[test]
+fn no_process_is_left_behind() {
+    let mut running = Running::start(command(&["compare"]));
+    let id = running.id();
+    running.wait_for("serial: 20 calls");
+    let children = || {
+        let path = format!("/proc/{id}/task/{id}/children");
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    // The process is started right after the line; until then there is nothing to leave.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut child = children();
+    while child.is_empty() && cfg!(target_os = "linux") && Instant::now() < deadline {
+        std::thread::yield_now();
+        child = children();
+    }
+    running.signal(Signal::TERM);
+    running.end().expect_code(143);
+    assert!(!std::path::Path::new(&format!("/proc/{child}/stat")).exists() || child.is_empty());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut command = command(&["compare", "--speed", "200"]);
+    command.stdout(Stdio::piped());
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    command.stdout(writer);
+    drop(reader);
+    let running = Running::with_stdout_as_set(command);
+    running.end().expect_code(0);
+    let done = Running::start(shell(
+        "head -c 0 </dev/null; \"$1\" --help | head -1; exit 0;",
+        &[],
+    ));
+    assert!(
+        done.end()
+            .expect_code(0)
+            .stdout
+            .starts_with("Takes blocking calls")
+    );
+}
+
+#[test]
+fn a_closed_or_full_standard_output_is_told_and_no_panic() {
+    let fast = ["compare", "--speed", "200"];
+    Running::start(shell("exec >&-; exec", &fast))
+        .end()
+        .expect_code(0);
+    Running::start(shell("exec 2>&-; exec", &fast))
+        .end()
+        .expect_code(0);
+    if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
+        for extra in [&[][..], &["--json"]] {
+            let mut command = command(&[&fast[..], extra].concat());
+            command.stdout(full.try_clone().expect("another handle"));
+            let done = Running::with_stdout_as_set(command).end().expect_code(1);
+            assert!(
+                done.stderr.contains("could not write to standard output"),
+                "{done:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_server_ends_cleanly_on_a_signal() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let running = Running::start(command(&["serve", "--port", "0", "--latency", "1m"]));
+        // The signal may come before the handler does; what is promised is the end.
+        let sent = Instant::now();
+        running.signal(signal);
+        running.end();
+        assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
+    }
+    let mut server = Serving::start(&[]);
+    server.signal(Signal::INT);
+    assert_eq!(server.wait(), Some(0));
+    run(&[
+        "compare",
+        "--url",
+        &server.url("/"),
+        "--calls",
+        "1",
+        "--quiet",
+    ])
+    .expect_code(1);
+}

@@ -1,0 +1,239 @@
+//! The story that the comparison tells: what is slow, what is fast, and who is held up.
+
+use serde_json::Value;
+
+use crate::run::run;
+
+fn strategy<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let rows = report["strategies"].as_array().expect("a list");
+    rows.iter()
+        .find(|row| row["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn number(row: &Value, field: &str) -> f64 {
+    row[field]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{field} of {row}"))
+}
+
+#[test]
+fn naive_gains_nothing_and_a_lane_is_as_good_as_native() {
+    let report = run(&["compare", "--json", "--speed", "10"])
+        .expect_code(0)
+        .json();
+    let row = |name| strategy(&report, name);
+    let wall = |name| number(row(name), "wall_s");
+
+    // One after the other cannot be faster than the sum of the latencies; at once, not faster than
+    // the slowest of them.
+    assert!(wall("serial") >= 1.8 && wall("naive") >= 1.8);
+    for fast in ["offloaded", "native"] {
+        assert!(wall("serial") > 4.0 * wall(fast), "{fast}: {}", wall(fast));
+        assert!(number(row(fast), "speedup") > 4.0);
+    }
+    assert!(number(row("naive"), "speedup") < 1.5);
+
+    let late = |name| number(row(name), "heartbeat_late_max_ms");
+    assert!(late("naive") > 1_700.0, "{}", late("naive"));
+    assert!(
+        late("naive") > 10.0 * late("offloaded"),
+        "{}",
+        late("offloaded")
+    );
+    assert!(late("naive") > 10.0 * late("native"), "{}", late("native"));
+
+    for name in ["serial", "naive", "offloaded", "rayon", "native"] {
+        let row = row(name);
+        assert_eq!((&row["ok"], &row["failed"]), (&20.into(), &0.into()));
+        assert_eq!(row["failures"], Value::Object(serde_json::Map::new()));
+        assert_eq!(row["interrupted"], false);
+        assert!(number(row, "slowest_call_s") <= wall(name));
+        assert!(number(row, "heartbeat_late_p99_ms") <= late(name));
+        let calls = row["calls"].as_array().expect("a list");
+        assert_eq!(calls.len(), 20);
+        for call in calls {
+            assert!(
+                call["url"]
+                    .as_str()
+                    .expect("text")
+                    .starts_with("http://127.0.0.1:")
+            );
+            assert!(number(call, "start_s") < number(call, "end_s"));
+            assert!(number(call, "end_s") <= wall(name));
+            assert_eq!(call["status"], 200);
+            assert_eq!(call.get("error"), None);
+        }
+        if cfg!(target_os = "linux") {
+            assert!(number(row, "peak_rss_mib") > 0.0);
+            assert!(number(row, "peak_threads") >= 1.0);
+        }
+    }
+    if cfg!(target_os = "linux") {
+        assert!(number(row("offloaded"), "peak_threads") > 20.0);
+        assert!(number(row("native"), "peak_threads") < 20.0);
+    }
+
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["target"], "embedded");
+    assert_eq!(report["runtime"], "current");
+    assert_eq!(
+        (&report["seed"], &report["speed"]),
+        (&0.into(), &10.0.into())
+    );
+    assert_eq!(report["interrupted"], false);
+    assert!(report["machine"]["cores"].as_u64().expect("a number") >= 1);
+    assert!(
+        report["conclusion"]
+            .as_str()
+            .expect("text")
+            .contains("gained nothing")
+    );
+}
+
+#[test]
+fn naive_calls_block_one_worker_each_on_a_runtime_of_more_threads() {
+    let arguments = [
+        "--runtime",
+        "multi",
+        "--strategies",
+        "serial,naive,offloaded",
+    ];
+    let arguments = [&["compare", "--json", "--speed", "10"], &arguments[..]].concat();
+    let report = run(&arguments).expect_code(0).json();
+    let cores = report["machine"]["cores"].as_f64().expect("a number");
+    let wall = |name| number(strategy(&report, name), "wall_s");
+    // As many at once as there are workers, and no more.
+    assert!(wall("naive") >= 1.8 / cores, "{}", wall("naive"));
+    assert!(wall("serial") > 4.0 * wall("offloaded"));
+    assert_eq!(report["runtime"], "multi");
+}
+
+#[test]
+fn the_limit_is_kept_by_offloaded_and_native_alike() {
+    let arguments = [
+        "compare",
+        "--json",
+        "--speed",
+        "50",
+        "--limit",
+        "2",
+        "--strategies",
+    ];
+    for name in ["offloaded", "native"] {
+        let report = run(&[&arguments[..], &[name]].concat())
+            .expect_code(0)
+            .json();
+        let row = strategy(&report, name);
+        // Half of 18 s, divided by 50.
+        assert!(number(row, "wall_s") >= 0.18, "{row}");
+        assert_eq!(row["speedup"], Value::Null);
+        let calls = row["calls"].as_array().expect("a list");
+        for call in calls {
+            let start = number(call, "start_s");
+            let running = |other: &&Value| {
+                number(other, "start_s") <= start && start < number(other, "end_s")
+            };
+            assert!(calls.iter().filter(running).count() <= 2, "{name}: {call}");
+        }
+    }
+}
+
+fn plan(arguments: &[&str]) -> Vec<u64> {
+    let fixed = [
+        "compare",
+        "--json",
+        "--speed",
+        "1000",
+        "--strategies",
+        "native",
+    ];
+    let report = run(&[&fixed, arguments].concat()).expect_code(0).json();
+    let planned = report["plan"].as_array().expect("a list").clone();
+    planned
+        .iter()
+        .map(|call| call["latency_ms"].as_u64().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_plan_of_exactly_the_total() {
+    let default = plan(&[]);
+    assert_eq!(default.len(), 20);
+    assert_eq!(default, plan(&["--seed", "0"]));
+    let other = plan(&["--seed", "7"]);
+    assert_ne!(default, other);
+    assert_eq!(other, plan(&["--seed", "7"]));
+    for plan in [default, other] {
+        assert_eq!(plan.iter().sum::<u64>(), 18_000);
+        assert!(plan.iter().all(|&latency| latency <= 1_000), "{plan:?}");
+    }
+    let small = plan(&["--calls", "7", "--total", "1.234s"]);
+    assert_eq!((small.len(), small.iter().sum::<u64>()), (7, 1_234));
+}
+
+#[test]
+fn repeated_rounds_print_how_far_they_scatter() {
+    let fixed = [
+        "compare",
+        "--speed",
+        "100",
+        "--repeat",
+        "3",
+        "--strategies",
+        "serial,native",
+    ];
+    let text = run(&fixed).expect_code(0).stdout;
+    assert!(
+        text.contains("serial: 3 rounds, ") && text.contains("standard deviation"),
+        "{text}"
+    );
+
+    let report = run(&[&fixed[..], &["--json"]].concat())
+        .expect_code(0)
+        .json();
+    let row = strategy(&report, "serial");
+    assert_eq!(row["ok"], 60);
+    let (min, median, max) = (
+        number(row, "wall_min_s"),
+        number(row, "wall_s"),
+        number(row, "wall_max_s"),
+    );
+    assert!(min <= median && median <= max && number(row, "wall_sd_s") >= 0.0);
+    let rounds: Vec<_> = row["calls"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|call| &call["round"])
+        .collect();
+    assert_eq!((rounds[0], rounds[59]), (&1.into(), &3.into()));
+}
+
+#[test]
+fn the_table_is_the_result_and_the_sentence_closes_it() {
+    let done = run(&["compare", "--speed", "50"]).expect_code(0);
+    // As one line, for it is wrapped where it is long.
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in [
+        "strategy",
+        "speed-up",
+        "slowest",
+        "threads",
+        "memory",
+        "heartbeat late",
+        "failed",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert!(text.contains("18s of waiting in all"), "{}", done.stdout);
+    assert!(text.contains("all divided by 50"), "{text}");
+    assert!(text.contains("plan, in ms: 898 "), "{text}");
+    assert!(text.ends_with('.'), "{text}");
+    assert!(
+        done.stderr.contains("offloaded: 20 ok in "),
+        "{}",
+        done.stderr
+    );
+    let quiet = run(&["compare", "--speed", "200", "--quiet"]).expect_code(0);
+    assert_eq!(quiet.stderr, "");
+}

@@ -1,0 +1,162 @@
+//! Rows L6 and L8: the reader's own endpoints, consent, proxies.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+
+use crate::run::{Running, Serving, command, run};
+
+#[test]
+fn other_machines_are_not_called_without_consent() {
+    // 192.0.2.1 is an address for documentation: if it were called, this would take the timeout.
+    for url in [
+        "http://192.0.2.1/",
+        "http://example.com/",
+        "http://bücher.example/é",
+    ] {
+        let done = run(&["compare", "--url", url]).expect_code(2);
+        assert!(
+            done.stderr.contains("this sends 100 GET requests"),
+            "{done:#?}"
+        );
+        assert!(
+            done.stderr.contains("nothing was sent; add --yes"),
+            "{done:#?}"
+        );
+        assert_eq!(done.stdout, "");
+    }
+    // Quiet or not, this is said.
+    let done = run(&["compare", "--quiet", "--json", "--url", "http://192.0.2.1/"]).expect_code(2);
+    assert!(done.stderr.contains("nothing was sent"), "{done:#?}");
+}
+
+#[test]
+fn requests_to_other_machines_are_capped() {
+    let url = ["--yes", "--url", "http://192.0.2.1/"];
+    let done = run(&[&["compare", "--calls", "41"], &url[..]].concat()).expect_code(2);
+    assert!(done.stderr.contains("205 requests") && done.stderr.contains("--max-requests 200"));
+    let done = run(&[&["compare", "--repeat", "3"], &url[..]].concat()).expect_code(2);
+    assert!(
+        done.stderr.contains("300 requests to other machines"),
+        "{done:#?}"
+    );
+}
+
+#[test]
+fn urls_are_called_in_turn_and_shown_without_passwords() {
+    let server = Serving::start(&["--latency", "5ms"]);
+    let with_password = server
+        .url("/b?x=1#part")
+        .replace("http://", "http://me:secret@");
+    let (first, third) = (server.url("/a"), server.url("/é"));
+    let urls = ["--url", &first, "--url", &with_password, "--url", &third];
+    let done = run(&[&["compare", "--json", "--calls", "7"], &urls[..]].concat()).expect_code(0);
+    assert!(
+        done.stderr.contains("this sends 35 GET requests"),
+        "{done:#?}"
+    );
+    assert!(
+        !done.stderr.contains("secret") && !done.stdout.contains("secret"),
+        "{done:#?}"
+    );
+    let report = done.json();
+    assert_eq!(
+        (&report["target"], &report["limit"]),
+        (&"urls".into(), &8.into())
+    );
+    assert_eq!(report["plan"].as_array().map(Vec::len), Some(7));
+    let shown = report["plan"][1]["url"].as_str().expect("text");
+    assert!(
+        shown.starts_with("http://me:***@127.0.0.1:") && shown.ends_with("/b?x=1"),
+        "{shown}"
+    );
+    assert_eq!(report["plan"][2]["url"], server.url("/%C3%A9"));
+    assert_eq!(report["plan"][3]["url"], first);
+    for row in report["strategies"].as_array().expect("a list") {
+        assert_eq!(row["ok"], 7, "{row:#}");
+        assert_eq!(row["calls"][0]["bytes"], 64);
+    }
+}
+
+#[test]
+fn proxies_of_the_environment_are_not_for_this_machine() {
+    // Nobody listens there.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = format!("http://{}", listener.local_addr().expect("it is bound"));
+    drop(listener);
+    let server = Serving::start(&["--latency", "0ms"]);
+    let url = server.url("/");
+    for arguments in [
+        &["compare", "--speed", "200"][..],
+        &["compare", "--url", &url],
+    ] {
+        let mut command = command(arguments);
+        for name in [
+            "http_proxy",
+            "HTTP_PROXY",
+            "ALL_PROXY",
+            "all_proxy",
+            "HTTPS_PROXY",
+        ] {
+            command.env(name, &proxy);
+        }
+        let done = Running::start(command).end().expect_code(0);
+        assert!(!done.stderr.contains("proxy"), "{done:#?}");
+    }
+}
+
+#[test]
+fn proxies_of_the_environment_are_shown_and_used_for_other_machines() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = format!("me:secret@{}", listener.local_addr().expect("it is bound"));
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut start = [0; 8];
+            let _ = stream.read(&mut start);
+            let _ = tell.send(String::from_utf8_lossy(&start).into_owned());
+        }
+    });
+    let start = |arguments: &[&str]| {
+        let fixed = [
+            "compare",
+            "--calls",
+            "1",
+            "--strategies",
+            "serial,native",
+            "--url",
+        ];
+        let mut command = command(&[&fixed[..], &["http://example.invalid/"], arguments].concat());
+        command.env("http_proxy", &proxy);
+        Running::start(command).end()
+    };
+    let shown = start(&[]).expect_code(2);
+    assert!(
+        shown
+            .stderr
+            .contains("through the proxy http://me:***@127.0.0.1:"),
+        "{shown:#?}"
+    );
+    assert!(!shown.stderr.contains("secret"), "{shown:#?}");
+    assert!(heard.try_recv().is_err(), "it has not sent anything");
+    start(&["--yes"]).expect_code(1);
+    let mut methods: Vec<String> = heard
+        .try_iter()
+        .map(|start| start[..3].to_owned())
+        .collect();
+    methods.sort();
+    methods.dedup();
+    assert!(
+        !methods.is_empty()
+            && methods
+                .iter()
+                .all(|method| method == "CON" || method == "GET")
+    );
+
+    let mut socks = command(&["compare", "--yes", "--url", "http://example.invalid/"]);
+    socks.env("ALL_PROXY", "socks5://me:secret@127.0.0.1:1");
+    let done = Running::start(socks).end().expect_code(2);
+    assert!(
+        done.stderr.contains("ALL_PROXY") && !done.stderr.contains("secret"),
+        "{done:#?}"
+    );
+}
