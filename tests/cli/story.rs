@@ -225,7 +225,11 @@ fn the_table_is_the_result_and_the_sentence_closes_it() {
     ] {
         assert!(text.contains(word), "{word} in {text}");
     }
-    assert!(text.contains("18s of waiting in all"), "{}", done.stdout);
+    assert!(
+        text.contains("18.000 s of waiting in all"),
+        "{}",
+        done.stdout
+    );
     assert!(text.contains("all divided by 50"), "{text}");
     assert!(text.contains("plan, in ms: 898 "), "{text}");
     assert!(text.ends_with('.'), "{text}");

@@ -14,7 +14,7 @@ use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
 use crate::target::{self, Target};
-use crate::value::{seconds, short, shown};
+use crate::value::{short, shown};
 use crate::wire::{Call, Order};
 use crate::{conclusion, consent, limits, plan, progress::Progress, signals, table};
 
@@ -233,15 +233,19 @@ fn heading(args: &Compare, work: &Work, width: Option<usize>) -> String {
     let count = work.calls.len();
     let what = match &work.latencies {
         Some(latencies) => {
-            let (total, slowest) = (latencies.iter().sum(), latencies.iter().max().copied());
+            let (total, slowest) = (
+                latencies.iter().sum::<u64>(),
+                latencies.iter().max().copied(),
+            );
             let speed = match args.speed {
                 1.0 => String::new(),
                 speed => format!(", all divided by {speed} (--speed)"),
             };
             format!(
-                "{count} calls to the embedded server: {} of waiting in all, {} the longest, seed {}{speed}",
-                seconds(total),
-                seconds(slowest.unwrap_or_default()),
+                "{count} calls to the embedded server: {:.3} s of waiting in all, {:.3} s the longest, \
+                 seed {}{speed}",
+                total as f64 / 1_000.0,
+                slowest.unwrap_or_default() as f64 / 1_000.0,
                 args.seed
             )
         }

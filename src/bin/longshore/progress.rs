@@ -97,9 +97,10 @@ impl Progress {
             Outcome::Died(reason) => format!("failed: {reason}"),
         };
         match self.kind {
+            // A finished bar would leave the cursor at the end of its line, for the shell's prompt.
             Kind::Live(bar) => {
-                bar.set_position(self.ended as u64);
-                bar.finish_with_message(text);
+                bar.finish_and_clear();
+                note(&format!("{:<10} {text}", self.name));
             }
             Kind::Lines => note(&format!("{}: {text}", self.name)),
             Kind::None => {}

@@ -1,6 +1,5 @@
 //! Starts the process of a strategy and listens to it.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -133,13 +132,13 @@ impl Runner {
 /// The process of a strategy. It is killed when this is dropped.
 struct Process {
     child: Child,
-    errors: Option<std::thread::JoinHandle<VecDeque<u8>>>,
+    errors: Option<std::thread::JoinHandle<Vec<u8>>>,
 }
 
 impl Process {
     fn start(order: &Order, number: usize, sender: &Sender<Message>) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("__strategy");
+        command.arg("__strategy").env("RUST_BACKTRACE", "0");
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -167,7 +166,7 @@ impl Process {
             })?;
         let stderr = process.child.stderr.take().expect("it is piped");
         let errors = std::thread::Builder::new().name("listener".to_owned());
-        process.errors = Some(errors.spawn(move || tail(stderr))?);
+        process.errors = Some(errors.spawn(move || head(stderr))?);
 
         let order = serde_json::to_vec(order).expect("orders have no keys but strings");
         let mut stdin = process.child.stdin.take().expect("it is piped");
@@ -189,14 +188,14 @@ impl Process {
             .take()
             .and_then(|thread| thread.join().ok())
             .unwrap_or_default();
-        let text = String::from_utf8_lossy(&Vec::from(errors))
-            .trim()
-            .to_owned();
+        let text = String::from_utf8_lossy(&errors).trim().to_owned();
         let words: Vec<&str> = text
             .lines()
             .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with("note: run with"))
-            .take(4)
+            // Of a panic the message alone: where it was is of no use to the reader.
+            .filter(|line| !line.is_empty() && !line.starts_with("note: "))
+            .filter(|line| !(line.starts_with("thread '") && line.contains(" panicked at ")))
+            .take(2)
             .collect();
         match status {
             _ if !words.is_empty() => words.join(" "),
@@ -213,15 +212,14 @@ impl Drop for Process {
     }
 }
 
-/// The last few KiB of what a process writes.
-fn tail(mut from: impl Read) -> VecDeque<u8> {
+/// The first few KiB of what a process writes; it is read to its end, so that it never waits.
+fn head(mut from: impl Read) -> Vec<u8> {
     const KEPT: usize = 8 * 1024;
-    let mut kept = VecDeque::new();
+    let mut kept = Vec::new();
     let mut chunk = [0; 1024];
     while let Ok(read @ 1..) = from.read(&mut chunk) {
-        kept.extend(&chunk[..read]);
-        let over = kept.len().saturating_sub(KEPT);
-        kept.drain(..over);
+        let room = KEPT - kept.len();
+        kept.extend_from_slice(&chunk[..read.min(room)]);
     }
     kept
 }

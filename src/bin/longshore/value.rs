@@ -101,7 +101,7 @@ pub(crate) fn short(value: Duration) -> String {
         "0ms".to_owned()
     } else if ms < 1_000.0 {
         format!("{ms}ms")
-    } else if value.as_secs() % 60 == 0 && value.subsec_nanos() == 0 {
+    } else if value.as_secs().is_multiple_of(60) && value.subsec_nanos() == 0 {
         format!("{}m", value.as_secs() / 60)
     } else {
         format!("{}s", value.as_secs_f64())
@@ -116,11 +116,11 @@ pub(crate) fn seconds(ms: u64) -> String {
 /// `text` fit for one line of an error: control characters escaped, and not longer than a line.
 pub(crate) fn shown(text: &str) -> String {
     const ROOM: usize = 160;
-    let escaped: String = text
-        .chars()
-        .take(ROOM + 1)
-        .flat_map(char::escape_debug)
-        .collect();
+    let escape = |c: char| match c {
+        c if c.is_control() => c.escape_default().collect(),
+        c => String::from(c),
+    };
+    let escaped: String = text.chars().take(ROOM + 1).map(escape).collect();
     if escaped.chars().count() <= ROOM {
         return escaped;
     }

@@ -131,9 +131,11 @@ fn reason(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        200..300 => "Successful",
-        300..400 => "Redirection",
-        400..500 => "Client Error",
-        _ => "Server Error",
+        _ => match status / 100 {
+            2 => "Successful",
+            3 => "Redirection",
+            4 => "Client Error",
+            _ => "Server Error",
+        },
     }
 }
