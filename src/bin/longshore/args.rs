@@ -77,6 +77,13 @@ What the table says:
   memory     most memory resident at once in the strategy's process
   late       how late the heartbeat ran: worst, and 99th percentile of all beats that were due
 
+The runtime (--runtime):
+  current  one thread, on which every strategy starts: a call that blocks it blocks the heartbeat,
+           in serial as in naive
+  multi    one worker thread a core: each naive call blocks one of them, so that as many run at
+           once as there are cores, and the heartbeat is late when all are blocked; serial blocks
+           the main thread, which is no worker, and disturbs nobody
+
 Your own endpoints (--url, --urls):
   It first says what it will send. For targets that are not on this machine it then asks, or
   wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are

@@ -73,16 +73,14 @@ impl Failure {
 
     /// The lane could not run the call, or the call panicked in it.
     pub(crate) fn lane(error: &longshore::Error) -> Self {
-        let kind = if error.is_panic() {
-            "panicked"
-        } else if error.is_timeout() {
-            "timeout"
-        } else if matches!(error, longshore::Error::NoThread { .. }) {
-            "no thread"
-        } else {
-            "lane"
-        };
-        Self::new(kind, error.to_string())
+        use longshore::Error as Lane;
+        match error {
+            Lane::Panicked(panic) => Self::new("panicked", panic.message()),
+            Lane::TimedOut { .. } => Self::new("timeout", error.to_string()),
+            // That there is no thread says the kind; why, the source.
+            Lane::NoThread { .. } => Self::new("no thread", innermost(error)),
+            _ => Self::new("lane", error.to_string()),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn seconds(ms: u64) -> String {
 
 /// `text` fit for one line of an error: control characters escaped, and not longer than a line.
 pub(crate) fn shown(text: &str) -> String {
-    const ROOM: usize = 160;
+    const ROOM: usize = 200;
     let escape = |c: char| match c {
         c if c.is_control() => c.escape_default().collect(),
         c => String::from(c),
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_shown_stays_on_one_line() {
         assert_eq!(shown("a\r\nb"), "a\\r\\nb");
-        assert!(shown(&"x".repeat(65_536)).len() < 190);
+        assert!(shown(&"x".repeat(65_536)).len() < 230);
         assert_eq!(short(MS(1_500)), "1.5s");
         assert_eq!(short(MS(120_000)), "2m");
         assert_eq!(plural(1u32, "call"), "1 call");
