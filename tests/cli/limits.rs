@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::run::{Running, run, shell};
+use crate::run::{Running, command, run, shell};
 
 fn there_is(program: &str) -> bool {
     Command::new(program)
@@ -105,4 +105,13 @@ fn one_core_is_enough() {
         println!("skipped: taskset is not there");
     }
     run(&["compare", "--speed", "100", "--runtime", "multi", "--quiet"]).expect_code(0);
+}
+
+#[test]
+fn a_machine_without_certificates_can_run_it() {
+    let mut command = command(&["compare", "--speed", "200", "--quiet"]);
+    command
+        .env("SSL_CERT_FILE", "/no/such/file")
+        .env("SSL_CERT_DIR", "/no/such/directory");
+    Running::start(command).end().expect_code(0);
 }

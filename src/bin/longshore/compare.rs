@@ -112,9 +112,7 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
         speed: args.speed,
     };
     // Each strategy has at most as many connections as calls; those of the one before may linger.
-    let server = Server::bind(0, site, 2 * calls as usize + 16).map_err(failed)?;
-    let address = server.address();
-    server.run_in_background().map_err(failed)?;
+    let address = Server::start_in_background(site, 2 * calls as usize + 16).map_err(failed)?;
 
     let urls: Vec<String> = (0..latencies.len())
         .map(|index| format!("http://{address}{}", planned_path(index)))
@@ -251,7 +249,7 @@ fn heading(args: &Compare, work: &Work, width: Option<usize>) -> String {
         }
         None => format!(
             "{count} calls to {} of your own",
-            match work.urls.len() {
+            match work.urls.len().min(count) {
                 1 => "1 URL".to_owned(),
                 many => format!("{many} URLs"),
             }

@@ -145,7 +145,7 @@ fn eof(phase: Phase) -> &'static str {
 
 /// The message of the last error of the chain: the outer ones repeat the URL, and that there was
 /// an error.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {
         last = next;

@@ -93,7 +93,7 @@ impl Runner {
                     };
                 }
                 Ok(Message::Line(of, _)) if of != number => {}
-                Ok(Message::Line(_, None)) => break Outcome::Died(process.last_words()),
+                Ok(Message::Line(_, None)) => break Outcome::Died(process.end()),
                 Ok(Message::Line(_, Some(line))) => match serde_json::from_str(&line) {
                     Ok(Event::Begun(_)) => progress.begun(),
                     Ok(Event::Ended(ended)) => {
@@ -102,6 +102,7 @@ impl Runner {
                     }
                     Ok(Event::Finished(totals)) => break Outcome::Finished(totals),
                     Ok(Event::Impossible(reason)) => {
+                        process.end();
                         break Outcome::Died(match process.last_words() {
                             words if words.is_empty() => reason,
                             words => format!("{reason}: {words}"),
@@ -132,7 +133,10 @@ impl Runner {
 /// The process of a strategy. It is killed when this is dropped.
 struct Process {
     child: Child,
+    /// Reads its standard error.
     errors: Option<std::thread::JoinHandle<Vec<u8>>>,
+    /// What was read, when it has ended.
+    words: Vec<u8>,
 }
 
 impl Process {
@@ -149,6 +153,7 @@ impl Process {
         let mut process = Self {
             child: command.spawn()?,
             errors: None,
+            words: Vec::new(),
         };
 
         let stdout = process.child.stdout.take().expect("it is piped");
@@ -178,17 +183,26 @@ impl Process {
         Ok(process)
     }
 
-    /// Why the process ended, as far as it said so: the start of what it wrote to standard error,
-    /// or else its exit status.
-    fn last_words(&mut self) -> String {
+    /// Ends the process, and tells why it ended: by what it wrote to standard error, or else by
+    /// its exit status.
+    fn end(&mut self) -> String {
         let _ = self.child.kill();
         let status = self.child.wait();
-        let errors = self
-            .errors
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default();
-        let text = String::from_utf8_lossy(&errors).trim().to_owned();
+        match self.last_words() {
+            words if !words.is_empty() => words,
+            _ => match status {
+                Ok(status) => format!("the process ended early ({status})"),
+                Err(error) => format!("the process ended early ({error})"),
+            },
+        }
+    }
+
+    /// The start of what the process, which has ended, wrote to standard error.
+    fn last_words(&mut self) -> String {
+        if let Some(thread) = self.errors.take() {
+            self.words = thread.join().unwrap_or_default();
+        }
+        let text = String::from_utf8_lossy(&self.words);
         let words: Vec<&str> = text
             .lines()
             .map(str::trim)
@@ -197,11 +211,7 @@ impl Process {
             .filter(|line| !(line.starts_with("thread '") && line.contains(" panicked at ")))
             .take(2)
             .collect();
-        match status {
-            _ if !words.is_empty() => words.join(" "),
-            Ok(status) => format!("the process ended early ({status})"),
-            Err(error) => format!("the process ended early ({error})"),
-        }
+        words.join(" ")
     }
 }
 

@@ -27,18 +27,20 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
     });
     crate::limits::raise_open_files();
     let port = u16::try_from(args.port).expect("the command line allows no more");
-    let server = Server::bind(port, site, args.connections as usize).map_err(|error| {
-        Exit::error(match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("port {port} is in use: choose another, or --port 0 for a free one")
-            }
-            _ => format!("could not listen on 127.0.0.1:{port}: {error}"),
-        })
-    })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::error(format!("could not start: {error}")))?;
+    let server = runtime
+        .block_on(Server::bind(port, site, args.connections as usize))
+        .map_err(|error| {
+            Exit::error(match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    format!("port {port} is in use: choose another, or --port 0 for a free one")
+                }
+                _ => format!("could not listen on 127.0.0.1:{port}: {error}"),
+            })
+        })?;
 
     let address = server.address();
     let stop = runtime

@@ -11,10 +11,11 @@ mod rule;
 mod site;
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub(crate) use rule::Rule;
@@ -30,14 +31,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Takes a port of 127.0.0.1; port 0 takes any free one.
+    /// Takes a port of 127.0.0.1; port 0 takes any free one. Needs a runtime, and gets the longer
+    /// backlog from it: with the 128 of the standard library, many connections at once would wait
+    /// a second for their handshake to be sent again, and the comparison would show that.
     ///
     /// # Errors
     ///
     /// The port is in use, or no socket can be had.
-    pub(crate) fn bind(port: u16, site: Site, connections: usize) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
+    pub(crate) async fn bind(port: u16, site: Site, connections: usize) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -51,32 +53,30 @@ impl Server {
         self.address
     }
 
-    /// Answers from a thread of its own until the process ends.
+    /// Answers on any free port, from a thread of its own until the process ends.
     ///
     /// # Errors
     ///
-    /// No thread, or no runtime for it, can be had.
-    pub(crate) fn run_in_background(self) -> io::Result<()> {
+    /// No socket, no thread, or no runtime can be had.
+    pub(crate) fn start_in_background(site: Site, connections: usize) -> io::Result<SocketAddr> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let server = runtime.block_on(Self::bind(0, site, connections))?;
+        let address = server.address();
         std::thread::Builder::new()
             .name("server".to_owned())
-            .spawn(move || runtime.block_on(self.run()))?;
-        Ok(())
+            .spawn(move || runtime.block_on(server.run()))?;
+        Ok(address)
     }
 
     /// Answers for ever.
     pub(crate) async fn run(self) {
-        let listener = match tokio::net::TcpListener::from_std(self.listener) {
-            Ok(listener) => listener,
-            Err(error) => return complain(&error),
-        };
         let site = Arc::new(self.site);
         let room = Arc::new(Semaphore::new(self.connections));
         let mut complained = false;
         loop {
-            let stream = match listener.accept().await {
+            let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of descriptors, most likely. Those in use will come back, so wait for

@@ -102,11 +102,15 @@ impl Clients {
         }
         let timeout = Duration::from_millis(order.timeout_ms);
         let connections = order.calls.len().min(order.limit as usize);
+        let tls = order
+            .calls
+            .iter()
+            .any(|call| call.url.starts_with("https:"));
         if order.strategy == Strategy::Native {
             let build = |proxy: Option<String>| {
                 Ok((
                     proxy.clone(),
-                    native::client(proxy.as_deref(), timeout, connections)?,
+                    native::client(proxy.as_deref(), timeout, connections, tls)?,
                 ))
             };
             proxies

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{Clients, LARGEST_BODY, USER_AGENT, Work, judge, too_large};
-use crate::failure::Phase;
+use crate::failure::{Phase, innermost};
 use crate::wire::{Answer, Failure};
 
 /// A reqwest client that does what the blocking one does.
@@ -14,11 +14,17 @@ pub(super) fn client(
     proxy: Option<&str>,
     timeout: Duration,
     connections: usize,
+    tls: bool,
 ) -> Result<reqwest::Client, String> {
     // Without this it would ask the environment.
     let mut builder = reqwest::Client::builder().no_proxy();
     if let Some(url) = proxy {
-        builder = builder.proxy(reqwest::Proxy::all(url).map_err(|error| error.to_string())?);
+        builder = builder.proxy(reqwest::Proxy::all(url).map_err(|error| innermost(&error))?);
+    }
+    if !tls {
+        // The blocking client reads the certificates of the system when it meets the first https,
+        // this one when it is built, and fails if there are none. It shall do no more than it must.
+        builder = builder.tls_certs_only([]);
     }
     builder
         .redirect(reqwest::redirect::Policy::none())
@@ -27,7 +33,7 @@ pub(super) fn client(
         .user_agent(USER_AGENT)
         .pool_max_idle_per_host(connections)
         .build()
-        .map_err(|error| error.to_string())
+        .map_err(|error| innermost(&error))
 }
 
 pub(super) async fn run(work: &Arc<Work>) {
