@@ -1,6 +1,7 @@
 //! Row L4: signals, and readers that go away.
 
 use std::fs::OpenOptions;
+use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -53,27 +54,63 @@ fn two_signals_end_it_as_well() {
 }
 
 #[test]
-fn no_process_is_left_behind() {
-    let mut running = Running::start(command(&["compare"]));
-    let id = running.id();
-    running.wait_for("serial: 20 calls");
-    let children = || {
-        let path = format!("/proc/{id}/task/{id}/children");
-        std::fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
-    // The process is started right after the line; until then there is nothing to leave.
+fn a_signal_ends_it_while_nobody_reads_its_output() {
+    let calls = ["--calls", "2000", "--total", "2s", "--strategies", "native"];
+    let arguments = [&["compare", "--json", "--speed", "1000"], &calls[..]].concat();
+    let mut command = command(&arguments);
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    command.stdout(writer);
+    let running = Running::with_stdout_as_set(command);
+    // It has begun to write, and cannot end: no pipe holds the hundreds of KiB of 2000 calls.
+    reader.read_exact(&mut [0]).expect("it writes");
+    let sent = Instant::now();
+    running.signal(Signal::INT);
+    let done = running.end();
+    assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
+    done.expect_code(130);
+}
+
+/// The process of the strategy that is running under the process `id`.
+#[cfg(target_os = "linux")]
+fn strategy_of(id: u32) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
-    let mut child = children();
-    while child.is_empty() && cfg!(target_os = "linux") && Instant::now() < deadline {
+    loop {
+        let path = format!("/proc/{id}/task/{id}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        if let Some(child) = children.split_whitespace().next() {
+            return child.to_owned();
+        }
+        assert!(Instant::now() < deadline, "no process was started");
         std::thread::yield_now();
-        child = children();
     }
-    running.signal(Signal::TERM);
-    running.end().expect_code(143);
-    assert!(!std::path::Path::new(&format!("/proc/{child}/stat")).exists() || child.is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_is_left_behind() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut running = Running::start(command(&["compare"]));
+        running.wait_for("serial: 20 calls");
+        let child = strategy_of(running.id());
+        running.signal(signal);
+        running.end();
+        // Killed, it cannot end the process of its strategy, which has to see that by itself. It
+        // may stay as a zombie if nobody here collects those.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| !rest.trim().is_empty() && !rest.starts_with(" Z"))
+        };
+        while alive() {
+            assert!(
+                Instant::now() < deadline,
+                "{signal:?} leaves a process behind"
+            );
+            std::thread::yield_now();
+        }
+    }
 }
 
 #[test]

@@ -1,16 +1,13 @@
 //! The command line: what may be asked for, within which range, and what it means if left out.
 
-use std::io::Write as _;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Exit;
 use crate::server::Rule;
 use crate::strategy::Strategy;
-use crate::value::{count, decimal, duration, shown, whole};
+use crate::value::{count, decimal, duration, whole};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -27,7 +24,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
     max_term_width = 96,
     after_help = "\
 Examples:
-  longshore compare                    the story in 55 seconds: 20 calls, 18 s of waiting
+  longshore compare                    the story in under a minute: 20 calls, 18 s of waiting
   longshore compare --speed 10         the same, ten times as fast
   longshore compare --url http://127.0.0.1:8080/delay/300
   longshore serve --port 8080 --fail status:500:0.1
@@ -69,7 +66,8 @@ pub(crate) enum Command {
     verbatim_doc_comment,
     after_help = "\
 What the table says:
-  time       from the first call to the last answer (clients are built before the clock starts)
+  time       from the first call to the last answer (clients are built before the clock starts);
+             in parentheses if calls failed, since to fail is often faster than to answer
   speed-up   serial time / time; '-' if serial was not run, or if any call of either failed
   slowest    the slowest single call, from the start of its request to the end of its answer
   threads    most threads at once in the strategy's process, without the one that counts them;
@@ -261,99 +259,4 @@ pub(crate) struct Serve {
 pub(crate) enum Runtime {
     Current,
     Multi,
-}
-
-/// Reads the command line, or prints what the reader asked for (help, version) or did wrong.
-pub(crate) fn parse() -> Result<Command, Exit> {
-    Cli::try_parse()
-        .map(|cli| cli.command)
-        .map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                // A reader that closes the pipe has seen what it wanted.
-                let _ = error.print();
-                Exit::Success
-            }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = write!(std::io::stderr(), "{error}");
-                Exit::Usage(None)
-            }
-            _ => Exit::usage(one_line(&error)),
-        })
-}
-
-/// What was wrong, on one line: clap's own text has three paragraphs, and repeats the value as it
-/// came, line breaks and all.
-fn one_line(error: &clap::Error) -> String {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    if let (ErrorKind::ValueValidation, Some(argument), Some(value)) = (
-        error.kind(),
-        context(ContextKind::InvalidArg),
-        context(ContextKind::InvalidValue),
-    ) {
-        let option = argument.split(' ').next().unwrap_or(argument);
-        let reason = std::error::Error::source(error)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        return format!("{option} '{}': {reason}", shown(value));
-    }
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let first: Vec<&str> = text
-        .split("\n\nUsage")
-        .next()
-        .unwrap_or(text)
-        .split("\n\nFor more")
-        .next()
-        .unwrap_or(text)
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    format!("{} (see --help)", first.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{CommandFactory as _, Parser as _};
-
-    use super::{Cli, one_line};
-
-    fn error(arguments: &[&str]) -> String {
-        one_line(&Cli::try_parse_from(arguments).expect_err("these arguments are wrong"))
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn errors_are_one_line_and_name_the_range() {
-        assert_eq!(
-            error(&["longshore", "compare", "--calls", "0"]),
-            "--calls '0': must be a whole number from 1 to 10000"
-        );
-        for arguments in [
-            &["longshore", "compare", "--timeout", "\r\n"][..],
-            &["longshore", "compare", "--strategies", "serial,swift"],
-            &[
-                "longshore",
-                "compare",
-                "--seed",
-                "1",
-                "--url",
-                "http://127.0.0.1/",
-            ],
-            &["longshore", "compare", "--unknown"],
-            &["longshore", "sail"],
-            &["longshore", "serve", "--fail", "status:500"],
-        ] {
-            let line = error(arguments);
-            assert!(!line.contains(['\n', '\r']), "{line:?}");
-            assert!(line.len() > 20, "{line:?}");
-        }
-    }
 }

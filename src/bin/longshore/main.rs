@@ -22,6 +22,7 @@ mod failure;
 mod heartbeat;
 mod limits;
 mod observer;
+mod page;
 mod plan;
 mod progress;
 mod proxy;
@@ -35,6 +36,7 @@ mod strategy;
 mod summary;
 mod table;
 mod target;
+mod usage;
 mod value;
 mod wire;
 
@@ -42,7 +44,7 @@ use crate::args::Command;
 use crate::exit::Exit;
 
 fn main() {
-    let result = args::parse().and_then(|command| match command {
+    let result = usage::parse().and_then(|command| match command {
         Command::Compare(args) => compare::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Strategy => child::run(),

@@ -15,11 +15,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         title: "time",
         name: "time",
-        cell: |row| {
-            row.wall
-                .as_ref()
-                .map_or_else(none, |wall| seconds(wall.median))
-        },
+        cell: time,
     },
     Column {
         title: "speed-up",
@@ -148,6 +144,15 @@ fn name(row: &Summary) -> String {
     )
 }
 
+/// In parentheses if it means nothing: to fail is often faster than to answer.
+fn time(row: &Summary) -> String {
+    match &row.wall {
+        Some(wall) if row.is_sound() => seconds(wall.median),
+        Some(wall) => format!("({})", seconds(wall.median)),
+        None => none(),
+    }
+}
+
 fn none() -> String {
     "-".to_owned()
 }
@@ -216,6 +221,12 @@ mod tests {
             list.contains("  time: 18.048 s\n  speed-up: 1.00 x\n"),
             "{list}"
         );
+    }
+
+    #[test]
+    fn the_time_of_a_strategy_that_failed_is_in_parentheses() {
+        let rows = crate::summary::of(vec![run(Strategy::Native, 0.001, vec![])], 1);
+        assert!(of(&rows, None).contains("(0.001 s)"));
     }
 
     #[test]

@@ -1,0 +1,106 @@
+//! Reads the command line, and says in one line what is wrong with it.
+
+use std::io::Write as _;
+
+use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::value::shown;
+
+/// Reads the command line, or prints what the reader asked for (help, version) or did wrong.
+pub(crate) fn parse() -> Result<Command, Exit> {
+    Cli::try_parse()
+        .map(|cli| cli.command)
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // A reader that closes the pipe has seen what it wanted.
+                let _ = error.print();
+                Exit::Success
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = write!(std::io::stderr(), "{error}");
+                Exit::Usage(None)
+            }
+            _ => Exit::usage(one_line(&error)),
+        })
+}
+
+/// What was wrong, on one line: clap's own text has three paragraphs, and repeats the value as it
+/// came, line breaks and all.
+fn one_line(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    if let (ErrorKind::ValueValidation, Some(argument), Some(value)) = (
+        error.kind(),
+        context(ContextKind::InvalidArg),
+        context(ContextKind::InvalidValue),
+    ) {
+        let option = argument.split(' ').next().unwrap_or(argument);
+        let reason = std::error::Error::source(error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        return format!("{option} '{}': {reason}", shown(value));
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let first: Vec<&str> = text
+        .split("\n\nUsage")
+        .next()
+        .unwrap_or(text)
+        .split("\n\nFor more")
+        .next()
+        .unwrap_or(text)
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    format!("{} (see --help)", first.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::one_line;
+    use crate::args::Cli;
+
+    fn error(arguments: &[&str]) -> String {
+        one_line(&Cli::try_parse_from(arguments).expect_err("these arguments are wrong"))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_are_one_line_and_name_the_range() {
+        assert_eq!(
+            error(&["longshore", "compare", "--calls", "0"]),
+            "--calls '0': must be a whole number from 1 to 10000"
+        );
+        for arguments in [
+            &["longshore", "compare", "--timeout", "\r\n"][..],
+            &["longshore", "compare", "--strategies", "serial,swift"],
+            &[
+                "longshore",
+                "compare",
+                "--seed",
+                "1",
+                "--url",
+                "http://127.0.0.1/",
+            ],
+            &["longshore", "compare", "--unknown"],
+            &["longshore", "sail"],
+            &["longshore", "serve", "--fail", "status:500"],
+        ] {
+            let line = error(arguments);
+            assert!(!line.contains(['\n', '\r']), "{line:?}");
+            assert!(line.len() > 20, "{line:?}");
+        }
+    }
+}
