@@ -82,22 +82,20 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
 }
 
 fn naive_part(naive: &Summary, factor: f64, runtime: Runtime, cores: usize) -> String {
-    let mut part = if factor < 1.2 {
-        format!(
-            "awaiting blocking calls in async code gained nothing ({} serial)",
-            times(factor)
-        )
-    } else {
-        format!(
-            "awaiting blocking calls in async code was {} serial",
-            times(factor)
-        )
+    let once = match naive.peak_in_flight {
+        0 | 1 => "one after the other".to_owned(),
+        many => format!("at most {many} at once"),
     };
-    if runtime == Runtime::Multi {
-        part.push_str(&format!(
-            ", since each call blocks one of the runtime's {cores} worker threads"
-        ));
-    }
+    let why = match runtime {
+        Runtime::Current => String::new(),
+        Runtime::Multi => {
+            format!(", as each blocks one of the runtime's {cores} worker threads")
+        }
+    };
+    let mut part = format!(
+        "awaited naively in async code the calls still ran {once}{why} ({} serial)",
+        times(factor)
+    );
     if let Some(late) = naive.heartbeat_late_max_ms.filter(|&late| late >= 50.0) {
         part.push_str(&format!(
             ", and held up an unrelated task by {}",
@@ -139,7 +137,10 @@ mod tests {
             1,
         );
         let sentence = of(&rows, Runtime::Current, 2, false);
-        assert!(sentence.contains("gained nothing"), "{sentence}");
+        assert!(
+            sentence.contains("one after the other (as fast as serial)"),
+            "{sentence}"
+        );
         assert!(
             sentence.contains("18.0 times as fast as serial"),
             "{sentence}"

@@ -18,6 +18,8 @@ pub(crate) struct Summary {
     pub(crate) failed: u64,
     pub(crate) failures: BTreeMap<String, u64>,
     pub(crate) slowest_call_s: Option<f64>,
+    /// Most calls at once: what is behind the wall time.
+    pub(crate) peak_in_flight: usize,
     pub(crate) peak_threads: Option<u64>,
     pub(crate) peak_rss_mib: Option<f64>,
     pub(crate) heartbeat_late_max_ms: Option<f64>,
@@ -127,6 +129,11 @@ fn one(strategy: Strategy, runs: Vec<Run>, calls: usize) -> Summary {
         slowest_call_s: calls()
             .map(|call| call.end_s - call.start_s)
             .reduce(f64::max),
+        peak_in_flight: runs
+            .iter()
+            .map(|run| in_flight(&run.calls))
+            .max()
+            .unwrap_or(0),
         peak_threads: totals().filter_map(|totals| totals.peak_threads).max(),
         peak_rss_mib: totals()
             .filter_map(|totals| totals.peak_rss_mib)
@@ -142,6 +149,27 @@ fn one(strategy: Strategy, runs: Vec<Run>, calls: usize) -> Summary {
         died,
         runs,
     }
+}
+
+/// How many of these calls were made at once, at most.
+fn in_flight(calls: &[Ended]) -> usize {
+    let starts = calls.iter().map(|call| (call.start_s, true));
+    let mut steps: Vec<(f64, bool)> = starts
+        .chain(calls.iter().map(|call| (call.end_s, false)))
+        .collect();
+    // At the same instant the end of one comes before the start of the next.
+    steps.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut now, mut peak) = (0usize, 0);
+    for (_, starts) in steps {
+        // A call that failed at once ends in the instant in which it starts.
+        now = if starts {
+            now + 1
+        } else {
+            now.saturating_sub(1)
+        };
+        peak = peak.max(now);
+    }
+    peak
 }
 
 fn spread(mut walls: Vec<f64>) -> Option<Spread> {
@@ -207,7 +235,7 @@ pub(crate) fn hold_together(runs: &mut [Run], urls: &[String], any_size: bool) -
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Outcome, Run, hold_together, of, spread};
+    use super::{Outcome, Run, hold_together, in_flight, of, spread};
     use crate::strategy::Strategy;
     use crate::wire::{Answer, Ended, Failure, Totals};
 
@@ -269,6 +297,20 @@ pub(crate) mod tests {
         let summaries = of(runs, 2);
         assert_eq!(summaries[0].failures["not made"], 1);
         assert_eq!(summaries[1].speedup, None);
+    }
+
+    #[test]
+    fn calls_in_flight_are_counted_where_they_overlap() {
+        let between = |start_s, end_s| Ended {
+            start_s,
+            ..call(0, end_s, 5)
+        };
+        assert_eq!(in_flight(&[between(0.0, 1.0), between(1.0, 2.0)]), 1);
+        assert_eq!(
+            in_flight(&[between(0.0, 1.0), between(0.9, 2.0), between(0.1, 0.95)]),
+            3
+        );
+        assert_eq!(in_flight(&[]), 0);
     }
 
     #[test]
