@@ -26,6 +26,10 @@ fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
             done.stdout.contains("serial") && done.stdout.contains("naive (partial)"),
             "{done:#?}"
         );
+        assert!(
+            done.stdout.contains("not run: offloaded, rayon, native"),
+            "{done:#?}"
+        );
         assert!(done.stdout.contains("Interrupted"), "{done:#?}");
     }
 }

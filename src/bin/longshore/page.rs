@@ -117,6 +117,15 @@ pub(crate) fn of(
             ));
         }
     }
+    let missing: Vec<&str> = args
+        .strategies
+        .iter()
+        .filter(|&&strategy| rows.iter().all(|row| row.strategy != strategy))
+        .map(|strategy| strategy.name())
+        .collect();
+    if !missing.is_empty() {
+        text.push_str(&format!("not run: {}\n", missing.join(", ")));
+    }
     for line in differing {
         text.push_str(&format!("answers differ: {line}\n"));
     }
