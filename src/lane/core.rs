@@ -31,7 +31,7 @@ pub(crate) struct Core {
     pub(crate) name: Arc<str>,
     pub(crate) limit: usize,
     pub(crate) source: Source,
-    inbox: Arc<Inbox>,
+    pub(crate) inbox: Arc<Inbox>,
     state: CacheLine<Mutex<State>>,
 }
 

@@ -7,25 +7,30 @@
 //!
 //! Invariants:
 //!
-//! 1. The inbox is open only while a parked worker of the lane's only home has been woken and has
-//!    not arrived. That worker empties it on arrival, so what is put in is not forgotten.
+//! 1. The inbox is open only while some worker of the lane's only home is sure to look into it soon:
+//!    one that has been woken and has not arrived, one that looks out for jobs before it parks, or
+//!    one that watches over those at work. What is put in is so not forgotten.
 //! 2. Whoever needs the books exact (to admit, to count, to cancel) empties it first.
 //! 3. A lane with a bounded queue lends the inbox a number of places. They count as reserved until
 //!    it is emptied. None are lent while somebody stands in line for one.
 //!
 //! Lock order: the lane's lock, then this one.
 
+use std::sync::atomic::Ordering;
+
 use tokio::runtime;
 
 use crate::{
     job::Work,
-    sync::{Arc, Mutex},
+    sync::{Arc, AtomicBool, Mutex},
 };
 
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Inbox {
     slip: Mutex<Slip>,
+    /// Something is in it. Written under the lock, for a worker to look at without.
+    mail: AtomicBool,
 }
 
 #[derive(Default)]
@@ -50,7 +55,14 @@ impl Inbox {
         }
         slip.places -= 1;
         slip.jobs.push(work);
+        if slip.jobs.len() == 1 {
+            self.mail.store(true, Ordering::Release);
+        }
         Ok(())
+    }
+
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mail.load(Ordering::Acquire)
     }
 
     /// Opens it for the jobs of one runtime, and for so many of them.
@@ -70,5 +82,6 @@ impl Inbox {
             slip.open_for = None;
         }
         std::mem::swap(&mut slip.jobs, into);
+        self.mail.store(false, Ordering::Release);
     }
 }

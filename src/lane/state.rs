@@ -42,6 +42,9 @@ pub(crate) struct Key {
     pub(crate) ticket: u64,
 }
 
+/// How many callers are woken together at the most.
+const TOGETHER: usize = 16;
+
 /// The room that empty books keep for the next jobs.
 const KEPT: usize = 1024;
 
@@ -72,6 +75,8 @@ pub(crate) struct State {
     quiet: Vec<Waker>,
     /// Whom to wake after the lock is released.
     calls: Vec<Waker>,
+    /// Callers of brisk jobs that are over, to be woken together with the next few.
+    later: Vec<Waker>,
 }
 
 pub(crate) struct Entry {
@@ -134,6 +139,7 @@ impl State {
             next_in_line: 0,
             quiet: Vec::new(),
             calls: Vec::new(),
+            later: Vec::new(),
         }
     }
 
@@ -169,7 +175,8 @@ impl State {
             return;
         };
         let woken = home.waking && home.starting.is_none();
-        let soon = woken || home.watch != Watch::Off && self.busy() > 0;
+        let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
+        let soon = woken || looked_out_for || home.watch != Watch::Off && self.busy() > 0;
         let Some(runtime) = &home.runtime else { return };
         if !soon || self.lent > 0 || self.closed || home.closed || !self.line.is_empty() {
             return;
@@ -536,7 +543,10 @@ impl State {
         };
         idle.spinning = self.pace.is_brisk() && !home.idle.iter().any(|other| other.spinning);
         let spinning = idle.spinning;
+        // The one that looks out stays last, to be called first: it costs nothing to call.
+        let last = home.idle.pop_if(|last| last.spinning);
         home.idle.push(idle);
+        home.idle.extend(last);
         if !home.waking && self.busy() == 0 {
             // Nobody is left who would come back by himself.
             self.shut_inbox();
@@ -556,8 +566,22 @@ impl State {
         Some(finished)
     }
 
+    /// Has the caller of a finished job woken; together with the next ones if this worker has
+    /// brisk jobs to go on with, and somebody watches that it does go on.
+    pub(crate) fn call(&mut self, caller: Option<Waker>, goes_on: bool) {
+        self.later.extend(caller);
+        let watched = self
+            .homes
+            .first()
+            .is_some_and(|home| home.watch == Watch::On);
+        if !goes_on || !watched || !self.pace.is_brisk() || self.later.len() >= TOGETHER {
+            self.calls.append(&mut self.later);
+        }
+    }
+
     /// A watcher looks. It goes on watching while there is progress.
     pub(crate) fn watch(&mut self, id: HomeId, seen: u64) -> Option<u64> {
+        self.calls.append(&mut self.later);
         let progress = self.finished != seen;
         let served = self.homes.len() == 1 && self.pace.is_brisk() && !self.closed;
         if progress && served && self.home(id).is_some_and(|home| !home.closed) {
@@ -573,19 +597,34 @@ impl State {
         None
     }
 
-    /// A parked worker looks up.
+    /// An idle worker looks up.
     pub(crate) fn look_up(&mut self, home: HomeId, worker: u64, patience_ended: bool) -> LookUp {
+        let Some(mine) = self.home(home) else {
+            return LookUp::Leave;
+        };
+        if let Some(at) = mine.idle.iter().position(|idle| idle.worker == worker) {
+            if mine.idle[at].spinning {
+                // From here on nobody looks into the inbox unasked.
+                mine.idle[at].spinning = false;
+                self.shut_inbox();
+                if self.counts.waiting == 0 {
+                    return LookUp::Park;
+                }
+            } else if !patience_ended {
+                return LookUp::Park;
+            }
+            if let Some(home) = self.home(home) {
+                home.idle.remove(at);
+            }
+            return if patience_ended {
+                LookUp::LastTry
+            } else {
+                LookUp::Helps
+            };
+        }
         let Some(home) = self.home(home) else {
             return LookUp::Leave;
         };
-        if let Some(at) = home.idle.iter().position(|idle| idle.worker == worker) {
-            if !patience_ended {
-                home.idle[at].spinning = false;
-                return LookUp::Park;
-            }
-            home.idle.remove(at);
-            return LookUp::LastTry;
-        }
         // Those that were taken off the list are alike: the first to come leaves for all.
         if home.leaving > 0 {
             home.leaving -= 1;
@@ -733,6 +772,8 @@ pub(crate) enum LookUp {
     Park,
     /// It was woken for a job.
     Woken,
+    /// It found a job by itself.
+    Helps,
     /// Its patience is over: look once more, then go.
     LastTry,
     Leave,

@@ -46,7 +46,11 @@ impl Timer {
             .stack_size(256 * 1024)
             .spawn(move || {
                 let patience = Patience::lasting(time);
-                while !theirs.unwanted.load(Ordering::Acquire) && !patience.park() {}
+                loop {
+                    if theirs.unwanted.load(Ordering::Acquire) || patience.park() {
+                        break;
+                    }
+                }
                 let waker = theirs.waker.lock().take();
                 super::core::wake(waker);
             });

@@ -22,13 +22,14 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
+    task::Waker,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    core::{Core, wake},
+    core::Core,
     home::{HomeId, Idle},
     observe,
     pace::{SPIN, WATCH},
@@ -131,6 +132,7 @@ impl Shift {
                             now = Instant::now();
                             self.look_again(now, false)
                         }
+                        LookUp::Helps => self.look_again(now, false),
                         LookUp::LastTry => self.look_again(now, true),
                     }
                 }
@@ -180,35 +182,29 @@ impl Shift {
         let panicked = work.run(&job);
         *now = Instant::now();
 
-        let close = |state: &mut State| {
+        let close = |state: &mut State, caller: Option<Waker>| {
             let entry = state.finish(key, *now, panicked);
-            (entry, self.look(state, *now, false))
+            let look = self.look(state, *now, false);
+            state.call(caller, matches!(look, Look::Run(..)));
+            (entry, look)
         };
         let awaited = core.with_books(|state| {
             // Only a job whose place is `Running` has a caller.
-            matches!(state.entry(key)?.place, Place::Running(_)).then(|| {
-                let waker = work.publish();
-                (close(state), waker)
-            })
+            let awaited = matches!(state.entry(key)?.place, Place::Running(_));
+            awaited.then(|| close(state, work.publish()))
         });
         let in_time = awaited.is_some();
-        let ((entry, look), waker) = awaited.unwrap_or_else(|| {
+        let (entry, look) = awaited.unwrap_or_else(|| {
             let in_drop = work.discard() && !panicked;
-            (
-                core.with_books(|state| {
-                    state.counts.late_panics += u64::from(in_drop);
-                    close(state)
-                }),
-                None,
-            )
+            core.with_books(|state| {
+                state.counts.late_panics += u64::from(in_drop);
+                close(state, None)
+            })
         });
         let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
         observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
-        // What this thread holds of the job goes before the caller is woken, who then frees it: an
-        // allocator likes to get its memory back from the thread that took it.
+        // The token's guard may wait here for a hook that is just running elsewhere.
         drop_quietly(entry);
-        drop(job);
-        wake(waker);
         look
     }
 
@@ -228,7 +224,8 @@ impl Shift {
 
     fn park(&self, patience: Duration, spinning: bool) -> LookUp {
         if spinning {
-            Patience::lasting(SPIN).spin(|| self.called.load(Ordering::Acquire));
+            Patience::lasting(SPIN)
+                .spin(|| self.called.load(Ordering::Acquire) || self.core.inbox.has_mail());
             let up = (self.core).with_books(|state| state.look_up(self.home, self.number, false));
             if up != LookUp::Park {
                 return up;
