@@ -27,6 +27,7 @@ mod shutdown;
 mod source;
 mod state;
 mod stats;
+mod stop;
 mod timer;
 mod worker;
 

@@ -15,9 +15,11 @@ mod keeper;
 mod observe;
 pub(crate) mod pace;
 pub(crate) mod source;
-#[path = "../../../src/lane/state.rs"]
+#[path = "../../../src/lane/state/mod.rs"]
 mod state;
 #[path = "../../../src/lane/stats.rs"]
 mod stats;
+#[path = "../../../src/lane/stop.rs"]
+mod stop;
 #[path = "../../../src/lane/worker.rs"]
 mod worker;

@@ -1,0 +1,207 @@
+//! A job on the books: in, taken, finished, or taken back.
+
+use slab::Slab;
+use tokio::{runtime, time::Instant};
+
+use super::{
+    super::{
+        home::{Home, HomeId},
+        stats::Outcome,
+    },
+    Entry, KEPT, Key, Place, State,
+};
+use crate::{job::Work, sync::Arc};
+
+/// What a worker finds when it looks for a job.
+pub(crate) enum Take {
+    Run(Key, Arc<dyn Work>),
+    /// The next job's time is up already: stop it, then look again.
+    Expired(Key),
+    Nothing,
+    /// Nor will there be anything.
+    Leave,
+}
+
+impl State {
+    /// The home for a runtime, and whether it is new.
+    pub(crate) fn home_for(&mut self, runtime: Option<runtime::Handle>) -> (usize, bool) {
+        if let Some(at) = self
+            .homes
+            .iter()
+            .position(|home| home.serves(runtime.as_ref()))
+        {
+            return (at, false);
+        }
+        // The inbox is for one home only.
+        self.shut_inbox();
+        let id = self.next_home;
+        self.next_home += 1;
+        self.homes.push(Home::new(id, runtime));
+        (self.homes.len() - 1, true)
+    }
+
+    pub(crate) fn home(&mut self, id: HomeId) -> Option<&mut Home> {
+        self.homes.iter_mut().find(|home| home.id == id)
+    }
+
+    pub(crate) fn push(&mut self, at: usize, work: Arc<dyn Work>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let home = &mut self.homes[at];
+        let deadline = work.meta().deadline;
+        let slot = self.jobs.vacant_key();
+        work.meta().slot.set(Some(slot));
+        self.jobs.insert(Entry {
+            ticket,
+            home: home.id,
+            work,
+            place: Place::Waiting(home.queue.push(slot)),
+            detached: false,
+            token: None,
+        });
+        home.jobs += 1;
+        if let Some(deadline) = deadline {
+            let keepers = home.set_alarm(deadline, Key { slot, ticket }, &self.jobs);
+            self.calls.extend(keepers.into_iter().flatten());
+        }
+        self.counts.submitted += 1;
+        self.counts.waiting += 1;
+        self.counts.peak_waiting = self.counts.peak_waiting.max(self.counts.waiting);
+    }
+
+    /// Whether a home has deadlines that no one keeps yet. Says so once.
+    pub(crate) fn wants_timer_thread(&mut self, at: usize) -> bool {
+        let home = &mut self.homes[at];
+        home.runtime.is_none()
+            && home.has_alarms()
+            && !std::mem::replace(&mut home.timer_thread, true)
+    }
+
+    /// Where a job stands; `None` if it is over.
+    pub(crate) fn find(&self, job: &dyn Work) -> Option<Key> {
+        let slot = job.meta().slot.get()?;
+        Some(Key {
+            slot,
+            ticket: self.jobs[slot].ticket,
+        })
+    }
+
+    pub(crate) fn entry(&mut self, key: Key) -> Option<&mut Entry> {
+        self.jobs
+            .get_mut(key.slot)
+            .filter(|entry| entry.ticket == key.ticket)
+    }
+
+    /// The next job for a worker of `home`.
+    pub(crate) fn take(&mut self, home: HomeId, now: Instant) -> Take {
+        if self.counts.waiting == 0 {
+            self.carry_over();
+        }
+        let closed = self.closed;
+        let free = self.busy() < self.limit;
+        let gives_way = self.homes.len() > 1 && self.gives_way(home);
+        let home = self.homes.iter_mut().find(|other| other.id == home);
+        let Some(home) = home.filter(|home| !home.closed) else {
+            return Take::Leave;
+        };
+        let Some(&slot) = home.queue.front() else {
+            return if closed { Take::Leave } else { Take::Nothing };
+        };
+        if !free || gives_way {
+            return Take::Nothing;
+        }
+        let entry = &mut self.jobs[slot];
+        let key = Key {
+            slot,
+            ticket: entry.ticket,
+        };
+        let meta = entry.work.meta();
+        if meta.deadline.is_some_and(|deadline| deadline <= now) {
+            return Take::Expired(key);
+        }
+        home.queue.pop();
+        let waited = now.saturating_duration_since(meta.queued);
+        entry.place = if entry.detached {
+            Place::Draining(now)
+        } else {
+            Place::Running(now)
+        };
+        let work = entry.work.clone();
+        self.counts.started(entry.detached, waited);
+        Take::Run(key, work)
+    }
+
+    /// Whether a job of another home has waited longer than the next one of this, and somebody
+    /// would come for it.
+    fn gives_way(&self, id: HomeId) -> bool {
+        let age = |home: &Home| home.queue.front().map(|&slot| self.jobs[slot].ticket);
+        let Some(mine) = self.homes.iter().find(|home| home.id == id).and_then(age) else {
+            return false;
+        };
+        self.homes.iter().any(|home| {
+            home.id != id
+                && !home.closed
+                && !home.waking
+                && age(home).is_some_and(|theirs| theirs < mine)
+        })
+    }
+
+    /// Takes a job off the books: out of the queue, or off its thread.
+    fn remove(&mut self, key: Key) -> Entry {
+        let entry = self.jobs.remove(key.slot);
+        entry.work.meta().slot.set(None);
+        if let Some(home) = self.home(entry.home) {
+            home.jobs -= 1;
+            if let Place::Waiting(in_queue) = entry.place {
+                home.queue.remove(in_queue);
+            }
+        }
+        if self.jobs.is_empty() {
+            self.call_if_quiet();
+            if self.jobs.capacity() > KEPT {
+                // A burst must not hold its memory for ever.
+                self.jobs = Slab::new();
+            }
+        }
+        entry
+    }
+
+    /// The books of a job whose thread has left the user's code.
+    pub(crate) fn finish(&mut self, key: Key, now: Instant, panicked: bool) -> Entry {
+        let entry = self.remove(key);
+        let outcome = Outcome::of_run(panicked);
+        self.finished += 1;
+        if let Place::Running(since) | Place::Draining(since) = entry.place {
+            self.pace.record(now.saturating_duration_since(since));
+        }
+        match entry.place {
+            Place::Running(since) => {
+                self.counts.running -= 1;
+                self.counts
+                    .finished(outcome, now.saturating_duration_since(since));
+            }
+            Place::Draining(since) => {
+                self.counts.draining -= 1;
+                self.counts.ran(now.saturating_duration_since(since));
+                if entry.detached {
+                    self.counts.detached -= 1;
+                    self.counts.count(outcome);
+                }
+                self.counts.late_panics += u64::from(panicked);
+            }
+            Place::Waiting(_) => unreachable!("a job that a worker has run is not in the queue"),
+        }
+        self.grant();
+        entry
+    }
+
+    /// The books of a job that is taken back before it started.
+    pub(crate) fn withdraw(&mut self, key: Key, outcome: Outcome) -> Entry {
+        let entry = self.remove(key);
+        self.counts.waiting -= 1;
+        self.counts.count(outcome);
+        self.retire(entry.home);
+        self.grant();
+        entry
+    }
+}

@@ -1,0 +1,54 @@
+//! Jobs that come by way of the [inbox](super::super::inbox).
+
+use super::{super::home::Watch, KEPT, State};
+
+impl State {
+    /// Carries over what was left in the inbox, so that the books are exact.
+    pub(crate) fn carry_over(&mut self) {
+        if self.inbox_open {
+            self.empty_inbox(false);
+        }
+    }
+
+    fn empty_inbox(&mut self, shut: bool) {
+        let mut carried = std::mem::take(&mut self.carried);
+        self.inbox.empty(&mut carried, shut);
+        self.lent = 0;
+        for work in carried.drain(..) {
+            self.push(0, work);
+        }
+        if carried.capacity() <= KEPT {
+            self.carried = carried;
+        }
+    }
+
+    /// Opens the inbox, or lends it places anew, if jobs may go that way now. Last of all before
+    /// the lock is released.
+    pub(crate) fn lend(&mut self) {
+        let [home] = self.homes.as_slice() else {
+            return;
+        };
+        let woken = home.waking && home.starting.is_none();
+        let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
+        let soon = woken || looked_out_for || home.watch != Watch::Off && self.busy() > 0;
+        let Some(runtime) = &home.runtime else { return };
+        if !soon || self.lent > 0 || self.closed || home.closed || !self.line.is_empty() {
+            return;
+        }
+        self.lent = self.queue.map_or(usize::MAX, |queue| {
+            queue
+                .saturating_add(self.limit)
+                .saturating_sub(self.spoken_for() + self.busy())
+        });
+        self.inbox_open = true;
+        self.inbox.open(runtime.id(), self.lent);
+    }
+
+    /// No wake-up is under way any more: what is in the inbox comes over, and nothing more.
+    pub(super) fn shut_inbox(&mut self) {
+        if self.inbox_open {
+            self.inbox_open = false;
+            self.empty_inbox(true);
+        }
+    }
+}

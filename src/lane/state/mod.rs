@@ -1,0 +1,225 @@
+//! The books of a lane: every job, every worker, every count. Plain data, no threads.
+//!
+//! [`Core`](super::core::Core) holds it in a mutex; each method here is one step of the protocol
+//! under that lock. What must happen outside of the lock (waking, starting, dropping) is returned.
+//!
+//! Invariants:
+//!
+//! 1. A job is in `jobs` from the moment it is taken until its thread has left the user's code, or
+//!    until it is taken back from the queue. Being in its home's queue is what makes it *waiting*:
+//!    whoever removes it from there, worker or canceller, owns it.
+//! 2. `running + draining ≤ limit`: only [`take`](State::take) adds to the left side, and looks
+//!    first.
+//! 3. `waiting + reserved + running + draining ≤ queue + limit` when a job or a reservation is let
+//!    in.
+//! 4. If a home has a waiting job and the lane a free slot, then a worker is on its way to it
+//!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`),
+//!    or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks
+//!    [`next_step`](State::next_step).
+//! 5. `submitted = waiting + running + detached + finished jobs by outcome`, at every moment. A job
+//!    whose caller is gone has its outcome counted at that moment, and drains off the books.
+
+mod jobs;
+mod mail;
+mod room;
+mod workers;
+
+use std::{collections::BTreeMap, task::Waker, time::Duration};
+
+pub(crate) use self::{
+    jobs::Take,
+    workers::{LookUp, Step},
+};
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use super::{
+    home::{Home, HomeId, Keeper},
+    inbox::Inbox,
+    pace::Pace,
+    stats::{Counts, JobInfo, JobState},
+};
+use crate::{cancel::HookGuard, job::Work, sync::Arc};
+
+/// Which job: its slot, and a number that no other job of the lane has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) slot: usize,
+    pub(crate) ticket: u64,
+}
+
+/// The room that empty books keep for the next jobs.
+const KEPT: usize = 1024;
+
+pub(crate) struct State {
+    pub(super) limit: usize,
+    pub(super) queue: Option<usize>,
+    pub(crate) jobs: Slab<Entry>,
+    pub(crate) homes: Vec<Home>,
+    next_ticket: u64,
+    next_home: HomeId,
+    pub(crate) closed: bool,
+    pub(crate) counts: Counts,
+    reserved: usize,
+    pace: Pace,
+    /// Jobs that threads have finished, for watchers to see whether there is progress.
+    finished: u64,
+    inbox: Arc<Inbox>,
+    /// The inbox is open, for jobs of the only home.
+    inbox_open: bool,
+    /// Places in the queue that the inbox may fill.
+    lent: usize,
+    /// For carrying jobs over without making a list each time.
+    carried: Vec<Arc<dyn Work>>,
+    /// Callers that wait for room in the queue, by the number they drew.
+    line: BTreeMap<u64, Option<Waker>>,
+    next_in_line: u64,
+    /// Whom to tell when the last job and the last thread are gone.
+    quiet: Vec<Waker>,
+    /// Whom to wake after the lock is released.
+    calls: Vec<Waker>,
+    /// Callers of brisk jobs that are over, to be woken together with the next few.
+    later: Vec<Waker>,
+}
+
+pub(crate) struct Entry {
+    pub(crate) ticket: u64,
+    pub(crate) home: HomeId,
+    pub(crate) work: Arc<dyn Work>,
+    pub(crate) place: Place,
+    /// Nobody waits for the outcome, by the caller's own choice.
+    pub(crate) detached: bool,
+    /// Ties the job to the token it was handed in under. Dropped after the lock.
+    pub(crate) token: Option<HookGuard>,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// In its home's queue, under this key.
+    Waiting(usize),
+    /// On a thread, since; and somebody waits for it.
+    Running(Instant),
+    /// On a thread, since; and nobody does.
+    Draining(Instant),
+}
+
+impl State {
+    pub(crate) fn new(limit: usize, queue: Option<usize>, inbox: Arc<Inbox>) -> Self {
+        Self {
+            limit,
+            queue,
+            jobs: Slab::new(),
+            homes: Vec::new(),
+            next_ticket: 0,
+            next_home: 0,
+            closed: false,
+            counts: Counts::new(),
+            reserved: 0,
+            pace: Pace::new(),
+            finished: 0,
+            inbox,
+            inbox_open: false,
+            lent: 0,
+            carried: Vec::new(),
+            line: BTreeMap::new(),
+            next_in_line: 0,
+            quiet: Vec::new(),
+            calls: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    fn busy(&self) -> usize {
+        self.counts.running + self.counts.draining
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.shut_inbox();
+        self.calls
+            .extend(self.line.values_mut().filter_map(Option::take));
+        self.call_if_quiet();
+    }
+
+    pub(crate) fn call_when_quiet(&mut self, waker: Waker) {
+        if !self.quiet.iter().any(|other| other.will_wake(&waker)) {
+            self.quiet.push(waker);
+        }
+    }
+
+    fn call_if_quiet(&mut self) {
+        if !self.quiet.is_empty() && self.is_quiet() {
+            self.calls.append(&mut self.quiet);
+        }
+    }
+
+    /// Neither a job nor a thread is left.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.jobs.is_empty() && self.homes.iter().all(|home| home.present() == 0)
+    }
+
+    /// Whom to wake, now that the lock is about to be released.
+    pub(crate) fn take_calls(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// The keys of the jobs in a home's queue.
+    pub(crate) fn waiting_in(&self, id: HomeId) -> Vec<Key> {
+        (self.homes.iter().filter(|home| home.id == id))
+            .flat_map(|home| home.queue.iter())
+            .map(|&slot| Key {
+                slot,
+                ticket: self.jobs[slot].ticket,
+            })
+            .collect()
+    }
+
+    /// Every job's key.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        (self.jobs.iter())
+            .map(|(slot, entry)| Key {
+                slot,
+                ticket: entry.ticket,
+            })
+            .collect()
+    }
+
+    /// The jobs of a home whose time is up, and when to look again; `None` if the home is gone.
+    pub(crate) fn due(
+        &mut self,
+        id: HomeId,
+        keeper: Keeper,
+        now: Instant,
+        waker: Waker,
+    ) -> Option<(Vec<Key>, Option<Instant>)> {
+        let home = self.homes.iter_mut().find(|home| home.id == id)?;
+        Some(home.due(now, keeper, waker, &self.jobs))
+    }
+
+    pub(crate) fn list(&self, lane: &Arc<str>, now: Instant) -> Vec<JobInfo> {
+        let mut jobs: Vec<(u64, JobInfo)> = (self.jobs.iter())
+            .map(|(_, entry)| {
+                let meta = entry.work.meta();
+                let (state, since) = match entry.place {
+                    Place::Waiting(_) => (JobState::Waiting, None),
+                    Place::Running(since) => (JobState::Running, Some(since)),
+                    Place::Draining(since) => (JobState::Draining, Some(since)),
+                };
+                let started = since.unwrap_or(now);
+                let info = JobInfo {
+                    lane: lane.clone(),
+                    label: meta.label.clone(),
+                    location: meta.location,
+                    state,
+                    waited: started.saturating_duration_since(meta.queued),
+                    ran: since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+                };
+                (entry.ticket, info)
+            })
+            .collect();
+        jobs.sort_unstable_by_key(|(ticket, _)| *ticket);
+        jobs.into_iter().map(|(_, info)| info).collect()
+    }
+}

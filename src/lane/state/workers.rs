@@ -1,0 +1,255 @@
+//! Workers on the books: who is called for a job, who parks, who watches, who goes.
+
+use std::task::Waker;
+
+use tokio::{runtime, time::Instant};
+
+use super::{
+    super::home::{Home, HomeId, Idle, Watch},
+    State,
+};
+use crate::sync::Thread;
+
+/// How many callers are woken together at the most.
+const TOGETHER: usize = 16;
+
+/// What to do, after the lock, so that waiting jobs get a worker.
+pub(crate) enum Step {
+    Wake(Thread),
+    Start(HomeId, Option<runtime::Handle>),
+}
+
+/// What a parked worker does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookUp {
+    /// Nothing happened: park on.
+    Park,
+    /// It was woken for a job.
+    Woken,
+    /// It found a job by itself.
+    Helps,
+    /// Its patience is over: look once more, then go.
+    LastTry,
+    Leave,
+}
+
+impl State {
+    /// What brings a worker to the job that has waited longest, of those that nobody comes for.
+    pub(crate) fn next_step(&mut self) -> Option<Step> {
+        let busy = self.busy();
+        if self.counts.waiting == 0 || busy >= self.limit {
+            return None;
+        }
+        if let [home] = self.homes.as_mut_slice() {
+            // Nearly always, and on the way of every job.
+            if home.waking || home.closed || home.queue.is_empty() {
+                return None;
+            }
+            if busy > 0 && self.pace.is_brisk() {
+                // Whoever is busy will be back before anybody could come; unless this is the one
+                // job that takes long. One worker keeps an eye on that.
+                if home.watch != Watch::Off {
+                    return None;
+                }
+                home.watch = Watch::Wanted;
+            }
+            if let Some(idle) = home.idle.pop() {
+                home.waking = true;
+                return idle.call().map(Step::Wake);
+            }
+            if home.workers < self.limit
+                && let Some(step) = Self::start(home)
+            {
+                return Some(step);
+            }
+            home.watch = Watch::Off;
+            return None;
+        }
+        self.next_step_among_homes()
+    }
+
+    fn next_step_among_homes(&mut self) -> Option<Step> {
+        let mut in_need: Vec<(u64, usize)> = (self.homes.iter().enumerate())
+            .filter(|(_, home)| !home.waking && !home.closed)
+            .filter_map(|(at, home)| Some((self.jobs[*home.queue.front()?].ticket, at)))
+            .collect();
+        in_need.sort_unstable();
+        let threads: usize = self.homes.iter().map(|home| home.workers).sum();
+        let leaving: usize = self.homes.iter().map(|home| home.leaving).sum();
+        for (_, at) in in_need {
+            let home = &mut self.homes[at];
+            if let Some(idle) = home.idle.pop() {
+                home.waking = true;
+                return idle.call().map(Step::Wake);
+            }
+            if threads < self.limit {
+                if let Some(step) = Self::start(home) {
+                    return Some(step);
+                }
+            } else if leaving == 0 {
+                // Every thread is there for somebody else; one that has nothing to do makes room,
+                // and asks again for the step when it has left.
+                if let Some(other) = self.homes.iter_mut().find(|home| !home.idle.is_empty()) {
+                    other.leaving += 1;
+                    return other.idle.pop().and_then(Idle::call).map(Step::Wake);
+                }
+            }
+        }
+        None
+    }
+
+    fn start(home: &mut Home) -> Option<Step> {
+        if !home.may_start() {
+            return None;
+        }
+        home.workers += 1;
+        home.waking = true;
+        home.starting = Some(Instant::now());
+        Some(Step::Start(home.id, home.runtime.clone()))
+    }
+
+    /// A worker that was asked for has come.
+    pub(crate) fn arrive(&mut self, home: HomeId) {
+        if let Some(home) = self.home(home) {
+            home.waking = false;
+            home.starting = None;
+        }
+        self.shut_inbox();
+    }
+
+    /// Lists an idle worker. `true` if it should spin for a while, as no other does.
+    pub(crate) fn park(&mut self, home: HomeId, mut idle: Idle) -> bool {
+        let Some(home) = self.homes.iter_mut().find(|other| other.id == home) else {
+            return false;
+        };
+        idle.spinning = self.pace.is_brisk() && !home.idle.iter().any(|other| other.spinning);
+        let spinning = idle.spinning;
+        // The one that looks out stays last, to be called first: it costs nothing to call.
+        let last = home.idle.pop_if(|last| last.spinning);
+        home.idle.push(idle);
+        home.idle.extend(last);
+        if !home.waking && self.busy() == 0 {
+            // Nobody is left who would come back by himself.
+            self.shut_inbox();
+        }
+        spinning
+    }
+
+    /// Whether a worker that has just come should watch rather than work. How many jobs were
+    /// finished by now is what it compares with later.
+    pub(crate) fn wants_watcher(&mut self, home: HomeId) -> Option<u64> {
+        let finished = self.finished;
+        let home = self.home(home)?;
+        if home.watch != Watch::Wanted {
+            return None;
+        }
+        home.watch = Watch::On;
+        Some(finished)
+    }
+
+    /// Has the caller of a finished job woken; together with the next ones if this worker has
+    /// brisk jobs to go on with, and somebody watches that it does go on.
+    pub(crate) fn call(&mut self, caller: Option<Waker>, goes_on: bool) {
+        self.later.extend(caller);
+        let watched = self
+            .homes
+            .first()
+            .is_some_and(|home| home.watch == Watch::On);
+        if !goes_on || !watched || !self.pace.is_brisk() || self.later.len() >= TOGETHER {
+            self.calls.append(&mut self.later);
+        }
+    }
+
+    /// A watcher looks. It goes on watching while there is progress.
+    pub(crate) fn watch(&mut self, id: HomeId, seen: u64) -> Option<u64> {
+        self.calls.append(&mut self.later);
+        let progress = self.finished != seen;
+        let served = self.homes.len() == 1 && self.pace.is_brisk() && !self.closed;
+        if progress && served && self.home(id).is_some_and(|home| !home.closed) {
+            return Some(self.finished);
+        }
+        if !progress && self.counts.waiting > 0 {
+            self.pace.stumble();
+        }
+        if let Some(home) = self.home(id) {
+            home.watch = Watch::Off;
+        }
+        self.shut_inbox();
+        None
+    }
+
+    /// An idle worker looks up.
+    pub(crate) fn look_up(&mut self, home: HomeId, worker: u64, patience_ended: bool) -> LookUp {
+        let Some(mine) = self.home(home) else {
+            return LookUp::Leave;
+        };
+        if let Some(at) = mine.idle.iter().position(|idle| idle.worker == worker) {
+            if mine.idle[at].spinning {
+                // From here on nobody looks into the inbox unasked.
+                mine.idle[at].spinning = false;
+                self.shut_inbox();
+                if self.counts.waiting == 0 {
+                    return LookUp::Park;
+                }
+            } else if !patience_ended {
+                return LookUp::Park;
+            }
+            if let Some(home) = self.home(home) {
+                home.idle.remove(at);
+            }
+            return if patience_ended {
+                LookUp::LastTry
+            } else {
+                LookUp::Helps
+            };
+        }
+        let Some(home) = self.home(home) else {
+            return LookUp::Leave;
+        };
+        // Those that were taken off the list are alike: the first to come leaves for all.
+        if home.leaving > 0 {
+            home.leaving -= 1;
+            return LookUp::Leave;
+        }
+        home.waking = false;
+        self.shut_inbox();
+        LookUp::Woken
+    }
+
+    /// A worker has gone, or will not come.
+    pub(crate) fn leave(&mut self, id: HomeId, came: bool) {
+        if let Some(home) = self.home(id) {
+            home.workers -= 1;
+            if !came {
+                home.waking = false;
+                home.starting = None;
+                self.shut_inbox();
+            }
+        }
+        self.retire(id);
+        self.call_if_quiet();
+    }
+
+    /// Forgets a home that has nothing left, and lets its keepers know.
+    pub(super) fn retire(&mut self, id: HomeId) {
+        let nothing_left = |home: &Home| home.id == id && home.workers == 0 && home.jobs == 0;
+        if let Some(at) = self.homes.iter().position(nothing_left) {
+            let keepers = self.homes.swap_remove(at).take_keepers();
+            self.calls.extend(keepers.into_iter().flatten());
+        }
+    }
+
+    /// Sends the parked workers home, of all homes or of one.
+    pub(crate) fn dismiss_idle(&mut self, of: Option<HomeId>) -> Vec<Thread> {
+        let mut dismissed = Vec::new();
+        for home in self
+            .homes
+            .iter_mut()
+            .filter(|home| of.is_none_or(|id| home.id == id))
+        {
+            home.leaving += home.idle.len();
+            dismissed.extend(home.idle.drain(..).filter_map(Idle::call));
+        }
+        dismissed
+    }
+}

@@ -1,0 +1,187 @@
+//! How a job is stopped, wherever it is: the one path of drops, cancels, deadlines and shutdown.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    core::{Core, wake},
+    observe,
+    state::{Entry, Key, Place},
+    stats::Outcome,
+};
+use crate::{
+    error::{Error, Phase, drop_quietly},
+    job::{Cause, Owner, Work},
+    sync::Arc,
+};
+
+impl Core {
+    /// The deadline of a waiting job has passed before its keeper saw it.
+    pub(crate) fn expire(&self, key: Key) {
+        self.end(Which::At(key), &Cause::TimedOut);
+    }
+
+    /// Ends jobs that nobody can serve, or whose time is up.
+    pub(super) fn fail(&self, keys: Vec<Key>, cause: &Cause) {
+        for key in keys {
+            self.end(Which::At(key), cause);
+        }
+    }
+
+    /// Cancels every job there is. Returns how many that were.
+    pub(crate) fn cancel_all(&self) -> usize {
+        let keys = self.with_state(|state| state.keys());
+        keys.into_iter()
+            .filter(|&key| self.end(Which::At(key), &Cause::Cancelled))
+            .count()
+    }
+
+    /// Stops a job; `true` if it had not been stopped before and was not over.
+    fn end(&self, job: Which<'_>, cause: &Cause) -> bool {
+        let now = Instant::now();
+        let ended = self.with_state(|state| {
+            let key = match job {
+                Which::At(key) => key,
+                Which::Work(work) => state.find(work)?,
+            };
+            let entry = state.entry(key)?;
+            let queued = entry.work.meta().queued;
+            match entry.place {
+                Place::Waiting(_) => {
+                    let waited = now.saturating_duration_since(queued);
+                    let waker = entry.work.settle(self.error(
+                        cause,
+                        Phase::Waiting,
+                        waited,
+                        Duration::ZERO,
+                    ));
+                    Some((Ended::Waiting(state.withdraw(key, cause.outcome())), waker))
+                }
+                // Abandoned by its caller, but still bound by its deadline and its lane's end.
+                Place::Draining(_) if std::mem::take(&mut entry.detached) => {
+                    let work = entry.work.clone();
+                    state.counts.detached -= 1;
+                    state.counts.count(cause.outcome());
+                    Some((Ended::Running(work), None))
+                }
+                Place::Draining(_) => None,
+                Place::Running(since) => {
+                    let waited = since.saturating_duration_since(queued);
+                    let ran = now.saturating_duration_since(since);
+                    let waker = entry
+                        .work
+                        .settle(self.error(cause, Phase::Running, waited, ran));
+                    entry.place = Place::Draining(since);
+                    let work = entry.work.clone();
+                    state.counts.abandoned();
+                    state.counts.count(cause.outcome());
+                    Some((Ended::Running(work), waker))
+                }
+            }
+        });
+        let Some((ended, waker)) = ended else {
+            return false;
+        };
+        // The hooks before the caller: when it hears of the cancel, the interrupt has been sent.
+        if let Ended::Running(work) = &ended {
+            self.interrupt(&**work);
+        }
+        wake(waker);
+        observe::ended(self, cause.outcome());
+        if let Ended::Waiting(entry) = ended {
+            self.bury(entry);
+        }
+        true
+    }
+
+    /// What the caller is told, if there is one.
+    pub(super) fn error(
+        &self,
+        cause: &Cause,
+        phase: Phase,
+        waited: Duration,
+        ran: Duration,
+    ) -> Option<Error> {
+        Some(match cause {
+            Cause::Dropped => return None,
+            Cause::Cancelled => self.cancelled(phase),
+            Cause::TimedOut => self.timed_out(phase, waited, ran),
+            Cause::NoRuntime => self.no_runtime(),
+            Cause::NoThread(refusal) => Error::NoThread {
+                lane: self.name.clone(),
+                cause: refusal.clone(),
+            },
+        })
+    }
+
+    /// Raises the flag of a running job and runs its hooks.
+    fn interrupt(&self, work: &dyn Work) {
+        let panics = work.cancels().cancel();
+        if panics > 0 {
+            self.count_late_panics(panics);
+        }
+    }
+
+    /// Drops what is left of a job that never started.
+    fn bury(&self, entry: Entry) {
+        let panicked = entry.work.discard();
+        if drop_quietly(entry) || panicked {
+            self.count_late_panics(1);
+        }
+    }
+
+    pub(crate) fn count_late_panics(&self, panics: usize) {
+        self.with_state(|state| state.counts.late_panics += panics as u64);
+        observe::late_panic(self);
+    }
+}
+
+/// How a job is named: as what it is, or as what stood there.
+enum Which<'a> {
+    Work(&'a dyn Work),
+    At(Key),
+}
+
+/// What a stopped job leaves to do after the lock.
+enum Ended {
+    Waiting(Entry),
+    Running(Arc<dyn Work>),
+}
+
+impl Cause {
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Dropped | Self::Cancelled => Outcome::Cancelled,
+            Self::TimedOut => Outcome::TimedOut,
+            Self::NoRuntime => Outcome::NoRuntime,
+            Self::NoThread(_) => Outcome::NoThread,
+        }
+    }
+}
+
+impl Owner for Core {
+    fn stop(&self, job: &dyn Work, cause: Cause) {
+        self.end(Which::Work(job), &cause);
+    }
+
+    fn detach(&self, job: &dyn Work) {
+        let waker = self.with_state(|state| {
+            let key = state.find(job)?;
+            let entry = state.entry(key)?;
+            let waker = entry.work.settle(None);
+            match entry.place {
+                Place::Waiting(_) => entry.detached = true,
+                Place::Running(since) => {
+                    entry.place = Place::Draining(since);
+                    entry.detached = true;
+                    state.counts.abandoned();
+                    state.counts.detached += 1;
+                }
+                Place::Draining(_) => {}
+            }
+            waker
+        });
+        drop_quietly(waker);
+    }
+}
