@@ -40,12 +40,12 @@ pub(crate) struct Home {
     pub(crate) jobs: usize,
     /// Threads that serve this home or have been asked for.
     pub(crate) workers: usize,
-    /// Since when a thread has been asked for that has not come yet.
-    pub(crate) starting: Option<Instant>,
+    /// Threads that have been asked for and have not come yet.
+    pub(crate) starting: Option<Starting>,
     /// Workers that are parked, the last to park first to be woken.
     pub(crate) idle: Vec<Idle>,
-    /// A wake-up or a start is under way: no second one until it has arrived.
-    pub(crate) waking: bool,
+    /// How many wake-ups and starts are under way.
+    pub(crate) waking: usize,
     /// Whether a worker looks every now and then if the waiting jobs are being served.
     pub(crate) watch: Watch,
     /// How many of the workers that were taken off `idle` should leave.
@@ -59,6 +59,14 @@ pub(crate) struct Home {
     keepers: [Option<Waker>; 2],
     /// A thread keeps the deadlines, as there is no runtime that could.
     pub(crate) timer_thread: bool,
+}
+
+/// Threads that have been asked for and have not come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Starting {
+    pub(crate) threads: usize,
+    /// When the first of them was asked for, or when one last came.
+    pub(crate) since: Instant,
 }
 
 /// Whether somebody watches over the waiting jobs of a home.
@@ -108,7 +116,7 @@ impl Home {
             workers: 0,
             starting: None,
             idle: Vec::new(),
-            waking: false,
+            waking: 0,
             watch: Watch::Off,
             leaving: 0,
             closed: false,
@@ -126,7 +134,36 @@ impl Home {
 
     /// Threads that have come and not gone.
     pub(crate) fn present(&self) -> usize {
-        self.workers - usize::from(self.starting.is_some())
+        self.workers - self.starting.map_or(0, |starting| starting.threads)
+    }
+
+    /// A thread has been asked for.
+    pub(crate) fn asked(&mut self) {
+        self.workers += 1;
+        self.waking += 1;
+        let starting = self.starting.get_or_insert_with(|| Starting {
+            threads: 0,
+            since: Instant::now(),
+        });
+        starting.threads += 1;
+    }
+
+    /// A thread that had been asked for has come, or is known not to.
+    pub(crate) fn answered(&mut self) {
+        self.waking -= 1;
+        self.starting = self.starting.and_then(|Starting { threads, .. }| {
+            (threads > 1).then(|| Starting {
+                threads: threads - 1,
+                since: Instant::now(),
+            })
+        });
+    }
+
+    /// The worker that was to watch will not come.
+    pub(crate) fn nobody_comes(&mut self) {
+        if self.watch == Watch::Wanted {
+            self.watch = Watch::Off;
+        }
     }
 
     pub(crate) fn refuse_threads(&mut self) {

@@ -143,7 +143,7 @@ pub struct Stats {
     pub idle: usize,
     /// Threads that were asked for and have not come yet.
     pub starting: usize,
-    /// How long the oldest of these has been awaited. On Tokio's pool, more than a few
+    /// For how long none of these has come. On Tokio's pool, more than a few
     /// milliseconds mean that the pool itself is exhausted: its threads
     /// (`max_blocking_threads`, 512 by default) are all busy, with this lane's work or another's.
     pub starting_for: Option<Duration>,
@@ -179,6 +179,7 @@ pub struct Stats {
 impl super::state::State {
     pub(crate) fn stats(&self, now: tokio::time::Instant) -> Stats {
         let counts = &self.counts;
+        let starting = || self.homes.iter().filter_map(|home| home.starting);
         Stats {
             waiting: counts.waiting,
             running: counts.running,
@@ -188,14 +189,9 @@ impl super::state::State {
             queue: self.queue,
             workers: self.homes.iter().map(super::home::Home::present).sum(),
             idle: self.homes.iter().map(|home| home.idle.len()).sum(),
-            starting: self
-                .homes
-                .iter()
-                .filter(|home| home.starting.is_some())
-                .count(),
-            starting_for: (self.homes.iter())
-                .filter_map(|home| home.starting)
-                .map(|since| now.saturating_duration_since(since))
+            starting: starting().map(|starting| starting.threads).sum(),
+            starting_for: starting()
+                .map(|starting| now.saturating_duration_since(starting.since))
                 .max(),
             submitted: counts.submitted,
             refused: counts.refused,

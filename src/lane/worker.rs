@@ -10,9 +10,20 @@
 //!           park ──► leave ──► ask who needs a thread now
 //! ```
 //!
-//! At most one wake-up is under way at a time for each home. The woken worker takes a job and, if
-//! more wait, sends the next wake-up itself. A burst of jobs so costs its caller one wake-up, and
-//! brings as many workers as there is work for them: those that find the queue empty park again.
+//! A few wake-ups at most are under way at a time. The woken worker takes a job and, if more wait,
+//! sends the next wake-up itself. A burst of jobs so costs its caller a few wake-ups, and brings as
+//! many workers as there is work for: those that find the queue empty park again.
+//!
+//! Where jobs are [brisk](super::pace), one wake-up costs more than several jobs do. There
+//!
+//! - an idle worker looks out for jobs for a moment before it parks (`spin`), and callers leave
+//!   theirs in the [inbox](super::inbox), so that neither a system call nor a fight for the lane's
+//!   lock stands between the two;
+//! - more workers are not woken for jobs that those at work will have taken before they could come.
+//!   One worker *watches* instead: ten thousand times a second it looks whether jobs are being
+//!   finished, and if not, if one job takes long after all, it takes the next and the wake-ups go
+//!   out as ever. A job waits that long at the most for a thread that it could have had;
+//! - callers are woken a few at a time, under the same watch.
 //!
 //! The order at the end of a job matters. (1) The closure has returned and its captured values are
 //! dropped. (2) If nobody waits for the outcome, it is dropped here, with the slot still taken: it
@@ -106,11 +117,10 @@ enum Look {
 
 impl Shift {
     fn work(self) {
+        self.core.with_books(|state| state.arrive(self.home));
+        self.watch();
         let mut now = Instant::now();
-        let mut look = self.core.with_books(|state| {
-            state.arrive(self.home);
-            self.look(state, now, false)
-        });
+        let mut look = self.look_again(now, false);
         loop {
             look = match look {
                 Look::Run(key, work, step) => {

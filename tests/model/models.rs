@@ -214,6 +214,33 @@ fn a_job_that_waits_for_a_later_one_gets_it_run() {
     });
 }
 
+/// The same in a chain, with a thread for each and no more.
+#[test]
+fn a_chain_of_jobs_that_wait_for_one_another_gets_through() {
+    check_both(|| {
+        let core = lane(3, None, FOR_EVER);
+        let events: Vec<_> = (0..3).map(|_| Arc::new(Event::default())).collect();
+        block_on(offload(&core, |_| ())).expect("it runs");
+        let chain: Vec<_> = (0..3)
+            .map(|n| {
+                let mine = events[n].clone();
+                let next = events.get(n + 1).cloned();
+                offload(&core, move |_| {
+                    if let Some(next) = next {
+                        next.wait();
+                    }
+                    mine.happen();
+                })
+            })
+            .collect();
+        for task in chain {
+            block_on(task).expect("it runs");
+        }
+        assert_settled(&core);
+        core.close();
+    });
+}
+
 /// C1, C2, K2, K5: a cancel meets a job before, while and after it runs.
 #[test]
 fn a_cancelled_job_has_one_outcome_and_none_that_waited_has_run() {

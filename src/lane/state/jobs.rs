@@ -141,7 +141,7 @@ impl State {
         self.homes.iter().any(|home| {
             home.id != id
                 && !home.closed
-                && !home.waking
+                && home.waking == 0
                 && age(home).is_some_and(|theirs| theirs < mine)
         })
     }

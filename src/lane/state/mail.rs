@@ -28,7 +28,7 @@ impl State {
         let [home] = self.homes.as_slice() else {
             return;
         };
-        let woken = home.waking && home.starting.is_none();
+        let woken = home.waking > 0 && home.starting.is_none();
         let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
         let soon = woken || looked_out_for || home.watch != Watch::Off && self.busy() > 0;
         let Some(runtime) = &home.runtime else { return };

@@ -2,13 +2,17 @@
 
 use std::task::Waker;
 
-use tokio::{runtime, time::Instant};
+use tokio::runtime;
 
 use super::{
     super::home::{Home, HomeId, Idle, Watch},
     State,
 };
 use crate::sync::Thread;
+
+/// How many wake-ups of a lane may be under way at a time. More than one, so that one is sent
+/// while another travels; few, so that a burst that one worker can serve does not wake a dozen.
+const UNDER_WAY: usize = 4;
 
 /// How many callers are woken together at the most.
 const TOGETHER: usize = 16;
@@ -42,10 +46,12 @@ impl State {
         }
         if let [home] = self.homes.as_mut_slice() {
             // Nearly always, and on the way of every job.
-            if home.waking || home.closed || home.queue.is_empty() {
+            let brisk = self.pace.is_brisk();
+            let enough = if brisk { 1 } else { UNDER_WAY };
+            if home.closed || home.waking >= enough.min(self.counts.waiting) {
                 return None;
             }
-            if busy > 0 && self.pace.is_brisk() {
+            if brisk && busy > 0 {
                 // Whoever is busy will be back before anybody could come; unless this is the one
                 // job that takes long. One worker keeps an eye on that.
                 if home.watch != Watch::Off {
@@ -54,7 +60,7 @@ impl State {
                 home.watch = Watch::Wanted;
             }
             if let Some(idle) = home.idle.pop() {
-                home.waking = true;
+                home.waking += 1;
                 return idle.call().map(Step::Wake);
             }
             if home.workers < self.limit
@@ -62,7 +68,7 @@ impl State {
             {
                 return Some(step);
             }
-            home.watch = Watch::Off;
+            home.nobody_comes();
             return None;
         }
         self.next_step_among_homes()
@@ -70,7 +76,7 @@ impl State {
 
     fn next_step_among_homes(&mut self) -> Option<Step> {
         let mut in_need: Vec<(u64, usize)> = (self.homes.iter().enumerate())
-            .filter(|(_, home)| !home.waking && !home.closed)
+            .filter(|(_, home)| home.waking == 0 && !home.closed)
             .filter_map(|(at, home)| Some((self.jobs[*home.queue.front()?].ticket, at)))
             .collect();
         in_need.sort_unstable();
@@ -79,7 +85,7 @@ impl State {
         for (_, at) in in_need {
             let home = &mut self.homes[at];
             if let Some(idle) = home.idle.pop() {
-                home.waking = true;
+                home.waking += 1;
                 return idle.call().map(Step::Wake);
             }
             if threads < self.limit {
@@ -102,17 +108,14 @@ impl State {
         if !home.may_start() {
             return None;
         }
-        home.workers += 1;
-        home.waking = true;
-        home.starting = Some(Instant::now());
+        home.asked();
         Some(Step::Start(home.id, home.runtime.clone()))
     }
 
     /// A worker that was asked for has come.
     pub(crate) fn arrive(&mut self, home: HomeId) {
         if let Some(home) = self.home(home) {
-            home.waking = false;
-            home.starting = None;
+            home.answered();
         }
         self.shut_inbox();
     }
@@ -128,7 +131,7 @@ impl State {
         let last = home.idle.pop_if(|last| last.spinning);
         home.idle.push(idle);
         home.idle.extend(last);
-        if !home.waking && self.busy() == 0 {
+        if home.waking == 0 && self.busy() == 0 {
             // Nobody is left who would come back by himself.
             self.shut_inbox();
         }
@@ -211,7 +214,7 @@ impl State {
             home.leaving -= 1;
             return LookUp::Leave;
         }
-        home.waking = false;
+        home.waking -= 1;
         self.shut_inbox();
         LookUp::Woken
     }
@@ -221,8 +224,8 @@ impl State {
         if let Some(home) = self.home(id) {
             home.workers -= 1;
             if !came {
-                home.waking = false;
-                home.starting = None;
+                home.answered();
+                home.nobody_comes();
                 self.shut_inbox();
             }
         }
