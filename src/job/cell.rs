@@ -148,9 +148,11 @@ where
         let Stage::Unstarted(closure) = self.take_stage() else {
             unreachable!("a job leaves the queue once, and with its closure");
         };
-        #[cfg(feature = "tracing")]
-        let _entered = self.meta.span.enter();
-        let ran = catch(self.meta.location, || closure(job));
+        let ran = catch(self.meta.location, || {
+            #[cfg(feature = "tracing")]
+            let _entered = self.meta.span.enter();
+            closure(job)
+        });
         let panicked = ran.is_err();
         self.state.lock().stage = Stage::Ran(ran);
         panicked

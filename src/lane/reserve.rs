@@ -44,17 +44,18 @@ impl Future for Reserve {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let waker = cx.waker().clone();
+        let mut waker = Some(cx.waker().clone());
         let core = this.lane.core();
         let had = core.with_state(|state| {
             if state.closed {
                 if let Some(number) = this.in_line.take() {
-                    state.leave_line(number);
+                    waker = state.leave_line(number);
                 }
                 return Err(core.closed());
             }
-            Ok(state.reserve(&mut this.in_line, waker))
+            Ok(state.reserve(&mut this.in_line, &mut waker))
         });
+        drop(waker);
         match had {
             Ok(true) => Poll::Ready(Ok(Permit {
                 lane: Some(this.lane.clone()),
@@ -68,9 +69,8 @@ impl Future for Reserve {
 impl Drop for Reserve {
     fn drop(&mut self) {
         if let Some(number) = self.in_line.take() {
-            self.lane
-                .core()
-                .with_state(|state| state.leave_line(number));
+            let waker = (self.lane.core()).with_state(|state| state.leave_line(number));
+            drop(waker);
         }
     }
 }

@@ -85,14 +85,15 @@ fn finished(core: &Core) -> u64 {
 async fn quiet_within(core: &Core, time: Duration) -> bool {
     let mut timer = pin!(Timer::after(time));
     std::future::poll_fn(|cx| {
-        let waker = cx.waker().clone();
+        let mut waker = Some(cx.waker().clone());
         let quiet = core.with_state(|state| {
             let quiet = state.is_quiet();
             if !quiet {
-                state.call_when_quiet(waker);
+                state.call_when_quiet(&mut waker);
             }
             quiet
         });
+        drop(waker);
         if quiet {
             return Poll::Ready(true);
         }

@@ -143,9 +143,11 @@ impl State {
         self.call_if_quiet();
     }
 
-    pub(crate) fn call_when_quiet(&mut self, waker: Waker) {
-        if !self.quiet.iter().any(|other| other.will_wake(&waker)) {
-            self.quiet.push(waker);
+    /// Has somebody told when nothing is left. What is left of `waker` is not needed.
+    pub(crate) fn call_when_quiet(&mut self, waker: &mut Option<Waker>) {
+        let known = |waker: &Waker| self.quiet.iter().any(|other| other.will_wake(waker));
+        if !waker.as_ref().is_some_and(known) {
+            self.quiet.extend(waker.take());
         }
     }
 

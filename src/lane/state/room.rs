@@ -17,36 +17,40 @@ impl State {
     }
 
     /// Takes a place, or stands in line for one: `true` if the place was had.
-    pub(crate) fn reserve(&mut self, in_line: &mut Option<u64>, waker: Waker) -> bool {
-        match *in_line {
-            None if self.has_room() => {
+    ///
+    /// Gives back in `waker` what is not needed, to be dropped after the lock.
+    pub(crate) fn reserve(&mut self, in_line: &mut Option<u64>, waker: &mut Option<Waker>) -> bool {
+        let Some(number) = *in_line else {
+            if self.has_room() {
                 self.reserved += 1;
-                true
+                return true;
             }
-            None => {
-                *in_line = Some(self.next_in_line);
-                self.line.insert(self.next_in_line, Some(waker));
-                self.next_in_line += 1;
+            *in_line = Some(self.next_in_line);
+            self.line.insert(self.next_in_line, waker.take());
+            self.next_in_line += 1;
+            return false;
+        };
+        match self.line.get_mut(&number) {
+            Some(waiting) => {
+                std::mem::swap(waiting, waker);
                 false
             }
-            Some(number) => match self.line.get_mut(&number) {
-                Some(waiting) => {
-                    *waiting = Some(waker);
-                    false
-                }
-                None => {
-                    // Not in line any more: the place is this one's already.
-                    *in_line = None;
-                    true
-                }
-            },
+            None => {
+                // Not in line any more: the place is this one's already.
+                *in_line = None;
+                true
+            }
         }
     }
 
     /// Leaves the line. A place that had been granted already goes to the next.
-    pub(crate) fn leave_line(&mut self, number: u64) {
-        if self.line.remove(&number).is_none() {
-            self.give_back();
+    pub(crate) fn leave_line(&mut self, number: u64) -> Option<Waker> {
+        match self.line.remove(&number) {
+            Some(waker) => waker,
+            None => {
+                self.give_back();
+                None
+            }
         }
     }
 
