@@ -61,6 +61,10 @@ pub(crate) fn finished(
             None => quietly(|| gauges(core)),
         }
     }
+    #[cfg(feature = "metrics")]
+    if late {
+        quietly(|| count_late_panic(core));
+    }
     #[cfg(feature = "tracing")]
     if late {
         quietly(|| {
@@ -91,9 +95,7 @@ pub(crate) fn ended(core: &Core, outcome: Outcome) {
 /// Something of the user's panicked where nobody could be told.
 pub(crate) fn late_panic(core: &Core) {
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(1);
-    });
+    quietly(|| count_late_panic(core));
     #[cfg(feature = "tracing")]
     quietly(|| {
         tracing::warn!(
@@ -116,6 +118,11 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
 #[cfg(feature = "metrics")]
 fn lane(core: &Core) -> String {
     core.name.to_string()
+}
+
+#[cfg(feature = "metrics")]
+fn count_late_panic(core: &Core) {
+    metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(1);
 }
 
 #[cfg(feature = "metrics")]

@@ -206,10 +206,14 @@ impl Shift {
         let in_time = awaited.is_some();
         let (entry, look) = awaited.unwrap_or_else(|| {
             let in_drop = work.discard() && !panicked;
-            core.with_books(|state| {
+            let closed = core.with_books(|state| {
                 state.counts.late_panics += u64::from(in_drop);
                 close(state, None)
-            })
+            });
+            if in_drop {
+                observe::late_panic(core);
+            }
+            closed
         });
         let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
         observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
