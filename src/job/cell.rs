@@ -22,9 +22,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    cancel::{Cancel, Cancels},
+    cancel::{Cancel, CancelToken, Cancels},
     error::{Error, Panic, catch, drop_quietly},
-    job::Job,
+    job::{Job, task::Cause},
     sync::{Arc, Mutex},
 };
 
@@ -36,9 +36,24 @@ pub(crate) struct Meta {
     pub(crate) location: &'static Location<'static>,
     pub(crate) queued: Instant,
     pub(crate) deadline: Option<Instant>,
+    /// The token that the job was handed in under.
+    pub(crate) token: Option<CancelToken>,
     pub(crate) slot: Slot,
     #[cfg(feature = "tracing")]
     pub(crate) span: tracing::Span,
+}
+
+impl Meta {
+    /// Why the job must not start any more, if so.
+    pub(crate) fn in_vain(&self, now: Instant) -> Option<Cause> {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            Some(Cause::TimedOut)
+        } else if self.token.as_ref().is_some_and(CancelToken::is_cancelled) {
+            Some(Cause::Cancelled)
+        } else {
+            None
+        }
+    }
 }
 
 /// Where the lane keeps a job, for finding it again; read and written under the lane's lock only.

@@ -306,35 +306,22 @@ impl Lane {
             TimeLimit::Timeout(time) => queued.checked_add(time),
             TimeLimit::Deadline(deadline) => Some(deadline),
         };
-        // What can be known to be in vain does not take a thread's time.
-        let in_vain = if deadline.is_some_and(|deadline| deadline <= queued) {
-            Some(Cause::TimedOut)
-        } else if self
-            .options
-            .token
-            .as_ref()
-            .is_some_and(CancelToken::is_cancelled)
-        {
-            Some(Cause::Cancelled)
-        } else {
-            None
+        let meta = Meta {
+            cancel: Cancel::default(),
+            label: self.options.label.clone(),
+            location,
+            queued,
+            deadline,
+            token: self.options.token.clone(),
+            slot: Slot::default(),
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::current(),
         };
-        if let Some(cause) = in_vain {
+        // What can be known to be in vain does not take a thread's time.
+        if let Some(cause) = meta.in_vain(queued) {
             return Ok(Task::refused(core.turn_away(&cause, reserved)));
         }
-        let cell = Arc::new(Cell::new(
-            Meta {
-                cancel: Cancel::default(),
-                label: self.options.label.clone(),
-                location,
-                queued,
-                deadline,
-                slot: Slot::default(),
-                #[cfg(feature = "tracing")]
-                span: tracing::Span::current(),
-            },
-            f,
-        ));
+        let cell = Arc::new(Cell::new(meta, f));
         let work: Arc<dyn Work> = cell.clone();
         core.submit(work, reserved)?;
         if let Some(token) = &self.options.token {

@@ -17,9 +17,9 @@ use crate::{
 };
 
 impl Core {
-    /// The deadline of a waiting job has passed before its keeper saw it.
-    pub(crate) fn expire(&self, key: Key) {
-        self.end(Which::At(key), &Cause::TimedOut);
+    /// The next job turned out not to be worth a start, before whoever cancels it came to it.
+    pub(crate) fn stop_in_vain(&self, key: Key, cause: &Cause) {
+        self.end(Which::At(key), cause);
     }
 
     /// Ends jobs that nobody can serve, or whose time is up.
@@ -31,7 +31,11 @@ impl Core {
 
     /// Cancels every job there is. Returns how many that were.
     pub(crate) fn cancel_all(&self) -> usize {
-        let keys = self.with_state(|state| state.keys());
+        let keys = self.with_state(|state| {
+            // Or the slots of those that are cancelled first would let others start.
+            state.ended = true;
+            state.keys()
+        });
         keys.into_iter()
             .filter(|&key| self.end(Which::At(key), &Cause::Cancelled))
             .count()

@@ -49,7 +49,7 @@ use super::{
 };
 use crate::{
     error::drop_quietly,
-    job::{Job, Work},
+    job::{Cause, Job, Work},
     sync::{self, Arc, AtomicBool, Patience},
 };
 
@@ -108,7 +108,7 @@ struct Shift {
 /// What a look at the books led to, and what to do about the other waiting jobs.
 enum Look {
     Run(Key, Arc<dyn Work>, Option<Step>),
-    Expired(Key),
+    InVain(Key, Cause),
     /// This worker is on the list of the parked.
     Parked(Duration, bool, Option<Step>),
     /// This worker is off the books.
@@ -127,8 +127,8 @@ impl Shift {
                     self.core.perform(step);
                     self.run(key, work, &mut now)
                 }
-                Look::Expired(key) => {
-                    self.core.expire(key);
+                Look::InVain(key, cause) => {
+                    self.core.stop_in_vain(key, &cause);
                     self.look_again(now, false)
                 }
                 Look::Parked(patience, spinning, step) => {
@@ -161,7 +161,7 @@ impl Shift {
     fn look(&self, state: &mut State, now: Instant, last_try: bool) -> Look {
         match state.take(self.home, now) {
             Take::Run(key, work) => Look::Run(key, work, state.next_step()),
-            Take::Expired(key) => Look::Expired(key),
+            Take::InVain(key, cause) => Look::InVain(key, cause),
             Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
                 self.called.store(false, Ordering::Relaxed);
                 let spinning = state.park(

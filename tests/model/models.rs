@@ -63,6 +63,7 @@ where
             location: Location::caller(),
             queued: Instant::now(),
             deadline: None,
+            token: None,
             slot: Slot::default(),
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),

@@ -10,13 +10,17 @@ use super::{
     },
     Entry, KEPT, Key, Place, State,
 };
-use crate::{job::Work, sync::Arc};
+use crate::{
+    job::{Cause, Work},
+    sync::Arc,
+};
 
 /// What a worker finds when it looks for a job.
 pub(crate) enum Take {
     Run(Key, Arc<dyn Work>),
-    /// The next job's time is up already: stop it, then look again.
-    Expired(Key),
+    /// The next job must not start, as its time is up or its token cancelled: stop it, then look
+    /// again.
+    InVain(Key, Cause),
     Nothing,
     /// Nor will there be anything.
     Leave,
@@ -101,7 +105,7 @@ impl State {
         let free = self.busy() < self.limit;
         let gives_way = self.homes.len() > 1 && self.gives_way(home);
         let home = self.homes.iter_mut().find(|other| other.id == home);
-        let Some(home) = home.filter(|home| !home.closed) else {
+        let Some(home) = home.filter(|home| !home.closed && !self.ended) else {
             return Take::Leave;
         };
         let Some(&slot) = home.queue.front() else {
@@ -116,8 +120,8 @@ impl State {
             ticket: entry.ticket,
         };
         let meta = entry.work.meta();
-        if meta.deadline.is_some_and(|deadline| deadline <= now) {
-            return Take::Expired(key);
+        if let Some(cause) = meta.in_vain(now) {
+            return Take::InVain(key, cause);
         }
         home.queue.pop();
         let waited = now.saturating_duration_since(meta.queued);

@@ -60,6 +60,8 @@ pub(crate) struct State {
     next_ticket: u64,
     next_home: HomeId,
     pub(crate) closed: bool,
+    /// Every job there is is being cancelled: no other starts.
+    pub(crate) ended: bool,
     pub(crate) counts: Counts,
     reserved: usize,
     pace: Pace,
@@ -115,6 +117,7 @@ impl State {
             next_ticket: 0,
             next_home: 0,
             closed: false,
+            ended: false,
             counts: Counts::new(),
             reserved: 0,
             pace: Pace::new(),

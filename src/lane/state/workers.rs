@@ -41,7 +41,7 @@ impl State {
     /// What brings a worker to the job that has waited longest, of those that nobody comes for.
     pub(crate) fn next_step(&mut self) -> Option<Step> {
         let busy = self.busy();
-        if self.counts.waiting == 0 || busy >= self.limit {
+        if self.counts.waiting == 0 || busy >= self.limit || self.ended {
             return None;
         }
         if let [home] = self.homes.as_mut_slice() {
