@@ -267,6 +267,7 @@ impl Core {
                     home.closed = true;
                 }
             } else if let Some(home) = state.home(id) {
+                home.orphaned = true;
                 timer = home.has_alarms() && !std::mem::replace(&mut home.timer_thread, true);
             }
             (stranded, timer, state.dismiss_idle(Some(id)))

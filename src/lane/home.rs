@@ -52,6 +52,8 @@ pub(crate) struct Home {
     pub(crate) leaving: usize,
     /// The runtime is shutting down: nothing starts here any more.
     pub(crate) closed: bool,
+    /// The runtime is shutting down, and jobs go on without it: no task keeps their time.
+    pub(crate) orphaned: bool,
     refused: Option<RealInstant>,
     alarms: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     /// For when the keepers are set; `None` if for nothing.
@@ -120,6 +122,7 @@ impl Home {
             watch: Watch::Off,
             leaving: 0,
             closed: false,
+            orphaned: false,
             refused: None,
             alarms: BinaryHeap::new(),
             armed: None,

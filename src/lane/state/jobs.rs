@@ -76,7 +76,7 @@ impl State {
     /// Whether a home has deadlines that no one keeps yet. Says so once.
     pub(crate) fn wants_timer_thread(&mut self, at: usize) -> bool {
         let home = &mut self.homes[at];
-        home.runtime.is_none()
+        (home.runtime.is_none() || home.orphaned)
             && home.has_alarms()
             && !std::mem::replace(&mut home.timer_thread, true)
     }

@@ -32,7 +32,9 @@ impl State {
         let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
         let soon = woken || looked_out_for || home.watch != Watch::Off && self.busy() > 0;
         let Some(runtime) = &home.runtime else { return };
-        if !soon || self.lent > 0 || self.closed || home.closed || !self.line.is_empty() {
+        // What an orphan is given a deadline for may need a thread that keeps it: no short cuts.
+        let open = !self.closed && !home.closed && !home.orphaned;
+        if !soon || !open || self.lent > 0 || !self.line.is_empty() {
             return;
         }
         self.lent = self.queue.map_or(usize::MAX, |queue| {
