@@ -1,0 +1,18 @@
+//! What Longshore promises, held from outside: one test for each promise, named after it.
+//!
+//! Most tests run in six places: on every thread source and on both flavours of runtime. Letters
+//! with numbers in the comments (`W13`) name the fault that a test is about.
+
+#[macro_use]
+mod support;
+
+mod cancelling;
+mod deadlines;
+mod detaching;
+mod dropping;
+mod lane_limit;
+mod panics;
+mod runtimes;
+mod shutdown;
+mod threads;
+mod waiting;

@@ -1,0 +1,115 @@
+//! What the tests share.
+
+#[macro_use]
+mod place;
+mod child;
+mod gate;
+mod hazard;
+mod leaving;
+mod process;
+mod watchdog;
+
+use std::time::{Duration, Instant};
+
+use longshore::{Lane, lane::Stats};
+
+pub use self::{
+    child::{Child, each_in_a_child, in_child},
+    gate::{Door, Gate, Meter},
+    hazard::{DropFlag, Ending, PanicOnDrop},
+    leaving::{Leaving, Told},
+    place::{Flavour, Place, Source, everywhere_runs},
+    process::{cpu_time, resident, threads_named},
+    watchdog::{watch_over, watched},
+};
+
+/// How long "at once" may take on a machine that is busy with other things.
+pub const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// How long "in the end" may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Waits, in async code, until something is true that becomes true by itself.
+#[track_caller]
+pub fn eventually<'a>(
+    what: &'a str,
+    mut is_so: impl FnMut() -> bool + 'a,
+) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < end, "{caller}: it never came true: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// As [`eventually`], outside of async code.
+#[track_caller]
+pub fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "it never came true: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Every job is on the books exactly once, and the limit holds.
+#[track_caller]
+pub fn assert_books(stats: &Stats) {
+    let accounted = (stats.waiting + stats.running + stats.detached) as u64
+        + stats.completed
+        + stats.panicked
+        + stats.cancelled
+        + stats.timed_out
+        + stats.no_thread
+        + stats.no_runtime;
+    assert_eq!(stats.submitted, accounted, "a job lost or twice: {stats:?}");
+    assert!(
+        stats.running + stats.draining <= stats.limit,
+        "more than the limit: {stats:?}"
+    );
+    assert!(stats.detached <= stats.draining, "{stats:?}");
+    assert!(stats.peak_running <= stats.limit, "{stats:?}");
+}
+
+/// The lane is as it was before it was used: no job, no slot taken, no thread.
+#[track_caller]
+pub fn is_as_new(lane: &Lane) -> impl Future<Output = ()> + '_ {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let stats = lane.stats();
+            assert_books(&stats);
+            let busy = stats.waiting + stats.running + stats.draining + stats.detached;
+            if busy + stats.workers + stats.starting == 0 {
+                break;
+            }
+            assert!(
+                Instant::now() < end,
+                "{caller}: something is left: {stats:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(lane.jobs().is_empty(), "{caller}");
+    }
+}
+
+/// One job at a time gets through, as many as there are slots: all of them were given back.
+pub async fn every_slot_is_free(lane: &Lane) {
+    let limit = lane.stats().limit;
+    let gate = Gate::new();
+    let tasks: Vec<_> = (0..limit)
+        .map(|_| {
+            let door = gate.door();
+            lane.offload(move || door.pass())
+        })
+        .collect();
+    gate.arrived(limit).await;
+    gate.open();
+    for task in tasks {
+        task.await.expect("nothing stops these");
+    }
+}
