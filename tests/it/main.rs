@@ -6,13 +6,20 @@
 #[macro_use]
 mod support;
 
+mod api;
+mod architecture;
+mod bounds;
+mod builder;
 mod cancelling;
 mod deadlines;
 mod detaching;
 mod dropping;
 mod lane_limit;
+mod map;
 mod panics;
+mod reserve;
 mod runtimes;
 mod shutdown;
+mod stats;
 mod threads;
 mod waiting;

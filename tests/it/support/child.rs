@@ -12,15 +12,15 @@ const MARK: &str = "LONGSHORE_IT_CHILD";
 const CASE: &str = "LONGSHORE_IT_CASE";
 
 /// True in the process that [`Child::run`] started.
-pub fn in_child() -> bool {
+pub(crate) fn in_child() -> bool {
     env::var_os(MARK).is_some()
 }
 
 /// Runs a test once for each case, each time in a process of its own, or, in there, the case.
 #[track_caller]
-pub fn each_in_a_child<T: Copy>(test: &str, cases: &[T], run: impl FnOnce(T) + Send + 'static)
+pub(crate) fn each_in_a_child<T>(test: &str, cases: &[T], run: impl FnOnce(T) + Send + 'static)
 where
-    T: Send + 'static,
+    T: Copy + Send + 'static,
 {
     if let Some(case) = env::var_os(CASE) {
         let case: usize = case
@@ -40,11 +40,11 @@ where
 }
 
 /// One test of this binary, in a process of its own.
-pub struct Child(Command);
+pub(crate) struct Child(Command);
 
 impl Child {
     /// `test` is the test's whole path: `concat!(module_path!(), "::name")`.
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let binary = env::current_exe().expect("this binary has a path");
         let (_, test) = test.split_once("::").expect("a path begins with the crate");
         let mut command = Command::new(binary);
@@ -57,13 +57,13 @@ impl Child {
         Self(command)
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
     }
 
     /// Runs it to its end, which has to come.
-    pub fn output(mut self) -> Output {
+    pub(crate) fn output(mut self) -> Output {
         let mut child = self.0.spawn().expect("this binary can be run");
         // Read all the time, or it would block on a full pipe.
         let stdout = read(child.stdout.take());
@@ -91,7 +91,7 @@ impl Child {
 
     /// Runs it and expects the test to pass there.
     #[track_caller]
-    pub fn passes(self) {
+    pub(crate) fn passes(self) {
         let output = self.output();
         let text = text(&output);
         assert!(output.status.success(), "{}\n{text}", output.status);

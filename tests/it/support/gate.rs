@@ -7,11 +7,11 @@ use std::sync::{
 
 /// Jobs stop at its doors until it is opened; it opens when it is dropped, so that a test that
 /// fails does not hang.
-pub struct Gate(Door);
+pub(crate) struct Gate(Door);
 
 /// What a job takes along, to stop at.
 #[derive(Clone)]
-pub struct Door(Arc<Inner>);
+pub(crate) struct Door(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -22,31 +22,31 @@ struct Inner {
 }
 
 impl Gate {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Door(Arc::default()))
     }
 
-    pub fn door(&self) -> Door {
+    pub(crate) fn door(&self) -> Door {
         self.0.clone()
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.0.open();
     }
 
     /// How many have come to a door so far.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.0.arrived.load(Ordering::SeqCst)
     }
 
     /// Waits until so many have come to a door.
     #[track_caller]
-    pub fn arrived(&self, jobs: usize) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn arrived(&self, jobs: usize) -> impl Future<Output = ()> + '_ {
         super::eventually("jobs arrive at the gate", move || self.count() >= jobs)
     }
 
     /// How many have gone through.
-    pub fn passed(&self) -> usize {
+    pub(crate) fn passed(&self) -> usize {
         self.0.0.passed.load(Ordering::SeqCst)
     }
 }
@@ -59,7 +59,7 @@ impl Drop for Gate {
 
 impl Door {
     /// Blocks until the gate is open.
-    pub fn pass(&self) {
+    pub(crate) fn pass(&self) {
         self.0.arrived.fetch_add(1, Ordering::SeqCst);
         let open = self.0.open.lock().unwrap();
         drop(self.0.opened.wait_while(open, |open| !*open).unwrap());
@@ -67,7 +67,7 @@ impl Door {
     }
 
     /// From a hook, for instance.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.open.lock().unwrap() = true;
         self.0.opened.notify_all();
     }
@@ -75,7 +75,7 @@ impl Door {
 
 /// How many closures are inside at once, measured by themselves.
 #[derive(Clone, Default)]
-pub struct Meter(Arc<MeterInner>);
+pub(crate) struct Meter(Arc<MeterInner>);
 
 #[derive(Default)]
 struct MeterInner {
@@ -84,27 +84,27 @@ struct MeterInner {
     entered: AtomicUsize,
 }
 
-pub struct Inside(Meter);
+pub(crate) struct Inside(Meter);
 
 impl Meter {
     /// Counts the caller as inside until the guard is dropped.
     #[must_use]
-    pub fn enter(&self) -> Inside {
+    pub(crate) fn enter(&self) -> Inside {
         let inside = self.0.inside.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.peak.fetch_max(inside, Ordering::SeqCst);
         self.0.entered.fetch_add(1, Ordering::SeqCst);
         Inside(self.clone())
     }
 
-    pub fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
     }
 
-    pub fn inside(&self) -> usize {
+    pub(crate) fn inside(&self) -> usize {
         self.0.inside.load(Ordering::SeqCst)
     }
 
-    pub fn entered(&self) -> usize {
+    pub(crate) fn entered(&self) -> usize {
         self.0.entered.load(Ordering::SeqCst)
     }
 }

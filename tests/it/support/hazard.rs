@@ -11,7 +11,7 @@ use std::{
 use super::Door;
 
 /// Panics when it is dropped.
-pub struct PanicOnDrop(pub &'static str);
+pub(crate) struct PanicOnDrop(pub(crate) &'static str);
 
 impl Drop for PanicOnDrop {
     fn drop(&mut self) {
@@ -24,17 +24,17 @@ impl Drop for PanicOnDrop {
 
 /// Counts how many of its clones have been dropped.
 #[derive(Default)]
-pub struct DropFlag(Arc<AtomicUsize>);
+pub(crate) struct DropFlag(Arc<AtomicUsize>);
 
 /// A clone's drop is counted; from [`DropFlag::watched`].
-pub struct Watched(Arc<AtomicUsize>);
+pub(crate) struct Watched(Arc<AtomicUsize>);
 
 impl DropFlag {
-    pub fn watched(&self) -> Watched {
+    pub(crate) fn watched(&self) -> Watched {
         Watched(self.0.clone())
     }
 
-    pub fn dropped(&self) -> usize {
+    pub(crate) fn dropped(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -47,7 +47,7 @@ impl Drop for Watched {
 
 /// How a closure ends, once it has been let through its gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     Ok,
     Err,
     Slow,
@@ -57,10 +57,10 @@ pub enum Ending {
 }
 
 impl Ending {
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Err, Self::Slow, Self::Never, Self::Panic];
+    pub(crate) const ALL: [Self; 5] = [Self::Ok, Self::Err, Self::Slow, Self::Never, Self::Panic];
 
     /// What a closure does after its gate.
-    pub fn end(self, never: &Door) -> Result<u32, String> {
+    pub(crate) fn end(self, never: &Door) -> Result<u32, String> {
         match self {
             Self::Ok => Ok(7),
             Self::Err => Err("no".to_owned()),
@@ -78,7 +78,7 @@ impl Ending {
 
     /// Checks what a caller who waited to the end was told.
     #[track_caller]
-    pub fn check(self, told: Result<Result<u32, String>, longshore::Error>) {
+    pub(crate) fn check(self, told: Result<Result<u32, String>, longshore::Error>) {
         match self {
             Self::Ok | Self::Slow | Self::Never => assert_eq!(told.unwrap(), Ok(7)),
             Self::Err => assert_eq!(told.unwrap(), Err("no".to_owned())),

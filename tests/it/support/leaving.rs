@@ -5,11 +5,11 @@ use std::time::Duration;
 use longshore::{CancelToken, Error, Lane};
 
 /// What a job of these tests comes to.
-pub type Told = Result<Result<u32, String>, Error>;
+pub(crate) type Told = Result<Result<u32, String>, Error>;
 
 /// How a caller leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub(crate) enum Leaving {
     /// It does not.
     Awaits,
     Drops,
@@ -29,7 +29,7 @@ pub enum Leaving {
 }
 
 impl Leaving {
-    pub const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Awaits,
         Self::Drops,
         Self::Cancels,
@@ -44,12 +44,12 @@ impl Leaving {
     ];
 
     /// Those that stop the job.
-    pub fn stops(self) -> bool {
+    pub(crate) fn stops(self) -> bool {
         !matches!(self, Self::Awaits | Self::Detaches)
     }
 
     /// Hands a job in, leaves it when `now` comes, and says what it was told, if anything.
-    pub async fn leave<F>(
+    pub(crate) async fn leave<F>(
         self,
         lane: &Lane,
         timeout: Duration,

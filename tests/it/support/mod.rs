@@ -13,25 +13,25 @@ use std::time::{Duration, Instant};
 
 use longshore::{Lane, lane::Stats};
 
-pub use self::{
+pub(crate) use self::{
     child::{Child, each_in_a_child, in_child},
     gate::{Door, Gate, Meter},
     hazard::{DropFlag, Ending, PanicOnDrop},
-    leaving::{Leaving, Told},
+    leaving::Leaving,
     place::{Flavour, Place, Source, everywhere_runs},
     process::{cpu_time, resident, threads_named},
     watchdog::{watch_over, watched},
 };
 
 /// How long "at once" may take on a machine that is busy with other things.
-pub const AT_ONCE: Duration = Duration::from_millis(250);
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(250);
 
 /// How long "in the end" may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Waits, in async code, until something is true that becomes true by itself.
 #[track_caller]
-pub fn eventually<'a>(
+pub(crate) fn eventually<'a>(
     what: &'a str,
     mut is_so: impl FnMut() -> bool + 'a,
 ) -> impl Future<Output = ()> + 'a {
@@ -47,7 +47,7 @@ pub fn eventually<'a>(
 
 /// As [`eventually`], outside of async code.
 #[track_caller]
-pub fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "it never came true: {what}");
@@ -57,7 +57,7 @@ pub fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Every job is on the books exactly once, and the limit holds.
 #[track_caller]
-pub fn assert_books(stats: &Stats) {
+pub(crate) fn assert_books(stats: &Stats) {
     let accounted = (stats.waiting + stats.running + stats.detached) as u64
         + stats.completed
         + stats.panicked
@@ -76,7 +76,7 @@ pub fn assert_books(stats: &Stats) {
 
 /// The lane is as it was before it was used: no job, no slot taken, no thread.
 #[track_caller]
-pub fn is_as_new(lane: &Lane) -> impl Future<Output = ()> + '_ {
+pub(crate) fn is_as_new(lane: &Lane) -> impl Future<Output = ()> + '_ {
     let caller = std::panic::Location::caller();
     async move {
         let end = Instant::now() + PATIENCE;
@@ -98,7 +98,7 @@ pub fn is_as_new(lane: &Lane) -> impl Future<Output = ()> + '_ {
 }
 
 /// One job at a time gets through, as many as there are slots: all of them were given back.
-pub async fn every_slot_is_free(lane: &Lane) {
+pub(crate) async fn every_slot_is_free(lane: &Lane) {
     let limit = lane.stats().limit;
     let gate = Gate::new();
     let tasks: Vec<_> = (0..limit)

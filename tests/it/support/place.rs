@@ -13,7 +13,7 @@ use super::watchdog;
 
 /// Whose threads the jobs run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     Tokio,
     Threads,
     #[cfg(feature = "rayon")]
@@ -22,17 +22,17 @@ pub enum Source {
 
 /// What drives the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     CurrentThread,
     MultiThread,
 }
 
 impl Flavour {
-    pub fn runtime(self) -> Runtime {
+    pub(crate) fn runtime(self) -> Runtime {
         self.builder().build().expect("a runtime can be had")
     }
 
-    pub fn builder(self) -> tokio::runtime::Builder {
+    pub(crate) fn builder(self) -> tokio::runtime::Builder {
         let mut builder = match self {
             Self::CurrentThread => tokio::runtime::Builder::new_current_thread(),
             Self::MultiThread => {
@@ -48,17 +48,17 @@ impl Flavour {
 
 /// One cell of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
-    pub source: Source,
-    pub flavour: Flavour,
+pub(crate) struct Place {
+    pub(crate) source: Source,
+    pub(crate) flavour: Flavour,
 }
 
 impl Place {
     /// How long an idle thread of the lanes made here stays, where that can be chosen.
-    pub const KEEP_ALIVE: Duration = Duration::from_millis(20);
+    pub(crate) const KEEP_ALIVE: Duration = Duration::from_millis(20);
 
     /// A builder for a lane on this source, with a name that no other lane of the process has.
-    pub fn builder(self, limit: usize) -> Builder {
+    pub(crate) fn builder(self, limit: usize) -> Builder {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let builder = Lane::builder(format!("it{number}")).limit(limit);
@@ -78,13 +78,13 @@ impl Place {
     }
 
     /// A lane with nothing but a limit.
-    pub fn lane(self, limit: usize) -> Lane {
+    pub(crate) fn lane(self, limit: usize) -> Lane {
         watchdog::watch_over(self.builder(limit).build())
     }
 
     /// A lane whose idle threads stay for so long, where that can be chosen. It is not watched: it
     /// goes with its last handle.
-    pub fn keeping_threads(self, keep_alive: Duration, limit: usize) -> Lane {
+    pub(crate) fn keeping_threads(self, keep_alive: Duration, limit: usize) -> Lane {
         let builder = self.builder(limit);
         match self.source {
             Source::Threads => builder
@@ -95,17 +95,17 @@ impl Place {
     }
 
     /// A lane with a bounded queue.
-    pub fn bounded(self, limit: usize, queue: usize) -> Lane {
+    pub(crate) fn bounded(self, limit: usize, queue: usize) -> Lane {
         watchdog::watch_over(self.builder(limit).queue(queue).build())
     }
 
     /// Whether jobs need a runtime, and end with it.
-    pub fn needs_runtime(self) -> bool {
+    pub(crate) fn needs_runtime(self) -> bool {
         self.source == Source::Tokio
     }
 
     /// Whether an idle worker keeps its thread for a while.
-    pub fn lingers(self) -> bool {
+    pub(crate) fn lingers(self) -> bool {
         match self.source {
             Source::Tokio | Source::Threads => true,
             #[cfg(feature = "rayon")]
@@ -115,7 +115,7 @@ impl Place {
 }
 
 /// Runs one cell of the table, watched.
-pub fn everywhere_runs<F>(source: Source, flavour: Flavour, body: fn(Place) -> F)
+pub(crate) fn everywhere_runs<F>(source: Source, flavour: Flavour, body: fn(Place) -> F)
 where
     F: Future<Output = ()> + 'static,
 {

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 /// The names of this process's threads that begin with `prefix`.
 ///
 /// The system keeps fifteen characters of a name.
-pub fn threads_named(prefix: &str) -> Vec<String> {
+pub(crate) fn threads_named(prefix: &str) -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux shows the threads of a process");
     tasks
         .filter_map(|task| {
@@ -17,7 +17,7 @@ pub fn threads_named(prefix: &str) -> Vec<String> {
 }
 
 /// How much memory is resident, in bytes.
-pub fn resident() -> usize {
+pub(crate) fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux shows the memory in use");
     let kilobytes: usize = status
         .lines()
@@ -28,7 +28,7 @@ pub fn resident() -> usize {
 }
 
 /// How much processor time this process has used so far, in steps of a hundredth of a second.
-pub fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux shows the time used");
     // The name, in parentheses, may contain spaces; what follows it does not.
     let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");

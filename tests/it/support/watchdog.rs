@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Shows the lane if this test hangs. Keeps a handle on it until the test is over.
-pub fn watch_over(lane: Lane) -> Lane {
+pub(crate) fn watch_over(lane: Lane) -> Lane {
     LANES.with_borrow(|lanes| {
         if let Some(lanes) = lanes {
             lanes.lock().unwrap().push(lane.clone());
@@ -32,7 +32,7 @@ pub fn watch_over(lane: Lane) -> Lane {
 
 /// Runs a test on a thread of its own and fails, with what is known, if it takes too long.
 #[track_caller]
-pub fn watched(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
     let lanes = Lanes::default();
     let theirs = lanes.clone();
     let (done, over) = mpsc::channel();

@@ -1,0 +1,229 @@
+//! Spans and events. In a binary of its own, since a subscriber is for the whole process.
+
+#![cfg(feature = "tracing")]
+
+use std::{
+    fmt::Write,
+    sync::{LazyLock, Mutex, mpsc},
+    thread::ThreadId,
+    time::{Duration, Instant},
+};
+
+use longshore::{Error, Lane, lane::Threads};
+use tracing::{Event, Level, Span, Subscriber, field::Visit, span};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+/// What was seen, of every lane.
+static SEEN: Mutex<Vec<Seen>> = Mutex::new(Vec::new());
+
+#[derive(Clone, Debug)]
+enum Seen {
+    Entered(&'static str, ThreadId),
+    Exited(&'static str, ThreadId),
+    Event(Level, String),
+}
+
+struct Collect;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
+    fn on_enter(&self, id: &span::Id, context: Context<'_, S>) {
+        let name = context.span(id).expect("it exists").name();
+        SEEN.lock()
+            .unwrap()
+            .push(Seen::Entered(name, std::thread::current().id()));
+    }
+
+    fn on_exit(&self, id: &span::Id, context: Context<'_, S>) {
+        let name = context.span(id).expect("it exists").name();
+        SEEN.lock()
+            .unwrap()
+            .push(Seen::Exited(name, std::thread::current().id()));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                let _ = write!(self.0, "{field}={value:?} ");
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        SEEN.lock()
+            .unwrap()
+            .push(Seen::Event(*event.metadata().level(), text.0));
+    }
+}
+
+static SUBSCRIBED: LazyLock<()> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::registry().with(Collect);
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else has set one");
+});
+
+fn seen() -> Vec<Seen> {
+    SEEN.lock().unwrap().clone()
+}
+
+/// A warning about a lane, which comes in the end.
+fn warning(lane: &str, words: &[&str]) -> String {
+    let end = Instant::now() + Duration::from_secs(8);
+    loop {
+        for seen in seen() {
+            if let Seen::Event(Level::WARN, text) = seen
+                && text.contains(lane)
+                && words.iter().all(|word| text.contains(word))
+            {
+                return text;
+            }
+        }
+        assert!(
+            Instant::now() < end,
+            "no warning of {lane} says {words:?}: {:?}",
+            seen()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn runtimes() -> [tokio::runtime::Runtime; 2] {
+    LazyLock::force(&SUBSCRIBED);
+    let current = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let multi = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    [current.unwrap(), multi.unwrap()]
+}
+
+fn lanes(name: &'static str) -> [Lane; 2] {
+    [
+        Lane::builder(name).limit(1).build(),
+        Lane::builder(name)
+            .limit(1)
+            .own_threads(Threads::new())
+            .build(),
+    ]
+}
+
+/// K12.
+#[test]
+fn the_span_of_the_caller_is_entered_in_the_job() {
+    for runtime in runtimes() {
+        for lane in lanes("spans") {
+            runtime.block_on(async {
+                let span = tracing::info_span!("caller");
+                let task = span.in_scope(|| {
+                    lane.offload(|| {
+                        let name = Span::current().metadata().map(|metadata| metadata.name());
+                        (name, std::thread::current().id())
+                    })
+                });
+                let (name, thread) = task.await.unwrap();
+                assert_eq!(name, Some("caller"));
+                let here = |seen: &Seen| match seen {
+                    Seen::Entered("caller", on) => (*on == thread).then_some(1),
+                    Seen::Exited("caller", on) => (*on == thread).then_some(-1),
+                    _ => None,
+                };
+                let steps: Vec<_> = seen().iter().filter_map(here).collect();
+                assert!(
+                    steps.ends_with(&[1, -1]),
+                    "entered once, and left: {steps:?}"
+                );
+                // Nor does it stay for the next job on that thread.
+                let next =
+                    lane.offload(|| Span::current().metadata().map(|metadata| metadata.name()));
+                assert_eq!(next.await.unwrap(), None);
+            });
+        }
+    }
+}
+
+/// K5, K12. A panic that nobody is told of is said here.
+#[test]
+fn a_late_panic_is_told_with_where_the_job_came_from() {
+    for (i, runtime) in runtimes().into_iter().enumerate() {
+        for (j, lane) in lanes("late").into_iter().enumerate() {
+            runtime.block_on(async {
+                let (open, gate) = mpsc::channel::<()>();
+                let (say, started) = mpsc::channel();
+                let label = format!("late{i}{j}");
+                let line = line!() + 1;
+                let task = lane.label(label.as_str()).offload(move || {
+                    say.send(()).unwrap();
+                    let _ = gate.recv();
+                    panic!("as planned");
+                });
+                started.recv().unwrap();
+                drop(task);
+                open.send(()).unwrap();
+                let text = warning("late", &[&label, "panicked after its caller"]);
+                assert!(text.contains(&format!("{}:{line}", file!())), "{text}");
+            });
+        }
+    }
+}
+
+/// K12.
+#[test]
+fn a_panic_in_a_hook_is_told() {
+    for runtime in runtimes() {
+        let lane = Lane::builder("hook").limit(1).build();
+        runtime.block_on(async {
+            let (open, gate) = mpsc::channel::<()>();
+            let (say, started) = mpsc::channel();
+            let task = lane.offload_with(move |job| {
+                let _guard = job.on_cancel(|| panic!("as planned"));
+                say.send(()).unwrap();
+                let _ = gate.recv();
+            });
+            started.recv().unwrap();
+            task.cancel();
+            drop(open);
+            warning("hook", &["panicked"]);
+        });
+    }
+}
+
+/// K9, K12.
+#[test]
+fn a_refused_thread_is_told() {
+    LazyLock::force(&SUBSCRIBED);
+    let threads = Threads::new().stack_size(1 << 46);
+    let lane = Lane::builder("refused")
+        .limit(1)
+        .own_threads(threads)
+        .build();
+    let told = futures::executor::block_on(lane.offload(|| ()));
+    assert!(matches!(told, Err(Error::NoThread { .. })));
+    warning("refused", &["no thread"]);
+}
+
+/// K10, K12.
+#[test]
+fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
+    for runtime in runtimes() {
+        let lane = Lane::builder("stuck")
+            .limit(1)
+            .own_threads(Threads::new())
+            .build();
+        runtime.block_on(async {
+            let (open, gate) = mpsc::channel::<()>();
+            let (say, started) = mpsc::channel();
+            let _task = lane.label("culprit").offload(move || {
+                say.send(()).unwrap();
+                let _ = gate.recv();
+            });
+            started.recv().unwrap();
+            lane.shutdown(Duration::ZERO).await.unwrap_err();
+            warning("stuck", &["culprit", "stuck"]);
+            drop(open);
+        });
+    }
+}
