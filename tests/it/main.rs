@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod aborts;
 mod api;
 mod architecture;
 mod bounds;
@@ -17,6 +18,8 @@ mod dropping;
 mod lane_limit;
 mod map;
 mod panics;
+#[cfg(feature = "rayon")]
+mod rayon;
 mod reserve;
 mod runtimes;
 mod shutdown;

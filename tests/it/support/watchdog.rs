@@ -39,6 +39,8 @@ pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
     let name = thread::current().name().unwrap_or("test").to_owned();
     thread::Builder::new()
         .name(name.clone())
+        // Whatever a test says of the stacks of others.
+        .stack_size(4 << 20)
         .spawn(move || {
             LANES.set(Some(theirs));
             let result = panic::catch_unwind(AssertUnwindSafe(test));
