@@ -219,6 +219,10 @@ impl Shift {
         observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
         // The token's guard may wait here for a hook that is just running elsewhere.
         drop_quietly(entry);
+        // A caller that has just gone may have left the outcome to this thread after all.
+        if drop_quietly(job) {
+            core.count_late_panics(1);
+        }
         look
     }
 
