@@ -194,6 +194,25 @@ everywhere! {
         every_slot_is_free(&lane).await;
     }
 
+    /// W7. The caller goes at the very moment at which the outcome is there: whoever is left with
+    /// it, the thread survives.
+    async fn a_result_that_panics_in_its_drop_as_its_caller_goes_leaves_the_worker_alive(
+        place: Place
+    ) {
+        let lane = place.lane(1);
+        for _ in 0..3_000 {
+            let task = lane.offload(|| PanicOnDrop("result"));
+            while !task.is_finished() {
+                std::thread::yield_now();
+            }
+            // If it is this thread that drops the result, the panic is its own.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        }
+        is_as_new(&lane).await;
+        assert_eq!(lane.stats().completed, 3_000);
+        every_slot_is_free(&lane).await;
+    }
+
     /// W18. Everything of the user's that a lane calls or drops panics, one after the other: no
     /// lock is held meanwhile, so none is poisoned, and the lane goes on.
     async fn no_panic_of_the_users_poisons_a_lane(place: Place) {
