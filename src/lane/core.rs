@@ -48,12 +48,13 @@ pub(crate) enum Watch {
 impl Core {
     pub(crate) fn new(name: Arc<str>, limit: usize, queue: Option<usize>, source: Source) -> Self {
         let inbox = Arc::new(Inbox::default());
+        let state = State::new(limit, queue, source.linger().is_some(), inbox.clone());
         Self {
             name,
             limit,
             source,
-            inbox: inbox.clone(),
-            state: CacheLine(Mutex::new(State::new(limit, queue, inbox))),
+            inbox,
+            state: CacheLine(Mutex::new(state)),
         }
     }
 

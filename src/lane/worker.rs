@@ -232,8 +232,7 @@ impl Shift {
     fn watch(&self) {
         let mut seen = self.core.with_books(|state| state.wants_watcher(self.home));
         while let Some(finished) = seen {
-            let patience = Patience::lasting(WATCH);
-            while !patience.park() {}
+            Patience::lasting(WATCH).spin(|| false);
             seen = self
                 .core
                 .with_state(|state| state.watch(self.home, finished));

@@ -428,56 +428,34 @@ fn a_bounded_queue_is_exact() {
     });
 }
 
+fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool) {
+    let source = Source {
+        linger: FOR_EVER,
+        refusals,
+        losses,
+    };
+    let core = Arc::new(Core::new("model".into(), 2, None, source));
+    let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        match block_on(task) {
+            Ok(value) => assert_eq!(value, n),
+            Err(error) => assert!(told(&error), "{error}"),
+        }
+    }
+    assert_settled(&core);
+    core.close();
+}
+
 /// K9, W2, W3: threads are refused at random; every job is run or told.
 #[test]
 fn a_refused_thread_loses_no_job() {
-    check_both(|| {
-        let core = Arc::new(Core::new(
-            "model".into(),
-            2,
-            None,
-            Source {
-                linger: FOR_EVER,
-                refusals: 0.5,
-                losses: 0.0,
-            },
-        ));
-        let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
-        for (n, task) in tasks.into_iter().enumerate() {
-            match block_on(task) {
-                Ok(value) => assert_eq!(value, n),
-                Err(error) => assert!(matches!(error, Error::NoThread { .. }), "{error}"),
-            }
-        }
-        assert_settled(&core);
-        core.close();
-    });
+    check_both(|| every_job_is_run_or_told(0.5, 0.0, |e| matches!(e, Error::NoThread { .. })));
 }
 
 /// K11, R5: workers are lost before they serve, as in the queue of a runtime that shuts down.
 #[test]
 fn a_lost_worker_loses_no_job() {
-    check_both(|| {
-        let core = Arc::new(Core::new(
-            "model".into(),
-            2,
-            None,
-            Source {
-                linger: FOR_EVER,
-                refusals: 0.0,
-                losses: 0.5,
-            },
-        ));
-        let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
-        for (n, task) in tasks.into_iter().enumerate() {
-            match block_on(task) {
-                Ok(value) => assert_eq!(value, n),
-                Err(error) => assert!(matches!(error, Error::NoRuntime { .. }), "{error}"),
-            }
-        }
-        assert_settled(&core);
-        core.close();
-    });
+    check_both(|| every_job_is_run_or_told(0.0, 0.5, |e| matches!(e, Error::NoRuntime { .. })));
 }
 
 /// K10, R7, R8: closing races with jobs that come in, and with itself.

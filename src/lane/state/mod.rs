@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     pub(crate) counts: Counts,
     reserved: usize,
+    /// Workers may stay on a thread without a job, to look out for one or to watch.
+    lingers: bool,
     pace: Pace,
     /// Jobs that threads have finished, for watchers to see whether there is progress.
     finished: u64,
@@ -108,7 +110,12 @@ pub(crate) enum Place {
 }
 
 impl State {
-    pub(crate) fn new(limit: usize, queue: Option<usize>, inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(
+        limit: usize,
+        queue: Option<usize>,
+        lingers: bool,
+        inbox: Arc<Inbox>,
+    ) -> Self {
         Self {
             limit,
             queue,
@@ -120,6 +127,7 @@ impl State {
             ended: false,
             counts: Counts::new(),
             reserved: 0,
+            lingers,
             pace: Pace::new(),
             finished: 0,
             inbox,
@@ -132,6 +140,10 @@ impl State {
             calls: Vec::new(),
             later: Vec::new(),
         }
+    }
+
+    fn is_brisk(&self) -> bool {
+        self.lingers && self.pace.is_brisk()
     }
 
     fn busy(&self) -> usize {

@@ -44,9 +44,9 @@ impl State {
         if self.counts.waiting == 0 || busy >= self.limit || self.ended {
             return None;
         }
+        let brisk = self.is_brisk();
         if let [home] = self.homes.as_mut_slice() {
             // Nearly always, and on the way of every job.
-            let brisk = self.pace.is_brisk();
             let enough = if brisk { 1 } else { UNDER_WAY };
             if home.closed || home.waking >= enough.min(self.counts.waiting) {
                 return None;
@@ -122,10 +122,11 @@ impl State {
 
     /// Lists an idle worker. `true` if it should spin for a while, as no other does.
     pub(crate) fn park(&mut self, home: HomeId, mut idle: Idle) -> bool {
-        let Some(home) = self.homes.iter_mut().find(|other| other.id == home) else {
+        let brisk = self.is_brisk();
+        let Some(home) = self.home(home) else {
             return false;
         };
-        idle.spinning = self.pace.is_brisk() && !home.idle.iter().any(|other| other.spinning);
+        idle.spinning = brisk && !home.idle.iter().any(|other| other.spinning);
         let spinning = idle.spinning;
         // The one that looks out stays last, to be called first: it costs nothing to call.
         let last = home.idle.pop_if(|last| last.spinning);
@@ -158,7 +159,12 @@ impl State {
             .homes
             .first()
             .is_some_and(|home| home.watch == Watch::On);
-        if !goes_on || !watched || !self.pace.is_brisk() || self.later.len() >= TOGETHER {
+        if !goes_on
+            || !watched
+            || !self.is_brisk()
+            || self.later.len() >= TOGETHER
+            || self.counts.waiting < 4
+        {
             self.calls.append(&mut self.later);
         }
     }
@@ -167,7 +173,7 @@ impl State {
     pub(crate) fn watch(&mut self, id: HomeId, seen: u64) -> Option<u64> {
         self.calls.append(&mut self.later);
         let progress = self.finished != seen;
-        let served = self.homes.len() == 1 && self.pace.is_brisk() && !self.closed;
+        let served = self.homes.len() == 1 && self.is_brisk() && !self.closed;
         if progress && served && self.home(id).is_some_and(|home| !home.closed) {
             return Some(self.finished);
         }
