@@ -1,0 +1,20 @@
+//! The first program: a call that blocks, off the async thread, with a limit and a timeout.
+//!
+//! ```text
+//! cargo run --example first
+//! ```
+
+use std::{error::Error, fs, time::Duration};
+
+use longshore::Lane;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let files = Lane::builder("files")
+        .limit(4)
+        .timeout(Duration::from_secs(2))
+        .build();
+    let text = files.offload(|| fs::read_to_string("Cargo.toml")).await??;
+    println!("{} lines", text.lines().count());
+    Ok(())
+}
