@@ -10,11 +10,9 @@ use longshore::Lane;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let files = Lane::builder("files")
-        .limit(4)
-        .timeout(Duration::from_secs(2))
-        .build();
-    let text = files.offload(|| fs::read_to_string("Cargo.toml")).await??;
+    let files = Lane::builder("files").limit(4).queue(100).build();
+    let quick = files.timeout(Duration::from_secs(2));
+    let text = quick.offload(|| fs::read_to_string("Cargo.toml")).await??;
     println!("{} lines", text.lines().count());
     Ok(())
 }

@@ -1,4 +1,193 @@
 //! Takes blocking calls off async threads and keeps them under control.
+//!
+//! A [`Lane`] is a bounded view of blocking threads, one for each thing that is called: a
+//! database, a service, a disk. [`Lane::offload`] hands a closure in and gives a [`Task`], a
+//! future of what the closure returns. How many run at once, how many may wait, how long they may
+//! take, and what becomes of them when nobody waits any more: that is the lane's business.
+//!
+//! # Why it exists
+//!
+//! A program makes twenty HTTP calls with a blocking client, one after the other, and takes 18 s.
+//! It becomes async, the calls are joined, and it takes 18 s again. There are three ways to get
+//! this wrong:
+//!
+//! 1. **To call from async code.** A future that blocks does not give its thread back at `.await`.
+//!    The calls run one after the other, and every other task of that thread waits as well: in
+//!    the comparison that `longshore compare` makes, an unrelated task was 18 s late.
+//! 2. **To spawn and hope.** `spawn_blocking` is fast, but its pool is shared with files and name
+//!    resolution, one slow service can fill it, and a call that waits in its queue runs even if
+//!    its caller has long given up. A semaphore or a `tower` limit in front counts *futures*: a
+//!    timeout gives the permit back while the closure runs on, so a limit of 2 has seen 10
+//!    closures at once.
+//! 3. **To take the pool for computing.** rayon has as many threads as there are cores. Two cores
+//!    wait for two calls at a time: 9 s.
+//!
+//! Through a lane the same calls take 1 s, as long as the slowest of them, and as long as a client
+//! that is async all the way down.
+//!
+//! # The one rule
+//!
+//! **The slot belongs to the thread, the job to whoever waits for it.** A slot of the lane is free
+//! when its thread has left the closure and not before, so the limit is true. A job whose [`Task`]
+//! is dropped is cancelled, by a timeout, a `select!` or a disconnected client alike: if it waited
+//! it never starts, if it runs it is asked to stop.
+//!
+//! # A first program
+//!
+//! ```
+//! use std::{error::Error, fs, time::Duration};
+//!
+//! use longshore::Lane;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn Error>> {
+//!     let files = Lane::builder("files").limit(4).queue(100).build();
+//!     let quick = files.timeout(Duration::from_secs(2));
+//!     let text = quick.offload(|| fs::read_to_string("Cargo.toml")).await??;
+//!     assert!(text.contains("[package]"));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The first `?` is for what the lane may say, an [`Error`]; the second for what the closure
+//! returned. Make a lane once and keep it, in a `static` or in the state of the application:
+//! handles are cheap to clone, and clones are the same lane. `quick` is the same lane too, with
+//! another timeout.
+//!
+//! # Which function for which need
+//!
+//! | need | take |
+//! |---|---|
+//! | a first step, without a lane of one's own | [`offload`], on the [default lane](lane::default_lane) |
+//! | a call | [`Lane::offload`] |
+//! | a call that can be stopped half-way | [`Lane::offload_with`]: the closure is given its [`Job`] |
+//! | to refuse at once when there is too much | [`Builder::queue`](lane::Builder::queue) and [`Lane::try_offload`] |
+//! | to go no faster than the lane | [`Lane::reserve`], then [`offload`](lane::Permit::offload) on the permit |
+//! | a function over many items | [`Lane::map`], [`Lane::map_stream`]: a stream of results |
+//! | a `tower::Service` | `Lane::service` (feature `tower`) |
+//! | less time for some calls | [`Lane::timeout`], [`Lane::deadline`]: another handle on the lane |
+//! | a call whose outcome nobody needs | [`Task::detach`] |
+//! | to cancel one call from elsewhere | [`Task::canceller`] |
+//! | to cancel many at once | [`CancelToken`] and [`Lane::cancelled_by`] |
+//! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
+//! | to end in good order | [`Lane::shutdown`] |
+//!
+//! And which threads for which work:
+//!
+//! | work | threads |
+//! |---|---|
+//! | waits: files, databases, HTTP, other processes | Tokio's blocking pool, the default |
+//! | the same, more than a few hundred at once, or for minutes | [`own_threads`](lane::Builder::own_threads) |
+//! | the same, where a runtime must be able to end without it | [`own_threads`](lane::Builder::own_threads) |
+//! | the same, outside of any runtime | [`own_threads`](lane::Builder::own_threads) |
+//! | computes | `rayon` (feature `rayon`), with as many jobs as cores |
+//!
+//! # Stopping a call
+//!
+//! A thread cannot be stopped from outside. It can be asked, and what it blocks in can be
+//! interrupted. A closure that takes part has three ways: it looks at [`Job::check`] between its
+//! steps, it gives its blocking calls [`Job::remaining`] as their timeout, or it says with
+//! [`Job::on_cancel`] how to interrupt them. One that does none of these runs to its end, counted
+//! as *draining*, whatever its caller does.
+//!
+//! ```
+//! use std::{io::Read, net::{Shutdown, TcpListener, TcpStream}, time::Duration};
+//! # use longshore::{Lane, Error};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = TcpListener::bind("127.0.0.1:0")?;
+//! let mut stream = TcpStream::connect(server.local_addr()?)?; // to a server that never answers
+//! let lane = Lane::builder("feed").limit(1).timeout(Duration::from_millis(100)).build();
+//!
+//! let answer = lane.offload_with(move |job| {
+//!     let handle = stream.try_clone()?;
+//!     let _guard = job.on_cancel(move || drop(handle.shutdown(Shutdown::Both)));
+//!     let mut text = String::new();
+//!     stream.read_to_string(&mut text).map(|_| text)
+//! });
+//!
+//! assert!(answer.await.unwrap_err().is_timeout());
+//! // The hook has woken the read: the thread is free, and shutdown finds nothing to wait for.
+//! lane.shutdown(Duration::from_secs(1)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens at the limits
+//!
+//! | when | the caller is told | and the closure |
+//! |---|---|---|
+//! | every slot is taken | nothing: the job waits its turn | starts later, in the order of the calls |
+//! | the queue is full | [`Error::QueueFull`]; `reserve` and `map` wait instead | is dropped |
+//! | time runs out in the queue | [`Error::TimedOut`], phase `Waiting` | is dropped |
+//! | time runs out on a thread | [`Error::TimedOut`], phase `Running` | is cancelled, and drains |
+//! | the task is dropped | (nobody is left to be told) | is dropped, or is cancelled and drains |
+//! | it is cancelled otherwise | [`Error::Cancelled`] | is dropped, or is cancelled and drains |
+//! | the closure panics | [`Error::Panicked`], with the payload | has ended; its thread goes on |
+//! | no thread can be had, and the lane has none | [`Error::NoThread`] | is dropped |
+//! | no thread can be had, but the lane has some | nothing: the job waits for one of them | starts later |
+//! | Tokio's pool is exhausted | nothing, until its time runs out: see [`starting_for`](lane::Stats::starting_for) | waits |
+//! | there is no runtime, or it ends while the job waits | [`Error::NoRuntime`] | is dropped |
+//! | the lane is closed | [`Error::Closed`] | is dropped |
+//!
+//! [`Error::never_started`] tells whether the closure can have done anything.
+//!
+//! [`Lane::shutdown`] gives jobs a grace period, cancels what is left, and returns after at most
+//! 50 ms more: with what it did, or with [`Stuck`](lane::Stuck), which names every job that still
+//! holds a thread.
+//!
+//! Three things end the process, and no library can catch them: a stack overflow, an abort (which
+//! includes every panic under `panic = "abort"`), and a captured value that panics in its `Drop`
+//! while another panic unwinds. And threads are used again: what a job leaves in thread-locals,
+//! later jobs on that thread find. A job that blocks until another job of the same lane has ended
+//! may wait for ever, if all slots are held by such jobs: give the inner calls a lane of their own.
+//!
+//! # Which threads exist
+//!
+//! - A lane has no thread until it has a job. Then it has as many as there is work for, at most
+//!   its limit: a thread takes job after job, and one that has none waits a while for the next
+//!   (10 ms on Tokio's pool, [`keep_alive`](lane::Threads::keep_alive) on own threads, not at all
+//!   on rayon) and leaves. While jobs are very short (some 20 µs or less), a thread without one
+//!   looks out for up to 50 µs before it sleeps, and one may sleep in short turns to watch that
+//!   the others keep up.
+//! - On Tokio's pool a job runs on a thread of the runtime that it was handed in from; on own
+//!   threads and on rayon that runtime is entered. So `Handle::current()` in a job is the runtime
+//!   of its caller. Dropping a runtime waits for the closures that run on its pool, not for idle
+//!   workers, and not for own threads.
+//! - Deadlines are kept by one async task for each lane and runtime, while there are jobs. Outside
+//!   of a runtime, and in one that was built without a timer, a thread called `longshore-timer`
+//!   keeps them; `shutdown` has one there as well, until it returns.
+//!
+//! # Crate layout
+//!
+//! From the bottom; a module uses those above it in this list only.
+//!
+//! - [`error`]: what a call can come to other than its value, and panics as values.
+//! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
+//! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
+//! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `rayon`: lanes on a rayon pool.
+//! - `tracing`: the span that is current where a job is handed in is entered in the job. Events at
+//!   level `WARN` for a refused thread, a panic that nobody is told of, and a job that is stuck
+//!   after a shutdown.
+//! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
+//!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total` and `longshore_jobs_total`
+//!   (by `outcome`), the gauges `longshore_waiting`, `longshore_running` and `longshore_draining`,
+//!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
+//! - `tower`: `Lane::service`.
+//! - `cli`: the command `longshore`. Nothing in it is of use to a library.
+//!
+//! # Versions and platforms
+//!
+//! Rust 1.88 and Tokio 1.54.1, or later: that is the first Tokio in which a refused thread is an
+//! error and not a hang. The library has no code for one platform or another; it is tested on
+//! Linux. There is no `unsafe` code in it.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
