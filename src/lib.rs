@@ -17,8 +17,8 @@
 //! 2. **To spawn and hope.** `spawn_blocking` is fast, but its pool is shared with files and name
 //!    resolution, one slow service can fill it, and a call that waits in its queue runs even if
 //!    its caller has long given up. A semaphore or a `tower` limit in front counts *futures*: a
-//!    timeout gives the permit back while the closure runs on, so a limit of 2 has seen 10
-//!    closures at once.
+//!    timeout gives the permit back while the closure runs on; behind a limit of 2, 10 closures
+//!    have been seen at once.
 //! 3. **To take the pool for computing.** rayon has as many threads as there are cores. Two cores
 //!    wait for two calls at a time: 9 s.
 //!
@@ -133,8 +133,8 @@
 //!
 //! [`Error::never_started`] tells whether the closure can have done anything.
 //!
-//! [`Lane::shutdown`] gives jobs a grace period, cancels what is left, and returns after at most
-//! 50 ms more: with what it did, or with [`Stuck`](lane::Stuck), which names every job that still
+//! [`Lane::shutdown`] gives jobs a grace period, cancels what is left, and returns about
+//! 50 ms after that: with what it did, or with [`Stuck`](lane::Stuck), which names every job that still
 //! holds a thread.
 //!
 //! Three things end the process, and no library can catch them: a stack overflow, an abort (which
@@ -161,7 +161,7 @@
 //!
 //! # Crate layout
 //!
-//! From the bottom; a module uses those above it in this list only.
+//! A module uses only those that come before it here.
 //!
 //! - [`error`]: what a call can come to other than its value, and panics as values.
 //! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
