@@ -177,8 +177,8 @@
 //!   level `WARN` for a refused thread, a panic that nobody is told of, and a job that is stuck
 //!   after a shutdown.
 //! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
-//!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total` and `longshore_jobs_total`
-//!   (by `outcome`), the gauges `longshore_waiting`, `longshore_running` and `longshore_draining`,
+//!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
+//!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running` and `longshore_draining`,
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //! - `tower`: `Lane::service`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.

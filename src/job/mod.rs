@@ -3,7 +3,7 @@
 //! - [`Job`] is what the closure sees while it runs: is anybody still waiting, how much time is
 //!   left, what to interrupt if not.
 //! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
-//! - [`cell`] is the one allocation between them, and all that the lane sees of a job.
+//! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 pub(crate) mod cell;
 mod handle;

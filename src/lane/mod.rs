@@ -5,8 +5,8 @@
 //! The field calls the idea a bulkhead; Kotlin has it as `limitedParallelism`, anyio as
 //! `CapacityLimiter`.
 //!
-//! Underneath, from the bottom: [`state`] keeps the books, [`core`] puts a lock round them,
-//! [`worker`] is the loop of a thread, [`source`] gets threads, [`keeper`] keeps deadlines.
+//! Underneath, from the bottom: `state` keeps the books, `core` puts a lock round them, `worker` is
+//! the loop of a thread, `source` gets threads, `keeper` keeps deadlines.
 
 mod builder;
 pub(crate) mod core;
