@@ -50,8 +50,8 @@
 //! ```
 //!
 //! The first `?` is for what the lane may say, an [`Error`]; the second for what the closure
-//! returned. Make a lane once and keep it, in a `static` or in the state of the application:
-//! handles are cheap to clone, and clones are the same lane. `quick` is the same lane too, with
+//! returned. Make a lane once and keep it, in a `static` [`LazyLock`](std::sync::LazyLock) or in the
+//! state of the application: handles are cheap to clone, and clones are the same lane. `quick` is the same lane too, with
 //! another timeout.
 //!
 //! # Which function for which need

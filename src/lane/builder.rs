@@ -82,6 +82,9 @@ impl Builder {
     /// [`Error::QueueFull`](crate::Error::QueueFull). Zero lets nobody wait. Defaults to any
     /// number.
     ///
+    /// The lane takes `limit + queue` jobs in all. Those for whom there is a free slot do not count
+    /// towards the queue, although they wait as well until a thread has come for them.
+    ///
     /// A bounded queue is what keeps a service that is overloaded answering: better refuse early
     /// than let every caller wait until its patience is over.
     pub fn queue(mut self, jobs: usize) -> Self {
