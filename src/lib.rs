@@ -204,7 +204,7 @@ pub use self::{
     cancel::CancelToken,
     error::{Error, Panic, locate_panics},
     job::{Job, Task},
-    lane::{Lane, offload},
+    lane::{Lane, Threads, offload},
 };
 
 #[cfg(all(test, not(feature = "tracing")))]

@@ -42,8 +42,9 @@ pub enum Error {
     /// The bounds are [`Builder::limit`](crate::lane::Builder::limit) and
     /// [`Builder::queue`](crate::lane::Builder::queue). The closure was dropped without being run.
     #[error(
-        "lane `{lane}` is full: {running} running and {draining} draining of {limit}, \
-         {waiting} waiting of {queue}"
+        "lane `{lane}` is full, with room for {} jobs ({limit} on threads, {queue} in the queue): \
+         {running} running, {draining} draining, {waiting} waiting",
+        limit.saturating_add(*queue)
     )]
     #[non_exhaustive]
     QueueFull {
@@ -55,7 +56,8 @@ pub enum Error {
         draining: usize,
         /// How many jobs may run at once.
         limit: usize,
-        /// Jobs in the queue, and places in it that are reserved.
+        /// Jobs that are not on a thread yet, and places that are reserved. Jobs for whom a thread
+        /// is on its way are among them, so that this can be more than `queue`.
         waiting: usize,
         /// How many jobs may wait.
         queue: usize,

@@ -162,14 +162,11 @@ fn a_closed_or_full_standard_output_is_told_and_no_panic() {
 
 #[test]
 fn a_server_ends_cleanly_on_a_signal() {
-    for signal in [Signal::INT, Signal::TERM] {
-        let running = Running::start(command(&["serve", "--port", "0", "--latency", "1m"]));
-        // The signal may come before the handler does; what is promised is the end.
-        let sent = Instant::now();
-        running.signal(signal);
-        running.end();
-        assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
-    }
+    // The server has said where it listens by the time this has it. A signal that comes earlier
+    // would do here whatever it does to the shell that started the tests.
+    let mut server = Serving::start(&["--latency", "1m"]);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait(), Some(0));
     let mut server = Serving::start(&[]);
     server.signal(Signal::INT);
     assert_eq!(server.wait(), Some(0));
