@@ -230,12 +230,15 @@ impl Shift {
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
-        let mut seen = self.core.with_books(|state| state.wants_watcher(self.home));
-        while let Some(finished) = seen {
-            Patience::lasting(WATCH).spin(|| false);
-            seen = self
-                .core
-                .with_state(|state| state.watch(self.home, finished));
+        let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
+        while let Some(last) = round {
+            let patience = Patience::lasting(WATCH);
+            if last.stream {
+                patience.spin(|| false);
+            } else {
+                while !patience.park() {}
+            }
+            round = self.core.with_state(|state| state.watch(self.home, &last));
         }
     }
 

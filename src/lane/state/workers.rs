@@ -5,7 +5,10 @@ use std::task::Waker;
 use tokio::runtime;
 
 use super::{
-    super::home::{Home, HomeId, Idle, Watch},
+    super::{
+        home::{Home, HomeId, Idle, Watch},
+        pace::STREAM,
+    },
     State,
 };
 use crate::sync::Thread;
@@ -21,6 +24,14 @@ const TOGETHER: usize = 16;
 pub(crate) enum Step {
     Wake(Thread),
     Start(HomeId, Option<runtime::Handle>),
+}
+
+/// What a watcher remembers from one look to the next.
+pub(crate) struct Round {
+    /// How many jobs had been finished.
+    finished: u64,
+    /// So many at a time that the watcher should not sleep.
+    pub(crate) stream: bool,
 }
 
 /// What a parked worker does next.
@@ -141,14 +152,17 @@ impl State {
 
     /// Whether a worker that has just come should watch rather than work. How many jobs were
     /// finished by now is what it compares with later.
-    pub(crate) fn wants_watcher(&mut self, home: HomeId) -> Option<u64> {
+    pub(crate) fn wants_watcher(&mut self, home: HomeId) -> Option<Round> {
         let finished = self.finished;
         let home = self.home(home)?;
         if home.watch != Watch::Wanted {
             return None;
         }
         home.watch = Watch::On;
-        Some(finished)
+        Some(Round {
+            finished,
+            stream: false,
+        })
     }
 
     /// Has the caller of a finished job woken; together with the next ones if this worker has
@@ -170,12 +184,15 @@ impl State {
     }
 
     /// A watcher looks. It goes on watching while there is progress.
-    pub(crate) fn watch(&mut self, id: HomeId, seen: u64) -> Option<u64> {
+    pub(crate) fn watch(&mut self, id: HomeId, last: &Round) -> Option<Round> {
         self.calls.append(&mut self.later);
-        let progress = self.finished != seen;
+        let progress = self.finished != last.finished;
         let served = self.homes.len() == 1 && self.is_brisk() && !self.closed;
         if progress && served && self.home(id).is_some_and(|home| !home.closed) {
-            return Some(self.finished);
+            return Some(Round {
+                finished: self.finished,
+                stream: self.finished - last.finished >= STREAM,
+            });
         }
         if !progress && self.counts.waiting > 0 {
             self.pace.stumble();
