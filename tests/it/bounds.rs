@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use longshore::{Error, lane::Threads};
 
 use crate::support::{
-    AT_ONCE, Child, Flavour, Gate, Place, Source, assert_books, in_child, is_as_new, resident,
-    settles, watched,
+    Child, Flavour, Gate, Place, Source, assert_books, in_child, is_as_new, resident, settles,
+    watched,
 };
 
 everywhere! {
@@ -87,15 +87,16 @@ everywhere! {
         let running = lane.offload(move || door.pass());
         gate.arrived(1).await;
         let begun = Instant::now();
-        let mut slowest = Duration::ZERO;
+        let mut slow = 0;
         for _ in 0..100_000 {
             let call = Instant::now();
             assert!(lane.try_offload(|| ()).unwrap_err().is_full());
-            slowest = slowest.max(call.elapsed());
+            slow += u32::from(call.elapsed() > Duration::from_millis(250));
         }
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(8), "{took:?}");
-        assert!(slowest < AT_ONCE, "{slowest:?}");
+        // This thread may have been put off the processor now and then.
+        assert!(slow < 10, "{slow} took long");
         assert_eq!(lane.stats().refused, 100_000);
         gate.open();
         running.await.unwrap();

@@ -57,7 +57,7 @@ everywhere! {
                     };
                     let timeout = match position {
                         Position::Finished => Duration::from_secs(3_600),
-                        Position::Waiting | Position::Running => Duration::from_millis(100),
+                        Position::Waiting | Position::Running => Duration::from_millis(250),
                     };
                     let told = leaving.leave(&lane, timeout, job, now).await;
 

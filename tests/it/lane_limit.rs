@@ -139,7 +139,7 @@ everywhere! {
         drop(tasks);
         assert_eq!(lane.stats().draining, 3);
 
-        let waits = lane.timeout(Duration::from_millis(20)).offload(|| ());
+        let waits = lane.timeout(Duration::from_millis(250)).offload(|| ());
         match lane.offload(|| ()).await {
             Err(Error::QueueFull { draining, running, limit, waiting, queue, .. }) => {
                 assert_eq!((draining, running, limit), (3, 0, 3));

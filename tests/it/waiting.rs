@@ -24,7 +24,7 @@ everywhere! {
                 assert_eq!(lane.stats().waiting, 1, "{leaving:?}");
                 assert!(lane.offload(|| ()).await.unwrap_err().is_full(), "{leaving:?}");
             };
-            let told = leaving.leave(&lane, Duration::from_millis(30), job, now).await;
+            let told = leaving.leave(&lane, Duration::from_millis(250), job, now).await;
             let after = lane.stats();
             assert_eq!(after.waiting, 0, "{leaving:?}");
             eventually("what it had captured is dropped", || captured.dropped() == 1).await;

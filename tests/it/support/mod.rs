@@ -24,7 +24,7 @@ pub(crate) use self::{
 };
 
 /// How long "at once" may take on a machine that is busy with other things.
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(250);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long "in the end" may take.
 const PATIENCE: Duration = Duration::from_secs(8);
