@@ -48,7 +48,9 @@ pub(crate) trait Owner: Send + Sync {
 /// `select!` do so because they drop it. *The waiter* returns at once. *The thread*: a job that
 /// still waits never starts, and its place in the queue is free at once; a job that runs has its
 /// flag raised and its hooks run, and its slot of the lane stays taken until the closure has
-/// really returned. Its late result is dropped on the worker. To let the job run on, say
+/// really returned. Its late result is dropped on the worker. A closure that never starts is
+/// dropped, with what it has captured, on the thread that stops it: here that of the caller, else
+/// that of whoever cancels, or the runtime's where a deadline does. To let the job run on, say
 /// [`detach`](Self::detach).
 ///
 /// # Panics

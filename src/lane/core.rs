@@ -16,8 +16,8 @@ use super::{
     inbox::Inbox,
     keeper, observe,
     source::Source,
-    state::{State, Step},
-    stats::{JobInfo, Stats},
+    state::{State, Step, Threads},
+    stats::{JobInfo, JobState, Stats},
     worker::Worker,
 };
 use crate::{
@@ -48,7 +48,11 @@ pub(crate) enum Watch {
 impl Core {
     pub(crate) fn new(name: Arc<str>, limit: usize, queue: Option<usize>, source: Source) -> Self {
         let inbox = Arc::new(Inbox::default());
-        let state = State::new(limit, queue, source.linger().is_some(), inbox.clone());
+        let threads = Threads {
+            linger: source.linger().is_some(),
+            always_come: !source.needs_runtime(),
+        };
+        let state = State::new(limit, queue, threads, inbox.clone());
         Self {
             name,
             limit,
@@ -71,9 +75,11 @@ impl Core {
         let mut state = self.state.0.lock();
         let result = step(&mut state);
         state.lend();
-        let calls = state.take_calls();
+        let (calls, retired) = state.take_leftovers();
         drop(state);
         wake(calls);
+        // The last handle of a runtime drops its hooks, which are the user's.
+        drop(retired);
         result
     }
 
@@ -92,6 +98,7 @@ impl Core {
             match self.inbox.leave(runtime.id(), work) {
                 Ok(()) => {
                     observe::submitted(self);
+                    observe::moved(self, None, Some(JobState::Waiting));
                     return Ok(());
                 }
                 Err(back) => work = back,
@@ -122,6 +129,7 @@ impl Core {
             }
         };
         observe::submitted(self);
+        observe::moved(self, None, Some(JobState::Waiting));
         if let Some(runtime) = keeper {
             keeper::spawn(self, home, &runtime);
         }
@@ -189,8 +197,13 @@ impl Core {
             Some(Step::Wake(thread)) => thread.unpark(),
             Some(Step::Start(home, runtime)) => {
                 let worker = Worker::new(self.clone(), home);
-                if let Err(refusal) = self.source.start(runtime.as_ref(), worker, &self.name) {
-                    self.thread_refused(home, refusal);
+                match self.source.start(runtime.as_ref(), worker, &self.name) {
+                    Err(refusal) => self.thread_refused(home, refusal),
+                    // It may be long in coming; the jobs of other runtimes do not wait for it.
+                    Ok(()) => {
+                        let next = self.with_books(State::next_step_elsewhere);
+                        self.perform(next);
+                    }
                 }
             }
         }
@@ -215,6 +228,8 @@ impl Core {
         });
         observe::thread_refused(self, &refusal);
         self.fail(stranded, &Cause::NoThread(Arc::new(refusal)));
+        // But for the sake of another home, whom this one may have kept waiting.
+        let step = step.or_else(|| self.with_state(State::next_step));
         self.perform(step);
     }
 
@@ -269,7 +284,7 @@ impl Core {
                 }
             } else if let Some(home) = state.home(id) {
                 home.orphaned = true;
-                timer = home.has_alarms() && !std::mem::replace(&mut home.timer_thread, true);
+                timer = home.has_alarms();
             }
             (stranded, timer, state.dismiss_idle(Some(id)))
         });
@@ -280,7 +295,18 @@ impl Core {
         self.fail(stranded, &Cause::NoRuntime);
     }
 
+    /// Has a thread keep a home's deadlines, as no task does, unless one does already.
     pub(crate) fn start_timer_thread(self: &Arc<Self>, id: HomeId) {
+        let wanted = self.with_state(|state| {
+            state.home(id).is_some_and(|home| {
+                // From now on, should the thread be refused: the next deadline asks again.
+                home.orphaned = true;
+                !std::mem::replace(&mut home.timer_thread, true)
+            })
+        });
+        if !wanted {
+            return;
+        }
         let Err(refusal) = keeper::spawn_thread(self, id) else {
             return;
         };

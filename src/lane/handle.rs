@@ -123,7 +123,9 @@ impl Lane {
     /// The same lane, with this long for a job to take, waiting and running together, counted from
     /// the call that hands it in. Replaces the timeout or deadline set before.
     ///
-    /// Zero lets no job start; a time too long to be represented is no limit.
+    /// Zero lets no job start; a time too long to be represented is no limit. The time is kept by
+    /// the runtime that the job is handed in from, which has to be driven: a current-thread runtime
+    /// that nobody is in keeps none.
     #[must_use]
     pub fn timeout(&self, time: Duration) -> Self {
         self.with(|options| options.limit = TimeLimit::Timeout(time))
@@ -143,7 +145,8 @@ impl Lane {
     }
 
     /// The same lane, with jobs that are cancelled when `token` is, and that are not started if it
-    /// is already.
+    /// is already. Replaces the token set before: for both, make the one a
+    /// [`child`](CancelToken::child) of the other.
     #[must_use]
     pub fn cancelled_by(&self, token: &CancelToken) -> Self {
         self.with(|options| options.token = Some(token.clone()))
@@ -365,12 +368,14 @@ impl Lane {
         self.core().with_state(|state| state.closed)
     }
 
-    /// Closes the lane and ends what is in it, within a bounded time.
+    /// Closes the lane at once and ends what is in it, within a bounded time, when awaited.
     ///
     /// Jobs have `grace` to end by themselves, waiting ones included, which still start. Then every
     /// job that is left is cancelled: a waiting one never starts, a running one is asked and
     /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
-    /// more than once and from anywhere.
+    /// more than once and from anywhere. Times are on Tokio's clock: where a test has paused that, a
+    /// job that is stuck on Tokio's pool keeps it from going on by itself, and the test has to
+    /// [`advance`](tokio::time::advance) it.
     ///
     /// # Cancel safety
     ///
@@ -401,6 +406,7 @@ impl Lane {
         &self,
         grace: Duration,
     ) -> impl Future<Output = Result<Shutdown, Stuck>> + Send + use<> {
+        self.close();
         super::shutdown::shutdown(self.core().clone(), grace)
     }
 }

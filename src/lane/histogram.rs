@@ -63,7 +63,8 @@ impl Histogram {
         if self.count == 0 {
             return Duration::ZERO;
         }
-        self.sum.div_f64(self.count as f64)
+        let mean = self.sum.as_secs_f64() / self.count as f64;
+        Duration::try_from_secs_f64(mean).unwrap_or(self.max)
     }
 
     /// The time that a share `q` of all (0.0 to 1.0; what is outside is taken as the nearer end)
@@ -153,6 +154,7 @@ mod tests {
         assert_eq!(histogram.count(), 2);
         assert_eq!(histogram.quantile(0.5), Duration::MAX);
         assert_eq!(histogram.sum(), Duration::MAX);
+        assert!(histogram.mean() >= Duration::MAX / 3);
     }
 
     #[test]

@@ -174,12 +174,19 @@ impl Home {
     }
 
     /// Whether it makes sense to ask for a thread.
-    pub(crate) fn may_start(&mut self) -> bool {
-        if self.workers > 0 && self.refused.is_some_and(|at| at.elapsed() < REFUSED_FOR) {
-            return false;
-        }
-        self.refused = None;
-        true
+    pub(crate) fn may_start(&self) -> bool {
+        self.workers == 0 || self.refused.is_none_or(|at| at.elapsed() >= REFUSED_FOR)
+    }
+
+    /// Whether a worker can be had for a job that waits here.
+    pub(crate) fn can_be_served(&self) -> bool {
+        !self.idle.is_empty() || self.may_start()
+    }
+
+    /// Wake-ups of parked workers that are under way. They come soon, which cannot be said of
+    /// threads that were asked for: Tokio's pool may have none to spare.
+    pub(crate) fn woken(&self) -> usize {
+        self.waking - self.starting.map_or(0, |starting| starting.threads)
     }
 
     // ===== Deadlines =====

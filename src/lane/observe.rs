@@ -7,15 +7,42 @@ use std::{io, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{core::Core, stats::Outcome};
+use super::{
+    core::Core,
+    stats::{JobState, Outcome},
+};
 use crate::job::{Job, Meta};
 
-/// A job was taken into the lane.
+/// A job has gone from one place to another; `None` is outside of the lane.
+///
+/// As steps up and down, which come to the same in whatever order threads tell of them. A value
+/// that is read and then set would not.
+pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
+    #[cfg(feature = "metrics")]
+    quietly(|| {
+        let gauge = |state| {
+            let name = match state {
+                JobState::Waiting => "longshore_waiting",
+                JobState::Running => "longshore_running",
+                JobState::Draining => "longshore_draining",
+            };
+            metrics::gauge!(name, "lane" => lane(core))
+        };
+        if let Some(state) = from {
+            gauge(state).decrement(1.0);
+        }
+        if let Some(state) = to {
+            gauge(state).increment(1.0);
+        }
+    });
+    let _ = (core, from, to);
+}
+
+/// A job was handed in.
 pub(crate) fn submitted(core: &Core) {
     #[cfg(feature = "metrics")]
     quietly(|| {
         metrics::counter!("longshore_jobs_submitted_total", "lane" => lane(core)).increment(1);
-        gauges(core);
     });
     let _ = core;
 }
@@ -30,15 +57,15 @@ pub(crate) fn refused(core: &Core) {
 }
 
 /// A worker takes a job up.
-pub(crate) fn started(core: &Core, meta: &Meta, now: Instant) {
+pub(crate) fn started(core: &Core, meta: &Meta, state: JobState, now: Instant) {
+    moved(core, Some(JobState::Waiting), Some(state));
     #[cfg(feature = "metrics")]
     quietly(|| {
         let waited = now.saturating_duration_since(meta.queued);
         metrics::histogram!("longshore_queue_seconds", "lane" => lane(core))
             .record(waited.as_secs_f64());
-        gauges(core);
     });
-    let _ = (core, meta, now);
+    let _ = (meta, now);
 }
 
 /// A thread has left a job's code. If that gave the job its outcome, `outcome` says which; `late`
@@ -56,9 +83,8 @@ pub(crate) fn finished(
             metrics::histogram!("longshore_run_seconds", "lane" => lane(core))
                 .record(ran.as_secs_f64());
         });
-        match outcome {
-            Some(outcome) => ended(core, outcome),
-            None => quietly(|| gauges(core)),
+        if let Some(outcome) = outcome {
+            ended(core, outcome);
         }
     }
     #[cfg(feature = "metrics")]
@@ -87,7 +113,6 @@ pub(crate) fn ended(core: &Core, outcome: Outcome) {
         let (lane, outcome) = (lane(core), outcome.name());
         metrics::counter!("longshore_jobs_total", "lane" => lane, "outcome" => outcome)
             .increment(1);
-        gauges(core);
     });
     let _ = (core, outcome);
 }
@@ -123,20 +148,6 @@ fn lane(core: &Core) -> String {
 #[cfg(feature = "metrics")]
 fn count_late_panic(core: &Core) {
     metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(1);
-}
-
-#[cfg(feature = "metrics")]
-fn gauges(core: &Core) {
-    let (waiting, running, draining) = core.with_state(|state| {
-        let counts = &state.counts;
-        (counts.waiting, counts.running, counts.draining)
-    });
-    let set = |name: &'static str, value: usize| {
-        metrics::gauge!(name, "lane" => lane(core)).set(value as f64);
-    };
-    set("longshore_waiting", waiting);
-    set("longshore_running", running);
-    set("longshore_draining", draining);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]

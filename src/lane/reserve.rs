@@ -45,17 +45,19 @@ impl Future for Reserve {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut waker = Some(cx.waker().clone());
+        let mut left = None;
         let core = this.lane.core();
         let had = core.with_state(|state| {
             if state.closed {
                 if let Some(number) = this.in_line.take() {
-                    waker = state.leave_line(number);
+                    left = state.leave_line(number);
                 }
                 return Err(core.closed());
             }
             Ok(state.reserve(&mut this.in_line, &mut waker))
         });
-        drop(waker);
+        // Wakers are the user's code, in their drops too: after the lock.
+        drop((waker, left));
         match had {
             Ok(true) => Poll::Ready(Ok(Permit {
                 lane: Some(this.lane.clone()),

@@ -48,7 +48,6 @@ impl fmt::Display for Stuck {
 impl std::error::Error for Stuck {}
 
 pub(super) async fn shutdown(core: Arc<Core>, grace: Duration) -> Result<Shutdown, Stuck> {
-    core.close();
     let finished_before = finished(&core);
     let mut cancelled = 0;
     if !quiet_within(&core, grace).await {

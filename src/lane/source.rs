@@ -1,6 +1,7 @@
 //! Where a lane's threads come from. The only place that starts threads for jobs.
 
 use std::{
+    cell::Cell,
     fmt, io,
     panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicU64, Ordering},
@@ -36,8 +37,8 @@ pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
 /// Threads of a lane's own, for [`Builder::own_threads`](super::Builder::own_threads).
 ///
 /// They are started when there is work for them, at most the lane's limit at once, named
-/// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive) or
-/// when the last handle of their lane is dropped.
+/// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive), when
+/// their lane is closed or its last handle dropped, or when the runtime whose jobs they run ends.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Threads {
@@ -172,6 +173,35 @@ impl fmt::Debug for Source {
             #[cfg(feature = "rayon")]
             Self::Rayon(Rayon(None)) => f.write_str("rayon's global pool"),
         }
+    }
+}
+
+thread_local! {
+    /// A worker serves on this thread.
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A worker's time on a thread.
+pub(crate) struct Turn {
+    stacked: bool,
+}
+
+impl Turn {
+    pub(crate) fn begin() -> Self {
+        Self {
+            stacked: SERVING.replace(true),
+        }
+    }
+
+    /// It sits on top of another worker's job, which cannot go on until this is over.
+    pub(crate) fn is_stacked(&self) -> bool {
+        self.stacked
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        SERVING.set(self.stacked);
     }
 }
 

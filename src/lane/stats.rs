@@ -147,7 +147,8 @@ pub struct Stats {
     /// milliseconds mean that the pool itself is exhausted: its threads
     /// (`max_blocking_threads`, 512 by default) are all busy, with this lane's work or another's.
     pub starting_for: Option<Duration>,
-    /// Jobs ever taken into the lane.
+    /// Jobs ever handed in and not refused. Those whose time was up or whose token was cancelled
+    /// already are among them.
     pub submitted: u64,
     /// Calls that were not: the lane was full or closed, or there was no runtime.
     pub refused: u64,
@@ -164,7 +165,7 @@ pub struct Stats {
     /// Jobs that failed because their runtime went away.
     pub no_runtime: u64,
     /// Panics that nobody was told of: of a job whose caller was gone, in the `Drop` of what a
-    /// job had captured or returned, or in a hook.
+    /// job had captured or returned, or in a hook that a cancel ran.
     pub late_panics: u64,
     /// The largest number of jobs that were ever in the queue.
     pub peak_waiting: usize,

@@ -8,7 +8,7 @@ use super::{
     core::{Core, wake},
     observe,
     state::{Entry, Key, Place},
-    stats::Outcome,
+    stats::{JobState, Outcome},
 };
 use crate::{
     error::{Error, Phase, drop_quietly},
@@ -36,9 +36,12 @@ impl Core {
             state.ended = true;
             state.keys()
         });
-        keys.into_iter()
+        let cancelled = keys
+            .into_iter()
             .filter(|&key| self.end(Which::At(key), &Cause::Cancelled))
-            .count()
+            .count();
+        self.dismiss_idle();
+        cancelled
     }
 
     /// Stops a job; `true` if it had not been stopped before and was not over.
@@ -52,6 +55,8 @@ impl Core {
             let entry = state.entry(key)?;
             let queued = entry.work.meta().queued;
             match entry.place {
+                // It got a thread after all, from a worker that came meanwhile.
+                Place::Running(_) | Place::Draining(_) if cause.is_only_for_waiting() => None,
                 Place::Waiting(_) => {
                     let waited = now.saturating_duration_since(queued);
                     let waker = entry.work.settle(self.error(
@@ -60,14 +65,15 @@ impl Core {
                         waited,
                         Duration::ZERO,
                     ));
-                    Some((Ended::Waiting(state.withdraw(key, cause.outcome())), waker))
+                    let entry = state.withdraw(key, cause.outcome());
+                    Some((Ended::Waiting(entry), waker, false))
                 }
                 // Abandoned by its caller, but still bound by its deadline and its lane's end.
                 Place::Draining(_) if std::mem::take(&mut entry.detached) => {
                     let work = entry.work.clone();
                     state.counts.detached -= 1;
                     state.counts.count(cause.outcome());
-                    Some((Ended::Running(work), None))
+                    Some((Ended::Running(work), None, true))
                 }
                 Place::Draining(_) => None,
                 Place::Running(since) => {
@@ -80,19 +86,26 @@ impl Core {
                     let work = entry.work.clone();
                     state.counts.abandoned();
                     state.counts.count(cause.outcome());
-                    Some((Ended::Running(work), waker))
+                    Some((Ended::Running(work), waker, false))
                 }
             }
         });
-        let Some((ended, waker)) = ended else {
+        let Some((ended, waker, detached)) = ended else {
             return false;
         };
-        // The hooks before the caller: when it hears of the cancel, the interrupt has been sent.
+        // The hooks before the wake-up: a caller that was asleep finds the interrupt sent.
         if let Ended::Running(work) = &ended {
             self.interrupt(&**work);
         }
         wake(waker);
         observe::ended(self, cause.outcome());
+        match &ended {
+            Ended::Waiting(_) => observe::moved(self, Some(JobState::Waiting), None),
+            Ended::Running(_) if detached => {}
+            Ended::Running(_) => {
+                observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+            }
+        }
         if let Ended::Waiting(entry) = ended {
             self.bury(entry);
         }
@@ -154,6 +167,11 @@ enum Ended {
 }
 
 impl Cause {
+    /// What may only befall a job that has not started, as it says that it never will.
+    fn is_only_for_waiting(&self) -> bool {
+        matches!(self, Self::NoThread(_) | Self::NoRuntime)
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Dropped | Self::Cancelled => Outcome::Cancelled,
@@ -170,22 +188,25 @@ impl Owner for Core {
     }
 
     fn detach(&self, job: &dyn Work) {
-        let waker = self.with_state(|state| {
+        let detached = self.with_state(|state| {
             let key = state.find(job)?;
             let entry = state.entry(key)?;
             let waker = entry.work.settle(None);
-            match entry.place {
-                Place::Waiting(_) => entry.detached = true,
-                Place::Running(since) => {
-                    entry.place = Place::Draining(since);
-                    entry.detached = true;
-                    state.counts.abandoned();
-                    state.counts.detached += 1;
-                }
-                Place::Draining(_) => {}
-            }
-            waker
+            entry.detached = !matches!(entry.place, Place::Draining(_));
+            let Place::Running(since) = entry.place else {
+                return Some((waker, false));
+            };
+            entry.place = Place::Draining(since);
+            state.counts.abandoned();
+            state.counts.detached += 1;
+            Some((waker, true))
         });
+        let Some((waker, ran)) = detached else {
+            return;
+        };
+        if ran {
+            observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+        }
         drop_quietly(waker);
     }
 }

@@ -32,6 +32,7 @@
 //! next job is taken, under the same lock. (5) The caller is woken.
 
 use std::{
+    cell::Cell,
     sync::atomic::{AtomicU64, Ordering},
     task::Waker,
     time::Duration,
@@ -44,8 +45,9 @@ use super::{
     home::{HomeId, Idle},
     observe,
     pace::{SPIN, WATCH},
+    source::Turn,
     state::{Key, LookUp, Place, State, Step, Take},
-    stats::Outcome,
+    stats::{JobState, Outcome},
 };
 use crate::{
     error::drop_quietly,
@@ -78,11 +80,17 @@ impl Worker {
     /// Serves on this thread until there is nothing left to do.
     pub(crate) fn serve(mut self) {
         if let Some(core) = self.core.take() {
+            let turn = Turn::begin();
             Shift {
                 core,
                 home: self.home,
                 number: NEXT.fetch_add(1, Ordering::Relaxed),
                 called: Arc::new(AtomicBool::new(false)),
+                relief: Cell::new(if turn.is_stacked() {
+                    Relief::AfterOne
+                } else {
+                    Relief::No
+                }),
             }
             .work();
         }
@@ -103,11 +111,24 @@ struct Shift {
     home: HomeId,
     number: u64,
     called: Arc<AtomicBool>,
+    relief: Cell<Relief>,
+}
+
+/// Whether a worker goes although there are jobs.
+///
+/// A job on rayon that waits for its own parts, in `join` say, runs other closures of the pool
+/// meanwhile, and one of them may be a worker of its lane. That one sits on top of the job and must
+/// not keep it from going on: it serves once, and another takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relief {
+    No,
+    AfterOne,
+    Now,
 }
 
 /// What a look at the books led to, and what to do about the other waiting jobs.
 enum Look {
-    Run(Key, Arc<dyn Work>, Option<Step>),
+    Run(Key, Arc<dyn Work>, JobState, Option<Step>),
     InVain(Key, Cause),
     /// This worker is on the list of the parked.
     Parked(Duration, bool, Option<Step>),
@@ -123,8 +144,9 @@ impl Shift {
         let mut look = self.look_again(now, false);
         loop {
             look = match look {
-                Look::Run(key, work, step) => {
+                Look::Run(key, work, state, step) => {
                     self.core.perform(step);
+                    observe::started(&self.core, work.meta(), state, now);
                     self.run(key, work, &mut now)
                 }
                 Look::InVain(key, cause) => {
@@ -159,8 +181,12 @@ impl Shift {
     /// Takes a job, or parks, or leaves: each in the same critical section as the look that led to
     /// it, or a job that is handed in between the two would find nobody to wake.
     fn look(&self, state: &mut State, now: Instant, last_try: bool) -> Look {
+        if self.relief.get() == Relief::Now {
+            state.leave(self.home, true);
+            return Look::Gone(state.next_step());
+        }
         match state.take(self.home, now) {
-            Take::Run(key, work) => Look::Run(key, work, state.next_step()),
+            Take::Run(key, work, place) => Look::Run(key, work, place, state.next_step()),
             Take::InVain(key, cause) => Look::InVain(key, cause),
             Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
                 self.called.store(false, Ordering::Relaxed);
@@ -186,12 +212,14 @@ impl Shift {
     fn run(&self, key: Key, work: Arc<dyn Work>, now: &mut Instant) -> Look {
         let core = &*self.core;
         let started = *now;
-        observe::started(core, work.meta(), started);
         let job = Job::new(work);
         let work = job.work();
         let panicked = work.run(&job);
         *now = Instant::now();
 
+        if self.relief.get() == Relief::AfterOne {
+            self.relief.set(Relief::Now);
+        }
         let close = |state: &mut State, caller: Option<Waker>| {
             let entry = state.finish(key, *now, panicked);
             let look = self.look(state, *now, false);
@@ -204,7 +232,7 @@ impl Shift {
             awaited.then(|| close(state, work.publish()))
         });
         let in_time = awaited.is_some();
-        let (entry, look) = awaited.unwrap_or_else(|| {
+        let (entry, mut look) = awaited.unwrap_or_else(|| {
             let in_drop = work.discard() && !panicked;
             let closed = core.with_books(|state| {
                 state.counts.late_panics += u64::from(in_drop);
@@ -215,12 +243,20 @@ impl Shift {
             }
             closed
         });
+        if let Look::Run(.., step) | Look::Parked(.., step) = &mut look {
+            // Whom it calls should not wait for what follows, some of which is the user's code.
+            self.core.perform(step.take());
+        }
         let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
+        let left = match entry.place {
+            Place::Draining(_) => JobState::Draining,
+            Place::Running(_) | Place::Waiting(_) => JobState::Running,
+        };
+        observe::moved(core, Some(left), None);
         observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
-        // The token's guard may wait here for a hook that is just running elsewhere.
-        drop_quietly(entry);
-        // A caller that has just gone may have left the outcome to this thread after all.
-        if drop_quietly(job) {
+        // The token's guard may wait here for a hook that is just running elsewhere; and a caller
+        // that has just gone may have left the outcome to this thread after all.
+        if drop_quietly((entry, job)) {
             core.count_late_panics(1);
         }
         look

@@ -428,6 +428,7 @@ fn a_bounded_queue_is_exact() {
     });
 }
 
+/// Two callers, so that one comes just as the other's thread is refused.
 fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool) {
     let source = Source {
         linger: FOR_EVER,
@@ -435,12 +436,40 @@ fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool
         losses,
     };
     let core = Arc::new(Core::new("model".into(), 2, None, source));
-    let tasks: Vec<_> = (0..4).map(|n| offload(&core, move |_| n)).collect();
-    for (n, task) in tasks.into_iter().enumerate() {
-        match block_on(task) {
-            Ok(value) => assert_eq!(value, n),
-            Err(error) => assert!(told(&error), "{error}"),
-        }
+    let callers: Vec<_> = (0..2)
+        .map(|_| {
+            let core = core.clone();
+            thread::spawn(move || {
+                let jobs: Vec<_> = (0..2)
+                    .map(|n| {
+                        let ran = Arc::new(AtomicUsize::new(0));
+                        let task = offload(&core, {
+                            let ran = ran.clone();
+                            move |_| {
+                                ran.fetch_add(1, Ordering::SeqCst);
+                                n
+                            }
+                        });
+                        (n, ran, task)
+                    })
+                    .collect();
+                jobs.into_iter()
+                    .for_each(|(n, ran, task)| match block_on(task) {
+                        Ok(value) => assert_eq!((value, ran.load(Ordering::SeqCst)), (n, 1)),
+                        Err(error) => {
+                            assert!(told(&error), "{error}");
+                            assert_eq!(
+                                ran.load(Ordering::SeqCst),
+                                0,
+                                "it ran, and was told not to have"
+                            );
+                        }
+                    });
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.join().expect("a caller");
     }
     assert_settled(&core);
     core.close();

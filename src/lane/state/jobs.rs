@@ -6,7 +6,7 @@ use tokio::{runtime, time::Instant};
 use super::{
     super::{
         home::{Home, HomeId},
-        stats::Outcome,
+        stats::{JobState, Outcome},
     },
     Entry, KEPT, Key, Place, State,
 };
@@ -17,7 +17,8 @@ use crate::{
 
 /// What a worker finds when it looks for a job.
 pub(crate) enum Take {
-    Run(Key, Arc<dyn Work>),
+    /// A job, which runs from now on, or drains if it was detached before.
+    Run(Key, Arc<dyn Work>, JobState),
     /// The next job must not start, as its time is up or its token cancelled: stop it, then look
     /// again.
     InVain(Key, Cause),
@@ -73,12 +74,10 @@ impl State {
         self.counts.peak_waiting = self.counts.peak_waiting.max(self.counts.waiting);
     }
 
-    /// Whether a home has deadlines that no one keeps yet. Says so once.
-    pub(crate) fn wants_timer_thread(&mut self, at: usize) -> bool {
-        let home = &mut self.homes[at];
-        (home.runtime.is_none() || home.orphaned)
-            && home.has_alarms()
-            && !std::mem::replace(&mut home.timer_thread, true)
+    /// Whether a home has deadlines that no one keeps yet.
+    pub(crate) fn wants_timer_thread(&self, at: usize) -> bool {
+        let home = &self.homes[at];
+        (home.runtime.is_none() || home.orphaned) && home.has_alarms() && !home.timer_thread
     }
 
     /// Where a job stands; `None` if it is over.
@@ -125,14 +124,15 @@ impl State {
         }
         home.queue.pop();
         let waited = now.saturating_duration_since(meta.queued);
-        entry.place = if entry.detached {
-            Place::Draining(now)
+        let state;
+        (entry.place, state) = if entry.detached {
+            (Place::Draining(now), JobState::Draining)
         } else {
-            Place::Running(now)
+            (Place::Running(now), JobState::Running)
         };
         let work = entry.work.clone();
         self.counts.started(entry.detached, waited);
-        Take::Run(key, work)
+        Take::Run(key, work, state)
     }
 
     /// Whether a job of another home has waited longer than the next one of this, and somebody
@@ -146,6 +146,7 @@ impl State {
             home.id != id
                 && !home.closed
                 && home.waking == 0
+                && home.can_be_served()
                 && age(home).is_some_and(|theirs| theirs < mine)
         })
     }

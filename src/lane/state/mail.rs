@@ -28,9 +28,9 @@ impl State {
         let [home] = self.homes.as_slice() else {
             return;
         };
-        let woken = home.waking > 0 && home.starting.is_none();
+        let woken = home.woken() > 0;
         let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
-        let soon = woken || looked_out_for || home.watch != Watch::Off && self.busy() > 0;
+        let soon = woken || looked_out_for || home.watch == Watch::On && self.busy() > 0;
         let Some(runtime) = &home.runtime else { return };
         // What an orphan is given a deadline for may need a thread that keeps it: no short cuts.
         let open = !self.closed && !home.closed && !home.orphaned;

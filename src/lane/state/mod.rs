@@ -52,6 +52,15 @@ pub(crate) struct Key {
 /// The room that empty books keep for the next jobs.
 const KEPT: usize = 1024;
 
+/// What the books have to know of where threads come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threads {
+    /// Workers may stay without a job, to look out for one or to watch.
+    pub(crate) linger: bool,
+    /// One that was asked for comes. Tokio's pool may have none to spare for a long time.
+    pub(crate) always_come: bool,
+}
+
 pub(crate) struct State {
     pub(super) limit: usize,
     pub(super) queue: Option<usize>,
@@ -64,8 +73,7 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     pub(crate) counts: Counts,
     reserved: usize,
-    /// Workers may stay on a thread without a job, to look out for one or to watch.
-    lingers: bool,
+    threads: Threads,
     pace: Pace,
     /// Jobs that threads have finished, for watchers to see whether there is progress.
     finished: u64,
@@ -83,6 +91,8 @@ pub(crate) struct State {
     quiet: Vec<Waker>,
     /// Whom to wake after the lock is released.
     calls: Vec<Waker>,
+    /// Homes that have nothing left, to be dropped after the lock.
+    retired: Vec<Home>,
     /// Callers of brisk jobs that are over, to be woken together with the next few.
     later: Vec<Waker>,
 }
@@ -113,7 +123,7 @@ impl State {
     pub(crate) fn new(
         limit: usize,
         queue: Option<usize>,
-        lingers: bool,
+        threads: Threads,
         inbox: Arc<Inbox>,
     ) -> Self {
         Self {
@@ -127,7 +137,7 @@ impl State {
             ended: false,
             counts: Counts::new(),
             reserved: 0,
-            lingers,
+            threads,
             pace: Pace::new(),
             finished: 0,
             inbox,
@@ -138,12 +148,13 @@ impl State {
             next_in_line: 0,
             quiet: Vec::new(),
             calls: Vec::new(),
+            retired: Vec::new(),
             later: Vec::new(),
         }
     }
 
     fn is_brisk(&self) -> bool {
-        self.lingers && self.pace.is_brisk()
+        self.threads.linger && self.pace.is_brisk()
     }
 
     fn busy(&self) -> usize {
@@ -177,9 +188,12 @@ impl State {
         self.jobs.is_empty() && self.homes.iter().all(|home| home.present() == 0)
     }
 
-    /// Whom to wake, now that the lock is about to be released.
-    pub(crate) fn take_calls(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.calls)
+    /// Whom to wake and what to drop, now that the lock is about to be released.
+    pub(crate) fn take_leftovers(&mut self) -> (Vec<Waker>, Vec<Home>) {
+        (
+            std::mem::take(&mut self.calls),
+            std::mem::take(&mut self.retired),
+        )
     }
 
     /// The keys of the jobs in a home's queue.

@@ -20,6 +20,9 @@ const UNDER_WAY: usize = 4;
 /// How many callers are woken together at the most.
 const TOGETHER: usize = 16;
 
+/// With fewer jobs waiting, callers are woken one by one: they are what keeps the worker in jobs.
+const FEW: usize = 4;
+
 /// What to do, after the lock, so that waiting jobs get a worker.
 pub(crate) enum Step {
     Wake(Thread),
@@ -59,7 +62,12 @@ impl State {
         if let [home] = self.homes.as_mut_slice() {
             // Nearly always, and on the way of every job.
             let enough = if brisk { 1 } else { UNDER_WAY };
-            if home.closed || home.waking >= enough.min(self.counts.waiting) {
+            let under_way = if home.idle.is_empty() {
+                home.waking
+            } else {
+                home.woken()
+            };
+            if home.closed || under_way >= enough.min(self.counts.waiting) {
                 return None;
             }
             if brisk && busy > 0 {
@@ -85,13 +93,27 @@ impl State {
         self.next_step_among_homes()
     }
 
+    /// The same, if a home other than the one that was just served may be in need.
+    pub(crate) fn next_step_elsewhere(&mut self) -> Option<Step> {
+        if self.homes.len() > 1 {
+            self.next_step()
+        } else {
+            None
+        }
+    }
+
     fn next_step_among_homes(&mut self) -> Option<Step> {
         let mut in_need: Vec<(u64, usize)> = (self.homes.iter().enumerate())
             .filter(|(_, home)| home.waking == 0 && !home.closed)
             .filter_map(|(at, home)| Some((self.jobs[*home.queue.front()?].ticket, at)))
             .collect();
         in_need.sort_unstable();
-        let threads: usize = self.homes.iter().map(|home| home.workers).sum();
+        // One that may never come must not stand in the way of another runtime's.
+        let counted = |home: &Home| match self.threads.always_come {
+            true => home.workers,
+            false => home.present(),
+        };
+        let threads: usize = self.homes.iter().map(counted).sum();
         let leaving: usize = self.homes.iter().map(|home| home.leaving).sum();
         for (_, at) in in_need {
             let home = &mut self.homes[at];
@@ -177,7 +199,7 @@ impl State {
             || !watched
             || !self.is_brisk()
             || self.later.len() >= TOGETHER
-            || self.counts.waiting < 4
+            || self.counts.waiting < FEW
         {
             self.calls.append(&mut self.later);
         }
@@ -260,8 +282,9 @@ impl State {
     pub(super) fn retire(&mut self, id: HomeId) {
         let nothing_left = |home: &Home| home.id == id && home.workers == 0 && home.jobs == 0;
         if let Some(at) = self.homes.iter().position(nothing_left) {
-            let keepers = self.homes.swap_remove(at).take_keepers();
-            self.calls.extend(keepers.into_iter().flatten());
+            let mut home = self.homes.swap_remove(at);
+            self.calls.extend(home.take_keepers().into_iter().flatten());
+            self.retired.push(home);
         }
     }
 

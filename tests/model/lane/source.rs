@@ -43,3 +43,16 @@ impl Source {
         Ok(())
     }
 }
+
+/// No thread of a model has two workers.
+pub(crate) struct Turn;
+
+impl Turn {
+    pub(crate) fn begin() -> Self {
+        Self
+    }
+
+    pub(crate) fn is_stacked(&self) -> bool {
+        false
+    }
+}
