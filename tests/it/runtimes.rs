@@ -540,7 +540,6 @@ everywhere! {
         gate.arrived(1).await;
         let waiting = lane.offload(|| ());
         let (mut first, mut second) = (lane.reserve(), lane.reserve());
-        let mut shutdown = Box::pin(lane.shutdown(Duration::from_secs(60)));
         for _ in 0..3 {
             // Each time with a new waker, so that the one before is dropped wherever it was kept.
             let waker = waker();
@@ -553,6 +552,7 @@ everywhere! {
         let only = waker();
         assert!(std::pin::pin!(&mut second).poll(&mut Context::from_waker(&only)).is_pending());
         drop((only, second));
+        let mut shutdown = Box::pin(lane.shutdown(Duration::from_secs(60)));
         let waker_of_shutdown = waker();
         assert!(shutdown.as_mut().poll(&mut Context::from_waker(&waker_of_shutdown)).is_pending());
         drop(waker_of_shutdown);
