@@ -1,6 +1,12 @@
 //! S9: what is particular to rayon's pools.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use ::rayon::prelude::*;
 use longshore::{Error, Lane};
@@ -51,6 +57,68 @@ fn a_panic_on_a_rayon_pool_is_an_error_and_the_pool_lives_on() {
                 is_as_new(&lane).await;
             });
         }
+    });
+}
+
+/// K1, S9. While a job waits for its own parts, its thread may run others of its lane; but not one
+/// after the other for as long as there are any, or the job would be held up by all that come.
+#[test]
+fn a_job_that_joins_is_not_held_up_by_the_jobs_behind_it() {
+    const PLENTY: usize = 5_000;
+    watched(|| {
+        let lane = watch_over(Lane::builder("join").limit(2).rayon(pool(2)).build());
+        Flavour::MultiThread.runtime().block_on(async {
+            let small = Arc::new(AtomicUsize::new(0));
+            let seen = small.clone();
+            let gate = Gate::new();
+            let door = gate.door();
+            let joins = lane.offload(move || {
+                let stolen = AtomicBool::new(false);
+                let until_stolen = || {
+                    while !stolen.load(Ordering::SeqCst) {
+                        std::thread::yield_now();
+                    }
+                };
+                let a_few_have_run = || {
+                    stolen.store(true, Ordering::SeqCst);
+                    door.pass();
+                    while seen.load(Ordering::SeqCst) < 50 {
+                        std::thread::yield_now();
+                    }
+                };
+                rayon::join(until_stolen, a_few_have_run);
+            });
+            gate.arrived(1).await;
+            gate.open();
+            // So many callers that the queue never runs empty.
+            let joins = Arc::new(joins);
+            let callers: Vec<_> = (0..64)
+                .map(|_| {
+                    let (lane, small, joins) = (lane.clone(), small.clone(), joins.clone());
+                    tokio::spawn(async move {
+                        while !joins.is_finished() && small.load(Ordering::SeqCst) < PLENTY {
+                            let small = small.clone();
+                            let job = lane.offload(move || {
+                                // Enough that callers are quicker than the lane.
+                                std::hint::black_box(
+                                    (0..20_000_u64).map(std::hint::black_box).sum::<u64>(),
+                                );
+                                small.fetch_add(1, Ordering::SeqCst)
+                            });
+                            job.await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for caller in callers {
+                caller.await.unwrap();
+            }
+            let ran = small.load(Ordering::SeqCst);
+            assert!(ran < PLENTY, "it had to wait until no more came");
+            let joins = Arc::into_inner(joins).expect("the callers are gone");
+            joins.await.unwrap();
+            is_as_new(&lane).await;
+        });
     });
 }
 

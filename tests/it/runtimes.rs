@@ -38,6 +38,29 @@ fn places() -> impl Iterator<Item = Place> {
     })
 }
 
+/// K11. A thread that one runtime's pool cannot spare does not keep another runtime's jobs waiting.
+#[test]
+fn an_exhausted_pool_is_the_matter_of_its_own_runtime() {
+    watched(|| {
+        for flavour in FLAVOURS {
+            let full = flavour.builder().max_blocking_threads(1).build().unwrap();
+            let (release, held) = mpsc::channel::<()>();
+            full.spawn_blocking(move || held.recv());
+            let lane = watch_over(Lane::builder("full").limit(1).build());
+            let stuck = full.block_on(async { lane.offload(|| 1) });
+            settles("a thread is awaited", || lane.stats().starting == 1);
+
+            let other = flavour.runtime();
+            for n in 0..3 {
+                let job = async { lane.offload(move || n).await };
+                assert_eq!(other.block_on(job).unwrap(), n);
+            }
+            drop(release);
+            assert_eq!(full.block_on(stuck).unwrap(), 1);
+        }
+    });
+}
+
 /// K11. As in the tests of an application that keeps its lane in a `static`.
 #[test]
 fn a_static_lane_serves_one_runtime_after_the_other() {
