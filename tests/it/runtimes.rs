@@ -47,7 +47,10 @@ fn an_exhausted_pool_is_the_matter_of_its_own_runtime() {
             let (release, held) = mpsc::channel::<()>();
             full.spawn_blocking(move || held.recv());
             let lane = watch_over(Lane::builder("full").limit(1).build());
-            let stuck = full.block_on(async { lane.offload(|| 1) });
+            let stuck = {
+                let _context = full.enter();
+                lane.offload(|| 1)
+            };
             settles("a thread is awaited", || lane.stats().starting == 1);
 
             let other = flavour.runtime();
