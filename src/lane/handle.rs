@@ -375,7 +375,7 @@ impl Lane {
     /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
     /// more than once and from anywhere. Times are on Tokio's clock: where a test has paused that, a
     /// job that is stuck on Tokio's pool keeps it from going on by itself, and the test has to
-    /// [`advance`](tokio::time::advance) it.
+    /// advance it.
     ///
     /// # Cancel safety
     ///
