@@ -73,7 +73,9 @@ impl State {
             if brisk && busy > 0 {
                 // Whoever is busy will be back before anybody could come; unless this is the one
                 // job that takes long. One worker keeps an eye on that.
-                if home.watch != Watch::Off {
+                // A thread that was asked for may be long in coming; a parked worker is not.
+                let comes = home.woken() > 0 || home.idle.is_empty();
+                if home.watch == Watch::On || home.watch == Watch::Wanted && comes {
                     return None;
                 }
                 home.watch = Watch::Wanted;
