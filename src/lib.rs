@@ -139,8 +139,10 @@
 //!
 //! Three things end the process, and no library can catch them: a stack overflow, an abort (which
 //! includes every panic under `panic = "abort"`), and a captured value that panics in its `Drop`
-//! while another panic unwinds. And threads are used again: what a job leaves in thread-locals,
-//! later jobs on that thread find. A job that blocks until another job of the same lane has ended
+//! while another panic unwinds. (Under `panic = "abort"` that goes for two panics of Tokio's, too,
+//! which are caught otherwise and only seen by the panic hook: it has no thread to spare for its
+//! pool, or was asked to keep a deadline on a runtime that was built without a timer.) And threads
+//! are used again: what a job leaves in thread-locals, later jobs on that thread find. A job that blocks until another job of the same lane has ended
 //! may wait for ever, if all slots are held by such jobs: give the inner calls a lane of their own.
 //!
 //! # Which threads exist
