@@ -60,6 +60,10 @@ impl Patience {
         }
     }
 
+    pub(crate) fn is_over(self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+
     /// Parks until unparked, or for no reason, or until patience ends: `true` if it has ended.
     pub(crate) fn park(self) -> bool {
         let Some(end) = self.0 else {

@@ -25,7 +25,7 @@ use crate::{
     cancel::{Cancel, CancelToken, Cancels},
     error::{Error, Panic, catch, drop_quietly},
     job::{Job, task::Cause},
-    sync::{Arc, Mutex},
+    sync::{Arc, AtomicBool, Mutex},
 };
 
 /// What is known of a job from the moment it is handed in.
@@ -98,6 +98,8 @@ pub(crate) trait Outcome<T>: Work {
 pub(crate) struct Cell<F, T> {
     meta: Meta,
     state: Mutex<State<F, T>>,
+    /// The reply is not open any more. Written under the lock, for a task to look at without.
+    settled: AtomicBool,
 }
 
 struct State<F, T> {
@@ -130,6 +132,7 @@ where
                 stage: Stage::Unstarted(closure),
                 reply: Reply::Open(None),
             }),
+            settled: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +146,7 @@ where
             return None;
         }
         let next = next(&mut state);
+        self.settled.store(true, Ordering::Release);
         match std::mem::replace(&mut state.reply, next) {
             Reply::Open(waker) => waker,
             Reply::Settled(_) | Reply::Closed => None,
@@ -239,7 +243,7 @@ where
     }
 
     fn is_settled(&self) -> bool {
-        !matches!(self.state.lock().reply, Reply::Open(_))
+        self.settled.load(Ordering::Acquire)
     }
 }
 

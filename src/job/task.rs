@@ -4,15 +4,23 @@ use std::{
     fmt,
     future::Future,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use crate::{
     error::Error,
     job::cell::{Outcome, Work},
-    sync::{Arc, Weak},
+    sync::{Arc, Patience, Weak},
 };
+
+/// How long a task looks out for the outcome of a brisk job.
+///
+/// To put the runtime's thread to sleep and to wake it again takes 15 to 30 µs on a virtual
+/// machine: many times what such a job takes. So the task does not wait to be called at first, but
+/// lets the runtime poll it again when the other tasks have had their turn.
+const LOOK_OUT: Duration = Duration::from_micros(50);
 
 /// Why a job is stopped.
 #[derive(Clone, Debug)]
@@ -35,6 +43,8 @@ pub(crate) trait Owner: Send + Sync {
     fn stop(&self, job: &dyn Work, cause: Cause);
     /// Lets the job run on without a caller.
     fn detach(&self, job: &dyn Work);
+    /// Whether jobs of late took no longer than it takes to wake somebody.
+    fn is_brisk(&self) -> bool;
 }
 
 /// A job's outcome, in the future.
@@ -66,6 +76,7 @@ enum State<T> {
     Live {
         outcome: Arc<dyn Outcome<T>>,
         owner: Arc<dyn Owner>,
+        look_out: LookOut,
     },
     /// The lane never took it.
     Refused(Error),
@@ -73,10 +84,40 @@ enum State<T> {
     Over,
 }
 
+/// Whether the task has itself polled again rather than wait to be called.
+#[derive(Clone, Copy, Debug)]
+enum LookOut {
+    /// It was not polled yet.
+    Undecided,
+    Until(Patience),
+    /// It is called by whoever settles the outcome.
+    Over,
+}
+
+impl LookOut {
+    /// One look that found nothing. `true` if another should follow.
+    fn goes_on(&mut self, owner: &dyn Owner) -> bool {
+        let patience = match *self {
+            Self::Undecided if owner.is_brisk() => Patience::lasting(LOOK_OUT),
+            Self::Until(patience) if !patience.is_over() => patience,
+            Self::Undecided | Self::Until(_) | Self::Over => {
+                *self = Self::Over;
+                return false;
+            }
+        };
+        *self = Self::Until(patience);
+        true
+    }
+}
+
 impl<T> Task<T> {
     pub(crate) fn live(outcome: Arc<dyn Outcome<T>>, owner: Arc<dyn Owner>) -> Self {
         Self {
-            state: State::Live { outcome, owner },
+            state: State::Live {
+                outcome,
+                owner,
+                look_out: LookOut::Undecided,
+            },
         }
     }
 
@@ -89,7 +130,7 @@ impl<T> Task<T> {
     /// Asks the job to stop. The task then resolves to [`Error::Cancelled`], at once, unless it
     /// had its outcome already.
     pub fn cancel(&self) {
-        if let State::Live { owner, outcome } = &self.state {
+        if let State::Live { owner, outcome, .. } = &self.state {
             owner.stop(&**outcome, Cause::Cancelled);
         }
     }
@@ -99,7 +140,7 @@ impl<T> Task<T> {
     pub fn canceller(&self) -> Canceller {
         Canceller {
             job: match &self.state {
-                State::Live { owner, outcome } => {
+                State::Live { owner, outcome, .. } => {
                     let work: Arc<dyn Work> = outcome.clone();
                     Some((owner.clone(), Arc::downgrade(&work)))
                 }
@@ -114,7 +155,8 @@ impl<T> Task<T> {
     /// its thread is free. Its deadline, if it has one, still holds, and
     /// [`Lane::shutdown`](crate::Lane::shutdown) still waits for it and cancels it.
     pub fn detach(mut self) {
-        if let State::Live { owner, outcome } = std::mem::replace(&mut self.state, State::Over) {
+        if let State::Live { owner, outcome, .. } = std::mem::replace(&mut self.state, State::Over)
+        {
             owner.detach(&*outcome);
         }
     }
@@ -133,7 +175,15 @@ impl<T> Future for Task<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Live { outcome, .. } = &self.state {
+        if let State::Live {
+            outcome,
+            owner,
+            look_out,
+        } = &mut self.state
+        {
+            if !outcome.is_settled() && look_out.goes_on(&**owner) {
+                return look_again_soon(cx);
+            }
             let result = std::task::ready!(outcome.poll(cx));
             self.state = State::Over;
             return Poll::Ready(result);
@@ -145,12 +195,21 @@ impl<T> Future for Task<T> {
     }
 }
 
+/// Has the task polled again when the runtime has looked at everything else, I/O and timers
+/// included. The waker is not left with the cell: whoever settles the outcome calls nobody.
+fn look_again_soon<T>(cx: &mut Context<'_>) -> Poll<T> {
+    let turn = pin!(tokio::task::yield_now());
+    let first = turn.poll(cx);
+    debug_assert!(first.is_pending(), "it gives way once");
+    Poll::Pending
+}
+
 // Nothing in it is pinned: the outcome is behind an `Arc`.
 impl<T> Unpin for Task<T> {}
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if let State::Live { owner, outcome } = &self.state {
+        if let State::Live { owner, outcome, .. } = &self.state {
             owner.stop(&**outcome, Cause::Dropped);
         }
     }

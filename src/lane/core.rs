@@ -24,7 +24,7 @@ use crate::{
     cancel::HookGuard,
     error::{Error, Phase, call_quietly},
     job::{Cause, Work},
-    sync::{Arc, Mutex, Thread},
+    sync::{Arc, AtomicBool, Mutex, Thread},
 };
 
 pub(crate) struct Core {
@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) limit: usize,
     pub(crate) source: Source,
     pub(crate) inbox: Arc<Inbox>,
+    /// Whether jobs are brisk, for callers to see without the lock.
+    pub(super) brisk: Arc<AtomicBool>,
     state: CacheLine<Mutex<State>>,
 }
 
@@ -58,6 +60,7 @@ impl Core {
             limit,
             source,
             inbox,
+            brisk: state.brisk.clone(),
             state: CacheLine(Mutex::new(state)),
         }
     }

@@ -1,6 +1,6 @@
 //! How a job is stopped, wherever it is: the one path of drops, cancels, deadlines and shutdown.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
@@ -208,5 +208,9 @@ impl Owner for Core {
             observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
         }
         drop_quietly(waker);
+    }
+
+    fn is_brisk(&self) -> bool {
+        self.brisk.load(Ordering::Relaxed)
     }
 }

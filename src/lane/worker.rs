@@ -23,7 +23,8 @@
 //!   One worker *watches* instead: ten thousand times a second it looks whether jobs are being
 //!   finished, and if not, if one job takes long after all, it takes the next and the wake-ups go
 //!   out as ever. A job waits that long at the most for a thread that it could have had;
-//! - callers are woken a few at a time, under the same watch.
+//! - callers are woken a few at a time, under the same watch, if they do not look out themselves as
+//!   tasks do at first.
 //!
 //! The order at the end of a job matters. (1) The closure has returned and its captured values are
 //! dropped. (2) If nobody waits for the outcome, it is dropped here, with the slot still taken: it

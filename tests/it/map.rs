@@ -90,8 +90,11 @@ everywhere! {
                 })
                 .concurrency(concurrency);
             assert_eq!(taken.load(Ordering::SeqCst), 0, "nothing happens before it is polled");
-            assert!(futures::poll!(results.next()).is_pending());
-            gate.arrived(concurrency.min(3)).await;
+            tokio::select! {
+                biased;
+                () = gate.arrived(concurrency.min(3)) => {}
+                result = results.next() => panic!("{result:?} through a closed gate"),
+            }
             assert!(futures::poll!(results.next()).is_pending());
             assert_eq!(taken.load(Ordering::SeqCst), concurrency);
             gate.open();

@@ -54,6 +54,10 @@ impl Patience {
         }
     }
 
+    pub(crate) fn is_over(self) -> bool {
+        !self.for_ever && shuttle::rand::thread_rng().gen_bool(0.5)
+    }
+
     pub(crate) fn park(self) -> bool {
         if self.for_ever {
             shuttle::thread::park();

@@ -178,6 +178,7 @@ impl State {
         self.finished += 1;
         if let Place::Running(since) | Place::Draining(since) = entry.place {
             self.pace.record(now.saturating_duration_since(since));
+            self.tell_pace();
         }
         match entry.place {
             Place::Running(since) => {

@@ -24,7 +24,7 @@ mod mail;
 mod room;
 mod workers;
 
-use std::{collections::BTreeMap, task::Waker, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker, time::Duration};
 
 pub(crate) use self::{
     jobs::Take,
@@ -40,7 +40,11 @@ use super::{
     pace::Pace,
     stats::{Counts, JobInfo, JobState},
 };
-use crate::{cancel::HookGuard, job::Work, sync::Arc};
+use crate::{
+    cancel::HookGuard,
+    job::Work,
+    sync::{Arc, AtomicBool},
+};
 
 /// Which job: its slot, and a number that no other job of the lane has had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,8 @@ pub(crate) struct State {
     reserved: usize,
     threads: Threads,
     pace: Pace,
+    /// What the pace says, for those who do not hold the lock.
+    pub(crate) brisk: Arc<AtomicBool>,
     /// Jobs that threads have finished, for watchers to see whether there is progress.
     finished: u64,
     inbox: Arc<Inbox>,
@@ -139,6 +145,7 @@ impl State {
             reserved: 0,
             threads,
             pace: Pace::new(),
+            brisk: Arc::default(),
             finished: 0,
             inbox,
             inbox_open: false,
@@ -155,6 +162,15 @@ impl State {
 
     fn is_brisk(&self) -> bool {
         self.threads.linger && self.pace.is_brisk()
+    }
+
+    /// The pace has changed; so may what it says.
+    fn tell_pace(&self) {
+        let brisk = self.pace.is_brisk();
+        // Compared first: whoever hands a job in reads it, and should find it in his own cache.
+        if self.brisk.load(Ordering::Relaxed) != brisk {
+            self.brisk.store(brisk, Ordering::Relaxed);
+        }
     }
 
     fn busy(&self) -> usize {

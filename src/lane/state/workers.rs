@@ -220,6 +220,7 @@ impl State {
         }
         if !progress && self.counts.waiting > 0 {
             self.pace.stumble();
+            self.tell_pace();
         }
         if let Some(home) = self.home(id) {
             home.watch = Watch::Off;
