@@ -201,6 +201,8 @@ pub mod cancel;
 pub mod error;
 pub mod job;
 pub mod lane;
+#[cfg(feature = "ureq")]
+pub mod ureq;
 
 pub use self::{
     cancel::CancelToken,

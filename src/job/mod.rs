@@ -6,6 +6,7 @@
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 pub(crate) mod cell;
+mod current;
 mod handle;
 mod task;
 

@@ -215,7 +215,9 @@ impl Shift {
         let started = *now;
         let job = Job::new(work);
         let work = job.work();
+        let entered = job.enter();
         let panicked = work.run(&job);
+        drop(entered);
         *now = Instant::now();
 
         if self.relief.get() == Relief::AfterOne {

@@ -1,0 +1,138 @@
+//! What a thread knows of the HTTP call that it makes.
+//!
+//! ureq's resolver, connector and transport are told nothing of the request that they serve, and a
+//! pooled connection serves many. But ureq makes a call on one thread from its beginning to its
+//! end, so what belongs to a call is kept with the thread, and every operation looks it up.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+};
+
+/// How far an exchange has come.
+///
+/// The phases follow each other, with two exceptions: a connection from the pool needs none up to
+/// [`Tls`](Self::Tls), and a redirect starts again from [`Resolve`](Self::Resolve).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// It waits in its lane for a thread.
+    #[default]
+    Waiting,
+    /// The host's name is looked up.
+    Resolve,
+    /// A connection is opened, to the host or to a proxy.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The head and the body of the request are sent.
+    Send,
+    /// The request is with the peer; the head of the response has not come.
+    Head,
+    /// The head of the response is there; its body is read.
+    Body,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting for a thread",
+            Self::Resolve => "looking the host up",
+            Self::Connect => "connecting",
+            Self::Tls => "in the TLS handshake",
+            Self::Send => "sending the request",
+            Self::Head => "waiting for the response",
+            Self::Body => "reading the body",
+        })
+    }
+}
+
+/// Called whenever the thread is about to wait for the peer.
+type BeforeWaiting = Rc<dyn Fn()>;
+
+#[derive(Default)]
+struct Call {
+    phase: Cell<Phase>,
+    /// Bytes of the request that were handed to the socket, TLS records included.
+    sent: Cell<u64>,
+    /// Bytes that came from the socket since the request was begun.
+    received: Cell<u64>,
+    before_waiting: RefCell<Option<BeforeWaiting>>,
+}
+
+thread_local! {
+    static CALL: Call = Call::default();
+}
+
+/// A new exchange begins on this thread, or the next hop of one.
+pub(super) fn begin() {
+    CALL.with(|call| {
+        call.phase.set(Phase::Resolve);
+        call.sent.set(0);
+        call.received.set(0);
+    });
+}
+
+pub(super) fn enter(phase: Phase) {
+    CALL.with(|call| call.phase.set(phase));
+}
+
+pub(super) fn phase() -> Phase {
+    CALL.with(|call| call.phase.get())
+}
+
+/// Whether anything of the request may have reached the peer.
+pub(super) fn sent() -> bool {
+    CALL.with(|call| call.sent.get() > 0)
+}
+
+/// Whether anything of a response has come.
+pub(super) fn received() -> bool {
+    CALL.with(|call| call.received.get() > 0)
+}
+
+/// Bytes were handed to the socket. What a handshake sends is not the request.
+pub(super) fn count_sent(bytes: usize) {
+    CALL.with(|call| {
+        // A pooled connection: there was nothing to connect.
+        if call.phase.get() == Phase::Resolve {
+            call.phase.set(Phase::Send);
+        }
+        if call.phase.get() >= Phase::Send {
+            call.sent.set(call.sent.get() + bytes as u64);
+        }
+    });
+}
+
+/// Bytes came from the socket.
+pub(super) fn count_received(bytes: usize) {
+    CALL.with(|call| {
+        if call.phase.get() >= Phase::Send {
+            call.received.set(call.received.get() + bytes as u64);
+        }
+    });
+}
+
+/// The thread is about to wait for the peer: whoever collects what it does should pass it on now.
+pub(super) fn waits() {
+    let hook = CALL.with(|call| call.before_waiting.borrow().clone());
+    if let Some(hook) = hook {
+        hook();
+    }
+}
+
+/// Has `hook` called on this thread before each wait, until the guard is dropped.
+pub(super) fn before_waiting(hook: impl Fn() + 'static) -> Watched {
+    let hook: BeforeWaiting = Rc::new(hook);
+    Watched(CALL.with(|call| call.before_waiting.replace(Some(hook))))
+}
+
+pub(super) struct Watched(Option<BeforeWaiting>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let over = CALL.with(|call| call.before_waiting.replace(self.0.take()));
+        drop(over);
+    }
+}
