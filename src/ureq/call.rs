@@ -78,6 +78,19 @@ pub(super) fn enter(phase: Phase) {
     CALL.with(|call| call.phase.set(phase));
 }
 
+/// From one phase to the next, if this is the one.
+pub(super) fn enter_if(from: Phase, to: Phase) {
+    if phase() == from {
+        enter(to);
+    }
+}
+
+/// There is a connection. What was said to make it was not the request.
+pub(super) fn connected() {
+    begin();
+    enter(Phase::Send);
+}
+
 pub(super) fn phase() -> Phase {
     CALL.with(|call| call.phase.get())
 }
@@ -95,8 +108,9 @@ pub(super) fn received() -> bool {
 /// Bytes were handed to the socket. What a handshake sends is not the request.
 pub(super) fn count_sent(bytes: usize) {
     CALL.with(|call| {
-        // A pooled connection: there was nothing to connect.
-        if call.phase.get() == Phase::Resolve {
+        // A pooled connection, where there was nothing to connect; or the body, after the peer was
+        // asked whether it wants it.
+        if matches!(call.phase.get(), Phase::Resolve | Phase::Head) {
             call.phase.set(Phase::Send);
         }
         if call.phase.get() >= Phase::Send {

@@ -1,5 +1,15 @@
 //! ureq, offloaded whole and really cancelled.
 
+mod agent;
 mod call;
+mod cut;
+mod dns;
+mod socket;
+mod socks;
+mod stop;
+mod wake;
 
-pub use self::call::Phase;
+pub use self::{
+    agent::{agent, config},
+    call::Phase,
+};

@@ -1,0 +1,98 @@
+//! Agents that obey the job.
+
+use super::cut;
+
+/// An agent of ureq's, all of whose calls are cancelled with the job that makes them.
+///
+/// Code that holds a [`ureq::Agent`](ureq::Agent) does not change. Made inside a job of a lane, a
+/// call knows that job: when it is cancelled, by a timeout, a dropped task or a token, the call
+/// ends in whichever phase it is, and the thread is free within a millisecond or so. The job's
+/// deadline holds in every phase, the sending of a large body included. Outside of a job the agent
+/// does as any other.
+///
+/// ```text
+///               resolve ─► connect ─► TLS ─► send ─► head ─► body      one thread of the lane
+///                  ▲          ▲        ▲       ▲       ▲       ▲
+///  drop(task) ─────┴──────────┴────────┴───────┴───────┴───────┘       ends any of them
+/// ```
+///
+/// What is different from [`ureq::Agent::new_with_config`]:
+///
+/// - Names are looked up by four threads of the process at the most, lookups of one name at a time
+///   shared, answers used again for 5 s. A call that is given up leaves at once; the lookup, which
+///   nobody can interrupt, goes on without it. ureq starts a thread for each call that has a
+///   timeout, also for an address that needs no lookup and for a connection from the pool.
+/// - Where `config` leaves the buffers at ureq's default of 128 KiB, a connection starts with two
+///   of 16 KiB, has the first grow while a body fills it, and gives both back while it waits for
+///   more than a few milliseconds. [`config`] says what else suits a lane.
+/// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
+///   connect to port 80.
+/// - SOCKS needs no feature of ureq's.
+///
+/// # Cancel safety
+///
+/// *The waiter* is the job's task, and returns at once. *The thread* leaves ureq with
+/// [`ureq::Error::Other`] around a [`Cancelled`](crate::error::Cancelled), or, where the job's
+/// deadline has passed, with [`ureq::Error::Timeout`]. The connection is closed and does not go
+/// back to the agent's pool; one that had gone back before is not touched. The peer may have
+/// carried the request out. What ureq calls on the thread and we do not see cannot be interrupted:
+/// a middleware, a [`Read`](std::io::Read) that is sent as a body, a cookie jar that somebody holds
+/// locked. There the task returns and the thread drains.
+///
+/// # Examples
+///
+/// ```
+/// use std::{net::TcpListener, time::Duration};
+///
+/// use longshore::Lane;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TcpListener::bind("127.0.0.1:0")?; // accepts, and never answers
+/// let url = format!("http://{}/", server.local_addr()?);
+/// let agent = longshore::ureq::agent(longshore::ureq::config().build());
+///
+/// let lane = Lane::builder("billing").limit(20).timeout(Duration::from_millis(100)).build();
+/// let answer = lane.offload(move || agent.get(&url).call()?.into_body().read_to_string());
+///
+/// assert!(answer.await.unwrap_err().is_timeout());
+/// // The call is over, not merely given up: its thread is free.
+/// lane.shutdown(Duration::from_secs(1)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn agent(config: ureq::config::Config) -> ureq::Agent {
+    cut::agent(config)
+}
+
+/// A configuration to start from for agents that are used through a lane.
+///
+/// ureq's defaults, but for
+///
+/// - buffers of 16 KiB, not 128: with rustls on top a call in flight takes a fifth of the memory;
+/// - up to 1,000 idle connections, all of them to one host if need be, not 10 and 3: else all but
+///   three of the calls that a lane makes at once would leave a connection that is thrown away.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let config = longshore::ureq::config()
+///     .timeout_connect(Some(Duration::from_secs(2)))
+///     .user_agent("billing/1.0")
+///     .build();
+/// let agent = longshore::ureq::agent(config);
+/// # assert_eq!(agent.config().input_buffer_size(), 16 * 1024);
+/// ```
+pub fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    ureq::Agent::config_builder()
+        .input_buffer_size(cut::SMALL)
+        .output_buffer_size(cut::SMALL)
+        .max_idle_connections(IDLE)
+        .max_idle_connections_per_host(IDLE)
+}
+
+/// How many connections are kept for later at the most.
+const IDLE: usize = 1000;

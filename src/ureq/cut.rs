@@ -1,0 +1,457 @@
+//! Where we cut into ureq: the only file that names [`ureq::unversioned`].
+//!
+//! That part of ureq may change in a minor release, so nothing here is written out that its
+//! authors might add to: no literal of a struct of theirs, no match that names every variant.
+
+use std::{
+    cell::Cell,
+    io::{self, Read, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use ureq::{
+    Agent, Error, ProxyProtocol, Timeout,
+    config::Config,
+    http::{
+        Uri,
+        uri::{Authority, Scheme},
+    },
+    unversioned::{
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{
+            Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers,
+            NextTimeout, RustlsConnector, ShutdownHandle, Transport,
+        },
+    },
+};
+
+use super::{
+    call::{self, Phase},
+    dns,
+    socket::Socket,
+    socks::{self, Credentials, Target},
+    stop::{Stop, Until},
+};
+use crate::error::Cancelled;
+
+/// The size of a buffer to begin with, and for good where nothing large is sent or read.
+pub(super) const SMALL: usize = 16 * 1024;
+
+/// What ureq makes its buffers if it is not told otherwise, and what ours may grow to.
+const LARGE: usize = 128 * 1024;
+
+/// A connection that waits longer than this for its peer does so without buffers.
+const SHORT: Duration = Duration::from_millis(5);
+
+pub(super) fn agent(config: Config) -> Agent {
+    let chain =
+        ().chain(Socks)
+            .chain(ConnectProxyConnector::default())
+            .chain(Tcp)
+            .chain(Connected)
+            .chain(RustlsConnector::default());
+    #[cfg(feature = "native-tls")]
+    let chain = chain.chain(ureq::unversioned::transport::NativeTlsConnector::default());
+    Agent::with_parts(config, Whole(chain), Names)
+}
+
+// ===== Names =====
+
+#[derive(Debug)]
+struct Names;
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        // A proxy's name is looked up while its connection is made, which is what takes the time.
+        if DEPTH.get() == 0 {
+            call::enter(Phase::Resolve);
+        }
+        let (host, port) = host_and_port(uri)?;
+        let addresses =
+            dns::addresses(host, until(timeout)).map_err(|stop| error(stop, timeout))?;
+        let with_port = addresses.iter().map(|&ip| SocketAddr::new(ip, port));
+        let mut resolved = self.empty();
+        for address in config.ip_family().keep_wanted(with_port).take(MOST) {
+            resolved.push(address);
+        }
+        if resolved.is_empty() {
+            return Err(Error::HostNotFound);
+        }
+        Ok(resolved)
+    }
+}
+
+/// How many addresses ureq has room for.
+const MOST: usize = 16;
+
+fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
+    let authority = uri
+        .authority()
+        .ok_or_else(|| Error::BadUri(format!("{uri} has no host")))?;
+    Ok((authority.host(), port(uri.scheme(), authority)?))
+}
+
+/// The port that is written, or that of the scheme.
+fn port(scheme: Option<&Scheme>, authority: &Authority) -> Result<u16, Error> {
+    if let Some(port) = authority.port_u16() {
+        return Ok(port);
+    }
+    let host = authority.host();
+    let after_host = authority
+        .as_str()
+        .rsplit_once(host)
+        .map_or("", |(_, port)| port);
+    if after_host.len() > 1 {
+        // `http` takes a port that is too large for none at all.
+        let port = &after_host[1..];
+        return Err(Error::BadUri(format!(
+            "the port of {host} is {port}, and must be at most 65535"
+        )));
+    }
+    match scheme.map(Scheme::as_str) {
+        Some("http") => Ok(80),
+        Some("https") => Ok(443),
+        Some("socks4" | "socks4a" | "socks" | "socks5" | "socks5h") => Ok(1080),
+        _ => Err(Error::BadUri(format!(
+            "{host} has neither a known scheme nor a port"
+        ))),
+    }
+}
+
+// ===== Connections =====
+
+thread_local! {
+    /// How many connections this thread is making: to reach a host through a proxy, first one to
+    /// the proxy.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The whole chain, to know where it begins and ends.
+#[derive(Debug)]
+struct Whole<C>(C);
+
+impl<C: Connector> Connector for Whole<C> {
+    type Out = C::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let level = Level::enter();
+        call::enter(Phase::Connect);
+        let connected = self.0.connect(details, chained)?;
+        if level.is_outermost() {
+            call::connected();
+        } else {
+            call::enter(Phase::Connect);
+        }
+        Ok(connected)
+    }
+}
+
+struct Level;
+
+impl Level {
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+
+    fn is_outermost(&self) -> bool {
+        DEPTH.get() == 1
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// Opens the connection, unless a proxy has.
+#[derive(Debug)]
+struct Tcp;
+
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, Wire>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(connection) = chained {
+            return Ok(Some(Either::A(connection)));
+        }
+        let wire = Wire::open(&details.addrs, details.timeout, details)?;
+        Ok(Some(Either::B(wire)))
+    }
+}
+
+/// The connection is there; what follows is TLS, or nothing.
+#[derive(Debug)]
+struct Connected;
+
+impl<In: Transport> Connector<In> for Connected {
+    type Out = In;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if details.needs_tls() {
+            call::enter(Phase::Tls);
+        }
+        Ok(chained)
+    }
+}
+
+/// Opens the connection by way of a SOCKS proxy, if that is what the configuration says.
+#[derive(Debug)]
+struct Socks;
+
+impl<In: Transport> Connector<In> for Socks {
+    type Out = Either<In, Wire>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if chained.is_some() {
+            return Ok(chained.map(Either::A));
+        }
+        let socks = details.config.proxy().filter(|proxy| {
+            use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
+            matches!(proxy.protocol(), Socks4 | Socks4A | Socks5 | Socks5h)
+                && !proxy.is_no_proxy(details.uri)
+        });
+        let Some(proxy) = socks else {
+            return Ok(None);
+        };
+        let target = if proxy.resolve_target() {
+            let address = details.addrs.first().ok_or(Error::HostNotFound)?;
+            Target::Address(*address)
+        } else {
+            let (host, port) = host_and_port(details.uri)?;
+            match host.trim_matches(['[', ']']).parse() {
+                Ok(ip) => Target::Address(SocketAddr::new(ip, port)),
+                Err(_) => Target::Name(host.to_owned(), port),
+            }
+        };
+
+        // One span of time for all that it takes to get through.
+        let end = until(details.timeout);
+        let addresses = (details.resolver).resolve(proxy.uri(), details.config, details.timeout)?;
+        let mut timeout = details.timeout;
+        if let Some(left) = end.left() {
+            timeout.after = left.into();
+        }
+        let mut wire = Wire::open(&addresses, timeout, details)?;
+        let mut conversation = Conversation {
+            socket: &mut wire.socket,
+            timeout: details.timeout,
+            end,
+        };
+        match proxy.protocol() {
+            ProxyProtocol::Socks4 | ProxyProtocol::Socks4A => {
+                socks::version_4(&mut conversation, &target)?;
+            }
+            _ => {
+                let credentials = proxy.username().map(|username| Credentials {
+                    username,
+                    password: proxy.password().unwrap_or_default(),
+                });
+                socks::version_5(&mut conversation, &target, credentials)?;
+            }
+        }
+        Ok(Some(Either::B(wire)))
+    }
+}
+
+/// A socket to talk to a proxy on, within the time for connecting.
+struct Conversation<'a> {
+    socket: &'a mut Socket,
+    timeout: NextTimeout,
+    end: Until,
+}
+
+impl Conversation<'_> {
+    fn error(&self, stop: Stop) -> io::Error {
+        error(stop, self.timeout).into_io()
+    }
+}
+
+impl Read for Conversation<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.socket.read(buffer, self.end);
+        read.map_err(|stop| self.error(stop))
+    }
+}
+
+impl Write for Conversation<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.socket.write_all(data, self.end);
+        written
+            .map(|()| data.len())
+            .map_err(|stop| self.error(stop))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// ===== The transport =====
+
+/// A connection as ureq sees it.
+#[derive(Debug)]
+struct Wire {
+    socket: Socket,
+    buffers: LazyBuffers,
+    input_size: usize,
+    output_size: usize,
+    /// What `input_size` may become.
+    largest: usize,
+    /// Something was sent since the last input: the next is not likely to be there already.
+    asked: bool,
+}
+
+impl Wire {
+    /// Tries one address after the other, in half of the time that is left each but the last.
+    fn open(
+        addresses: &[SocketAddr],
+        timeout: NextTimeout,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Self, Error> {
+        let end = until(timeout);
+        let mut outcome = Err(Error::HostNotFound);
+        for (others, &address) in (0..addresses.len()).rev().zip(addresses) {
+            let share = match end.left() {
+                Some(left) if others > 0 => Until::after(Some(left / 2)),
+                _ => end,
+            };
+            match Socket::connect(address, share) {
+                Ok(socket) => return Self::new(socket, details),
+                // Nobody wants it any more.
+                Err(stop @ (Stop::Cancelled | Stop::Deadline)) => return Err(error(stop, timeout)),
+                Err(stop) => outcome = Err(error(stop, timeout)),
+            }
+        }
+        outcome
+    }
+
+    fn new(socket: Socket, details: &ConnectionDetails<'_>) -> Result<Self, Error> {
+        let config = details.config;
+        if config.no_delay() {
+            socket.stream().set_nodelay(true)?;
+        }
+        let weak = Arc::downgrade(socket.stream()) as std::sync::Weak<dyn ShutdownHandle>;
+        (details.register_shutdown)(weak)?;
+        // Ureq's default stands for "no opinion".
+        let size = |wanted| if wanted == LARGE { SMALL } else { wanted };
+        let input_size = size(config.input_buffer_size());
+        let output_size = size(config.output_buffer_size());
+        Ok(Self {
+            socket,
+            buffers: LazyBuffers::new(input_size, output_size),
+            input_size,
+            output_size,
+            largest: input_size.max(LARGE),
+            asked: false,
+        })
+    }
+
+    /// Waits for input: without the buffers, if it takes long and nothing is in them.
+    fn await_input(&mut self, end: Until) -> Result<(), Stop> {
+        let short = match end.left() {
+            Some(left) if left <= SHORT => return self.socket.await_input(end),
+            _ => Until::after(Some(SHORT)),
+        };
+        match self.socket.await_input_patiently(short) {
+            Err(Stop::Timeout) => {
+                if self.buffers.input().is_empty() {
+                    self.buffers = LazyBuffers::new(self.input_size, self.output_size);
+                }
+                self.socket.await_input(end)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn fill(&mut self, end: Until) -> Result<usize, Stop> {
+        if std::mem::take(&mut self.asked) && self.buffers.input().is_empty() {
+            self.await_input(end)?;
+        }
+        loop {
+            let room = self.buffers.input_append_buf();
+            let size = room.len();
+            if let Some(read) = self.socket.try_read(room, end)? {
+                self.buffers.input_appended(read);
+                if read == size && read >= self.input_size {
+                    // A body that comes faster than it is taken: fewer and larger reads from now.
+                    self.input_size = (self.input_size * 2).min(self.largest);
+                }
+                return Ok(read);
+            }
+            self.await_input(end)?;
+        }
+    }
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let output = &self.buffers.output()[..amount];
+        self.asked = true;
+        self.socket
+            .write_all(output, until(timeout))
+            .map_err(|stop| error(stop, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        call::enter_if(Phase::Send, Phase::Head);
+        self.fill(until(timeout))
+            .map(|read| read > 0)
+            .map_err(|stop| error(stop, timeout))
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.socket.is_open()
+    }
+}
+
+// ===== Times and errors =====
+
+fn until(timeout: NextTimeout) -> Until {
+    if timeout.after.is_not_happening() {
+        Until::after(None)
+    } else {
+        Until::after(Some(*timeout.after))
+    }
+}
+
+/// Never an `io::Error` for what we stopped ourselves: ureq, rustls and native-tls take some kinds
+/// of these for the end of the data, and some for a reason to try again.
+fn error(stop: Stop, timeout: NextTimeout) -> Error {
+    match stop {
+        Stop::Cancelled => Error::Other(Box::new(Cancelled)),
+        Stop::Deadline => Error::Timeout(Timeout::Global),
+        Stop::Timeout => Error::Timeout(timeout.reason),
+        Stop::Io(error) => error.into(),
+    }
+}
