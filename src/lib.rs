@@ -64,6 +64,8 @@
 //! | to refuse at once when there is too much | [`Builder::queue`](lane::Builder::queue) and [`Lane::try_offload`] |
 //! | to go no faster than the lane | [`Lane::reserve`], then [`offload`](lane::Permit::offload) on the permit |
 //! | a function over many items | [`Lane::map`], [`Lane::map_stream`]: a stream of results |
+//! | the calls of a code base that uses ureq | [`ureq::agent`] in place of its agent's constructor |
+//! | HTTP from async code | [`ureq::Client`] |
 //! | a `tower::Service` | `Lane::service` (feature `tower`) |
 //! | less time for some calls | [`Lane::timeout`], [`Lane::deadline`]: another handle on the lane |
 //! | a call whose outcome nobody needs | [`Task::detach`] |
@@ -161,6 +163,9 @@
 //!   of a runtime, and in one that was built without a timer, a thread called `longshore-timer`
 //!   keeps them; `shutdown` has one there as well, until it returns.
 //!
+//! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
+//!   which end after a second without work.
+//!
 //! # Crate layout
 //!
 //! A module uses only those that come before it here.
@@ -169,11 +174,15 @@
 //! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
+//! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //!
 //! # Features
 //!
-//! None is on by default.
+//! `ureq` is on by default.
 //!
+//! - `ureq`: the module [`ureq`].
+//! - `json`: JSON bodies there, in both directions.
+//! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.
 //! - `tracing`: the span that is current where a job is handed in is entered in the job. Events at
 //!   level `WARN` for a refused thread, a panic that nobody is told of, and a job that is stuck
@@ -184,12 +193,13 @@
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //! - `tower`: `Lane::service`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
+//! - `full`: all of them but `native-tls`.
 //!
 //! # Versions and platforms
 //!
 //! Rust 1.88 and Tokio 1.54.1, or later: that is the first Tokio in which a refused thread is an
-//! error and not a hang. The library has no code for one platform or another; it is tested on
-//! Linux. There is no `unsafe` code in it.
+//! error and not a hang. ureq 3.5.1 or later. It is tested on Linux; what differs elsewhere is how a
+//! thread that waits for a socket is woken (`src/ureq/wake.rs`). There is no `unsafe` code in it.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -224,6 +224,24 @@ fn threads_are_started_in_three_files_only() {
     }
 }
 
+/// What may change under us is in one place.
+#[test]
+fn the_crate_ureq_is_named_in_its_folder_and_its_unstable_part_in_one_file() {
+    for source in sources() {
+        let names = |part: &str| source.code.contains(part);
+        assert!(
+            source.path.starts_with("ureq/") || source.path == "lib.rs" || !names("ureq::"),
+            "{} uses ureq",
+            source.path
+        );
+        assert!(
+            source.path == "ureq/cut.rs" || !names("unversioned"),
+            "{} uses the unstable part of ureq",
+            source.path
+        );
+    }
+}
+
 #[test]
 fn the_two_lowest_floors_use_nothing_of_tokio_but_its_time() {
     for source in sources() {
