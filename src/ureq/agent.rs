@@ -22,9 +22,11 @@ use super::cut;
 ///   shared, answers used again for 5 s. A call that is given up leaves at once; the lookup, which
 ///   nobody can interrupt, goes on without it. ureq starts a thread for each call that has a
 ///   timeout, also for an address that needs no lookup and for a connection from the pool.
-/// - Where `config` leaves the buffers at ureq's default of 128 KiB, a connection starts with two
-///   of 16 KiB, has the first grow while a body fills it, and gives both back while it waits for
-///   more than a few milliseconds. [`config`] says what else suits a lane.
+/// - A connection starts with two buffers of 16 KiB at the most, has the one for input grow while a
+///   large head or a fast body fills it (to 128 KiB, or what `config` says if that is more), and
+///   holds neither while it waits for its peer for more than 5 ms. ureq has two of the full size,
+///   for good. (Over TLS there are two more of the sizes in `config`, which are ureq's own: see
+///   [`config`].)
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
 ///   connect to port 80.
 /// - SOCKS needs no feature of ureq's.
@@ -70,7 +72,8 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 ///
 /// ureq's defaults, but for
 ///
-/// - buffers of 16 KiB, not 128: with rustls on top a call in flight takes a fifth of the memory;
+/// - buffers of 65 KiB for input, which holds the largest head that is accepted by default, and of
+///   16 KiB for output, not 128 KiB each: that is what a TLS connection keeps;
 /// - up to 1,000 idle connections, all of them to one host if need be, not 10 and 3: else all but
 ///   three of the calls that a lane makes at once would leave a connection that is thrown away.
 ///
@@ -84,15 +87,18 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 ///     .user_agent("billing/1.0")
 ///     .build();
 /// let agent = longshore::ureq::agent(config);
-/// # assert_eq!(agent.config().input_buffer_size(), 16 * 1024);
+/// # assert_eq!(agent.config().output_buffer_size(), 16 * 1024);
 /// ```
 pub fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     ureq::Agent::config_builder()
-        .input_buffer_size(cut::SMALL)
+        .input_buffer_size(HEAD + cut::MARGIN)
         .output_buffer_size(cut::SMALL)
         .max_idle_connections(IDLE)
         .max_idle_connections_per_host(IDLE)
 }
+
+/// The largest head of a response that ureq accepts by default.
+const HEAD: usize = 64 * 1024;
 
 /// How many connections are kept for later at the most.
 const IDLE: usize = 1000;

@@ -21,13 +21,14 @@ use ureq::{
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver},
         transport::{
-            Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers,
-            NextTimeout, RustlsConnector, ShutdownHandle, Transport,
+            Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, NextTimeout,
+            RustlsConnector, ShutdownHandle, Transport,
         },
     },
 };
 
 use super::{
+    buffers::{Sizes, Space},
     call::{self, Phase},
     dns,
     socket::Socket,
@@ -39,8 +40,11 @@ use crate::error::Cancelled;
 /// The size of a buffer to begin with, and for good where nothing large is sent or read.
 pub(super) const SMALL: usize = 16 * 1024;
 
-/// What ureq makes its buffers if it is not told otherwise, and what ours may grow to.
+/// What the input may grow to: as much as ureq's own is from the beginning.
 const LARGE: usize = 128 * 1024;
+
+/// What ureq needs beyond the head of a response to see that it is not too large.
+pub(super) const MARGIN: usize = 1024;
 
 /// A connection that waits longer than this for its peer does so without buffers.
 const SHORT: Duration = Duration::from_millis(5);
@@ -317,11 +321,7 @@ impl Write for Conversation<'_> {
 #[derive(Debug)]
 struct Wire {
     socket: Socket,
-    buffers: LazyBuffers,
-    input_size: usize,
-    output_size: usize,
-    /// What `input_size` may become.
-    largest: usize,
+    space: Space,
     /// Something was sent since the last input: the next is not likely to be there already.
     asked: bool,
 }
@@ -357,68 +357,56 @@ impl Wire {
         }
         let weak = Arc::downgrade(socket.stream()) as std::sync::Weak<dyn ShutdownHandle>;
         (details.register_shutdown)(weak)?;
-        // Ureq's default stands for "no opinion".
-        let size = |wanted| if wanted == LARGE { SMALL } else { wanted };
-        let input_size = size(config.input_buffer_size());
-        let output_size = size(config.output_buffer_size());
+        let sizes = Sizes {
+            input: config.input_buffer_size().min(SMALL),
+            largest_input: (config.input_buffer_size())
+                .max(config.max_response_header_size().saturating_add(MARGIN))
+                .max(LARGE),
+            output: config.output_buffer_size().min(SMALL),
+        };
         Ok(Self {
             socket,
-            buffers: LazyBuffers::new(input_size, output_size),
-            input_size,
-            output_size,
-            largest: input_size.max(LARGE),
+            space: Space::new(sizes),
             asked: false,
         })
     }
 
-    /// Waits for input: without the buffers, if it takes long and nothing is in them.
-    fn await_input(&mut self, end: Until) -> Result<(), Stop> {
-        let short = match end.left() {
-            Some(left) if left <= SHORT => return self.socket.await_input(end),
-            _ => Until::after(Some(SHORT)),
-        };
-        match self.socket.await_input_patiently(short) {
-            Err(Stop::Timeout) => {
-                if self.buffers.input().is_empty() {
-                    self.buffers = LazyBuffers::new(self.input_size, self.output_size);
-                }
-                self.socket.await_input(end)
+    /// Waits for input, and if that takes long, without holding memory.
+    fn wait(&mut self, end: Until) -> Result<(), Stop> {
+        if end.left().is_none_or(|left| left > SHORT) {
+            let short = Until::after(Some(SHORT));
+            match self.socket.await_input_patiently(short) {
+                Err(Stop::Timeout) => self.space.release(),
+                outcome => return outcome,
             }
-            outcome => outcome,
         }
+        self.socket.await_input(end)
     }
 
     fn fill(&mut self, end: Until) -> Result<usize, Stop> {
-        if std::mem::take(&mut self.asked) && self.buffers.input().is_empty() {
-            self.await_input(end)?;
+        if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
+            self.wait(end)?;
         }
         loop {
-            let room = self.buffers.input_append_buf();
-            let size = room.len();
-            if let Some(read) = self.socket.try_read(room, end)? {
-                self.buffers.input_appended(read);
-                if read == size && read >= self.input_size {
-                    // A body that comes faster than it is taken: fewer and larger reads from now.
-                    self.input_size = (self.input_size * 2).min(self.largest);
-                }
+            if let Some(read) = self.socket.try_read(self.space.room(), end)? {
+                self.space.filled(read);
                 return Ok(read);
             }
-            self.await_input(end)?;
+            self.wait(end)?;
         }
     }
 }
 
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+        &mut self.space
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        let output = &self.buffers.output()[..amount];
         self.asked = true;
         self.socket
-            .write_all(output, until(timeout))
+            .write_all(self.space.written(amount), until(timeout))
             .map_err(|stop| error(stop, timeout))
     }
 
@@ -431,9 +419,44 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
+        // Asked before it goes to the pool, where it should not hold more than it must.
+        self.space.shrink();
         self.socket.is_open()
     }
 }
+
+impl Buffers for Space {
+    fn output(&mut self) -> &mut [u8] {
+        self.output()
+    }
+
+    fn input(&self) -> &[u8] {
+        self.unused()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.room()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.scratch_and_output(SCRATCH)
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.is_usable()
+    }
+}
+
+/// The least room that ureq wants for a piece of a body that it sends.
+const SCRATCH: usize = 10 * 1024;
 
 // ===== Times and errors =====
 

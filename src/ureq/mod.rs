@@ -1,6 +1,7 @@
 //! ureq, offloaded whole and really cancelled.
 
 mod agent;
+mod buffers;
 mod call;
 mod cut;
 mod dns;
