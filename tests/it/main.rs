@@ -12,6 +12,7 @@ mod architecture;
 mod bounds;
 mod builder;
 mod cancelling;
+mod current;
 mod deadlines;
 mod detaching;
 mod dropping;
