@@ -156,6 +156,9 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
+    // The standard library sets Winsock up with its first socket, rustix does not.
+    #[cfg(windows)]
+    wake::mine()?;
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     let socket = {
         use rustix::net::SocketFlags;
