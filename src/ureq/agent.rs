@@ -29,6 +29,9 @@ use super::cut;
 ///   [`config`].)
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
 ///   connect to port 80.
+/// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and
+///   closes, is heard (where the connection is not encrypted); ureq waits for its timeout, or says
+///   that the connection was reset.
 /// - SOCKS needs no feature of ureq's.
 ///
 /// # Cancel safety

@@ -58,6 +58,7 @@ struct Call {
     sent: Cell<u64>,
     /// Bytes that came from the socket since the request was begun.
     received: Cell<u64>,
+    answered: Cell<bool>,
     before_waiting: RefCell<Option<BeforeWaiting>>,
 }
 
@@ -71,7 +72,18 @@ pub(super) fn begin() {
         call.phase.set(Phase::Resolve);
         call.sent.set(0);
         call.received.set(0);
+        call.answered.set(false);
     });
+}
+
+/// The peer has answered before it had the whole request, and takes no more of it.
+pub(super) fn answered() {
+    CALL.with(|call| call.answered.set(true));
+}
+
+/// Whether nothing that is still sent will be looked at.
+pub(super) fn is_answered() -> bool {
+    CALL.with(|call| call.answered.get())
 }
 
 pub(super) fn enter(phase: Phase) {

@@ -31,7 +31,7 @@ use super::{
     buffers::{Sizes, Space},
     call::{self, Phase},
     dns,
-    socket::Socket,
+    socket::{Sent, Socket},
     socks::{self, Credentials, Target},
     stop::{Stop, Until},
 };
@@ -305,9 +305,7 @@ impl Read for Conversation<'_> {
 impl Write for Conversation<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let written = self.socket.write_all(data, self.end);
-        written
-            .map(|()| data.len())
-            .map_err(|stop| self.error(stop))
+        written.map(|_| data.len()).map_err(|stop| self.error(stop))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -322,6 +320,8 @@ impl Write for Conversation<'_> {
 struct Wire {
     socket: Socket,
     space: Space,
+    /// The peer has answered before it had the whole request, and takes no more of it.
+    answered: bool,
     /// Something was sent since the last input: the next is not likely to be there already.
     asked: bool,
 }
@@ -367,6 +367,7 @@ impl Wire {
         Ok(Self {
             socket,
             space: Space::new(sizes),
+            answered: false,
             asked: false,
         })
     }
@@ -405,9 +406,18 @@ impl Transport for Wire {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
         self.asked = true;
-        self.socket
+        if self.answered {
+            // Ureq will look for the answer when it has no more to send.
+            return Ok(());
+        }
+        let sent = (self.socket)
             .write_all(self.space.written(amount), until(timeout))
-            .map_err(|stop| error(stop, timeout))
+            .map_err(|stop| error(stop, timeout))?;
+        if sent == Sent::Answered {
+            self.answered = true;
+            call::answered();
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {

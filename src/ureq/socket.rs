@@ -98,36 +98,22 @@ impl Socket {
 
     /// Waits until there is something to read.
     pub(super) fn await_input(&mut self, until: Until) -> Result<(), Stop> {
-        self.unless_it_fails(|stream| wait(stream, PollFlags::IN, until))
+        self.unless_it_fails(|stream| wait(stream, PollFlags::IN, until).map(drop))
     }
 
     /// The same, but running out of time is no failure of the connection.
     pub(super) fn await_input_patiently(&mut self, until: Until) -> Result<(), Stop> {
-        let outcome = wait(&self.stream, PollFlags::IN, until);
+        let outcome = wait(&self.stream, PollFlags::IN, until).map(drop);
         self.spoiled |= !matches!(outcome, Ok(()) | Err(Stop::Timeout));
         outcome
     }
 
-    /// Writes all of it.
-    pub(super) fn write_all(&mut self, mut data: &[u8], until: Until) -> Result<(), Stop> {
-        self.unless_it_fails(|stream| {
-            while !data.is_empty() {
-                time_left(Job::current().as_ref(), until)?;
-                match (&mut &*stream).write(data) {
-                    Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                    Ok(written) => {
-                        call::count_sent(written);
-                        data = &data[written..];
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        wait(stream, PollFlags::OUT, until)?;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Ok(())
-        })
+    /// Writes all of it, unless the peer answers before it has it all.
+    pub(super) fn write_all(&mut self, data: &[u8], until: Until) -> Result<Sent, Stop> {
+        let sent = self.unless_it_fails(|stream| write_all(stream, data, until));
+        // What was left out would be missing if anything else were sent on it.
+        self.spoiled |= matches!(sent, Ok(Sent::Answered));
+        sent
     }
 
     /// Whether a request may be sent on it: nothing went wrong, the peer has not closed it, and
@@ -148,6 +134,51 @@ impl Socket {
         self.spoiled |= result.is_err();
         result
     }
+}
+
+/// What became of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    All,
+    /// The peer has answered and takes no more of it.
+    Answered,
+}
+
+fn write_all(mut stream: &TcpStream, mut data: &[u8], until: Until) -> Result<Sent, Stop> {
+    // A peer that refuses a request may say so and stop reading, with most of a body still to come.
+    let mut events = PollFlags::OUT | PollFlags::IN;
+    while !data.is_empty() {
+        time_left(Job::current().as_ref(), until)?;
+        match stream.write(data) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(written) => {
+                call::count_sent(written);
+                data = &data[written..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let ready = wait(stream, events, until)?;
+                if !ready.contains(PollFlags::OUT) && ready.contains(PollFlags::IN) {
+                    if let Some(b'4' | b'5') = answer(stream) {
+                        return Ok(Sent::Answered);
+                    }
+                    // It may well say something, and still want the rest.
+                    events = PollFlags::OUT;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // It has closed the connection. Did it say why?
+            Err(_) if matches!(answer(stream), Some(b'2'..=b'5')) => return Ok(Sent::Answered),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Sent::All)
+}
+
+/// The first digit of the status, if what can be read is a response that is not encrypted.
+fn answer(stream: &TcpStream) -> Option<u8> {
+    let mut line = *b"HTTP/1.1 200";
+    let read = stream.peek(&mut line).ok()?;
+    (read == line.len() && line.starts_with(b"HTTP/1.")).then(|| line[9])
 }
 
 /// A socket that does not block and that no child process inherits.
@@ -178,7 +209,8 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Waits for `event`, but no longer than the job lasts and `until` allows.
+/// Waits for one of `events`, or for an error that the next operation will tell, and says which.
+/// No longer than the job lasts and `until` allows.
 ///
 /// ```text
 ///  worker     hook ──► job asked ──► poll { socket, wake } ───► hook taken back ──► job asked
@@ -189,11 +221,15 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
 /// The hook is in place before the job is asked, so a cancel either is seen there or writes; and
 /// it has been taken back before the descriptor is cleared, so nothing of this job is left for the
 /// next wait.
-fn wait(stream: &TcpStream, event: PollFlags, until: Until) -> Result<(), Stop> {
+fn wait(stream: &TcpStream, events: PollFlags, until: Until) -> Result<PollFlags, Stop> {
     call::waits();
     let Some(job) = Job::current() else {
-        while !poll_once(stream, event, None, time_left(None, until)?)? {}
-        return Ok(());
+        loop {
+            let ready = poll_once(stream, events, None, time_left(None, until)?)?;
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
     };
     let wake = wake::mine()?;
     let hook = job.on_cancel({
@@ -201,9 +237,14 @@ fn wait(stream: &TcpStream, event: PollFlags, until: Until) -> Result<(), Stop> 
         move || wake.wake()
     });
     let waited = (|| {
-        while !poll_once(stream, event, Some(&wake), time_left(Some(&job), until)?)? {}
-        // Both may have happened at once.
-        time_left(Some(&job), until).map(drop)
+        loop {
+            let left = time_left(Some(&job), until)?;
+            let ready = poll_once(stream, events, Some(&wake), left)?;
+            if !ready.is_empty() {
+                // Both may have happened at once.
+                return time_left(Some(&job), until).map(|_| ready);
+            }
+        }
     })();
     drop(hook);
     if job.is_cancelled() {
@@ -212,31 +253,31 @@ fn wait(stream: &TcpStream, event: PollFlags, until: Until) -> Result<(), Stop> 
     waited
 }
 
-/// Polls once. `true` if it was for the event, or for an error that the next operation will tell.
+/// Polls once: for what the socket is ready, nothing if it was for another reason.
 fn poll_once(
     stream: &TcpStream,
-    event: PollFlags,
+    events: PollFlags,
     wake: Option<&wake::Wake>,
     time: Option<Duration>,
-) -> io::Result<bool> {
+) -> io::Result<PollFlags> {
     let time = time.map(|time| {
         // To the next full microsecond: to wake too early would be to wake twice.
         let time = time.min(LONGEST) + Duration::from_micros(1);
         Timespec::try_from(time).expect("a day fits")
     });
-    let socket = PollFd::new(stream, event);
+    let socket = PollFd::new(stream, events);
     let polled = match wake {
         Some(wake) => {
             let mut both = [socket, PollFd::new(wake, PollFlags::IN)];
-            poll(&mut both, time.as_ref()).map(|_| !both[0].revents().is_empty())
+            poll(&mut both, time.as_ref()).map(|_| both[0].revents())
         }
         None => {
             let mut one = [socket];
-            poll(&mut one, time.as_ref()).map(|_| !one[0].revents().is_empty())
+            poll(&mut one, time.as_ref()).map(|_| one[0].revents())
         }
     };
     match polled {
-        Err(Errno::INTR) => Ok(false),
+        Err(Errno::INTR) => Ok(PollFlags::empty()),
         polled => Ok(polled?),
     }
 }
