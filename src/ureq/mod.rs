@@ -3,6 +3,7 @@
 mod agent;
 mod buffers;
 mod call;
+mod client;
 mod cut;
 mod dns;
 mod socket;
@@ -10,7 +11,13 @@ mod socks;
 mod stop;
 mod wake;
 
+#[cfg(feature = "tower")]
+pub use self::client::ClientService;
 pub use self::{
     agent::{agent, config},
     call::Phase,
+    client::{
+        Body, Client, Error, ErrorKind, Part, RequestBuilder, Response, ResponseBody,
+        ResponseFuture,
+    },
 };

@@ -16,6 +16,8 @@ mod current;
 mod deadlines;
 mod detaching;
 mod dropping;
+#[cfg(feature = "ureq")]
+mod http;
 mod lane_limit;
 mod map;
 mod panics;

@@ -1,0 +1,484 @@
+//! What an exchange can come to, other than a response.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, io};
+
+use http::StatusCode;
+
+use crate::ureq::Phase;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why an exchange gave no response, or a response no body.
+///
+/// [`kind`](Self::kind) says what happened, [`phase`](Self::phase) how far the exchange had come,
+/// [`url`](Self::url) with whom it was. `Display` tells this level only; what the lane, ureq or the
+/// system said is the `source()`. No credentials, no query and no header appear in either of
+/// `Display` and `Debug`.
+///
+/// # Examples
+///
+/// ```
+/// use longshore::{Lane, ureq::Client};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// let client = Client::new(Lane::builder("web").limit(4).build(), agent);
+/// let error = client.get("ftp://files.example/?key=secret").send().await.unwrap_err();
+/// assert!(error.is_request() && !error.is_retryable());
+/// assert_eq!(
+///     error.to_string(),
+///     "the request cannot be made: the scheme of a URL is `http` or `https`, not `ftp`",
+/// );
+/// # }
+/// ```
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    /// What `kind` alone does not tell.
+    detail: Option<Cow<'static, str>>,
+    url: Option<String>,
+    phase: Option<Phase>,
+    sent: bool,
+    received: bool,
+    source: Option<Source>,
+}
+
+/// What happened, in an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is not valid: its URL, a header, its method or its body. Nothing was sent.
+    Request,
+    /// The lane did not run it, or it panicked: the `source()` is a [`longshore::Error`](crate::Error).
+    Lane,
+    /// The host's name was not found.
+    Resolve,
+    /// No connection could be made, to the host or to a proxy.
+    Connect,
+    /// The TLS handshake failed; where the peer's certificate was refused, too.
+    Tls,
+    /// The time was up: that of the request, of the lane, or one in the agent's `Config`.
+    TimedOut,
+    /// It was cancelled, by a token or by a shutdown of its lane.
+    Cancelled,
+    /// The peer closed or reset the connection before the response was complete.
+    PeerClosed,
+    /// What the peer sent is not HTTP, or not what HTTP allows here.
+    Protocol,
+    /// The response is larger than it may be.
+    #[non_exhaustive]
+    TooLarge {
+        /// Its head, or its body.
+        part: Part,
+        /// What is allowed, in bytes. For a body [`Client::max_body_size`], counted after
+        /// decompression; for a head `max_response_header_size` of the agent's `Config`.
+        ///
+        /// [`Client::max_body_size`]: crate::ureq::Client::max_body_size
+        limit: u64,
+    },
+    /// A redirect was not followed.
+    Redirect,
+    /// The status is one of a failure, and [`Response::error_for_status`] was asked about it.
+    ///
+    /// [`Response::error_for_status`]: crate::ureq::Response::error_for_status
+    Status(StatusCode),
+    /// The body is not what was to be read from it: not JSON of the type, or not compressed as its
+    /// head says.
+    Decode,
+    /// The body that was to be sent failed, or is not as long as was said.
+    Body,
+    /// Something else went wrong with the connection.
+    Io,
+    /// Something that ureq reports and that none of the above says.
+    Other,
+}
+
+/// What of a response is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The status line and the headers.
+    Head,
+    /// The body.
+    Body,
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                detail: None,
+                url: None,
+                phase: None,
+                sent: false,
+                received: false,
+                source: None,
+            }),
+        }
+    }
+
+    /// The request is wrong; `detail` says what, and what would be right.
+    pub(super) fn request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Request).detail(detail)
+    }
+
+    /// What the lane said instead of running the exchange to its end.
+    pub(super) fn of_lane(error: crate::error::Error) -> Self {
+        let kind = if error.is_timeout() {
+            ErrorKind::TimedOut
+        } else if error.is_cancelled() {
+            ErrorKind::Cancelled
+        } else {
+            ErrorKind::Lane
+        };
+        Self::new(kind).source(error)
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.inner.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn source(mut self, source: impl Into<Source>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// `url` without credentials and query, as [`shown`](super::target::shown) makes it.
+    pub(super) fn at(mut self, url: String) -> Self {
+        self.inner.url.get_or_insert(url);
+        self
+    }
+
+    pub(super) fn during(mut self, phase: Option<Phase>, sent: bool, received: bool) -> Self {
+        self.inner.phase = phase;
+        self.inner.sent = sent;
+        self.inner.received = received;
+        self
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// How far the exchange had come. `None` if it never began, or if the agent, not being one of
+    /// [`longshore::ureq`](crate::ureq), does not tell.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.inner.phase
+    }
+
+    /// The URL, of the last hop if there were redirects: scheme, host, port and path, without
+    /// credentials and query.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.inner.url.as_deref()
+    }
+
+    /// Whether anything of the request may have reached a server. Where that cannot be known, it
+    /// may.
+    #[must_use]
+    pub fn sent(&self) -> bool {
+        self.inner.sent
+    }
+
+    /// Whether anything of a response is known to have come.
+    #[must_use]
+    pub fn received(&self) -> bool {
+        self.inner.received
+    }
+
+    /// True if the request is not valid and was therefore not made.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        self.inner.kind == ErrorKind::Request
+    }
+
+    /// True if the time was up.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.inner.kind == ErrorKind::TimedOut
+    }
+
+    /// True if it was cancelled, other than by its deadline.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.kind == ErrorKind::Cancelled
+    }
+
+    /// True if there was no connection: the name was not found, or nobody answered.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Resolve | ErrorKind::Connect)
+    }
+
+    /// True if the TLS handshake failed.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.inner.kind == ErrorKind::Tls
+    }
+
+    /// True if the response was larger than allowed.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::TooLarge { .. })
+    }
+
+    /// True if a redirect was not followed.
+    #[must_use]
+    pub fn is_redirect(&self) -> bool {
+        self.inner.kind == ErrorKind::Redirect
+    }
+
+    /// True if the status was one of a failure.
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Status(_))
+    }
+
+    /// True only if the server cannot have carried the request out and it makes sense to try again:
+    /// it never started, or failed before any byte of it was sent. False for a request that is not
+    /// valid and for a refused certificate, which will be no better the next time.
+    ///
+    /// The client itself never tries again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        if self.inner.sent || self.inner.received {
+            return false;
+        }
+        match self.inner.kind {
+            ErrorKind::Resolve
+            | ErrorKind::Connect
+            | ErrorKind::TimedOut
+            | ErrorKind::Cancelled
+            | ErrorKind::PeerClosed
+            | ErrorKind::Io => true,
+            // A handshake that broke off, not one that came to a result.
+            ErrorKind::Tls => self.lost_connection(),
+            ErrorKind::Lane => self
+                .lane_error()
+                .is_some_and(crate::error::Error::never_started),
+            ErrorKind::Request
+            | ErrorKind::Protocol
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::Redirect
+            | ErrorKind::Status(_)
+            | ErrorKind::Decode
+            | ErrorKind::Body
+            | ErrorKind::Other => false,
+        }
+    }
+
+    fn lane_error(&self) -> Option<&crate::error::Error> {
+        self.inner.source.as_ref()?.downcast_ref()
+    }
+
+    fn lost_connection(&self) -> bool {
+        let source = self.inner.source.as_ref();
+        match source.and_then(|source| source.downcast_ref()) {
+            Some(ureq::Error::Io(error)) => is_disconnect(error.kind()),
+            _ => false,
+        }
+    }
+
+    fn fmt_kind(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        match inner.kind {
+            ErrorKind::Request => f.write_str("the request cannot be made"),
+            ErrorKind::Lane => f.write_str("the exchange was not carried out"),
+            ErrorKind::Resolve => f.write_str("the host was not found"),
+            ErrorKind::Connect => f.write_str("no connection could be made"),
+            ErrorKind::Tls => f.write_str("no secure connection could be made"),
+            ErrorKind::TimedOut => match inner.phase {
+                Some(phase) => write!(f, "the time was up while {phase}"),
+                None => f.write_str("the time was up"),
+            },
+            ErrorKind::Cancelled => match inner.phase {
+                Some(phase) => write!(f, "given up while {phase}"),
+                None => f.write_str("given up"),
+            },
+            ErrorKind::PeerClosed => match inner.phase {
+                Some(phase) => write!(f, "the peer closed the connection while {phase}"),
+                None => f.write_str("the peer closed the connection"),
+            },
+            ErrorKind::Protocol => f.write_str("the peer does not keep to HTTP"),
+            ErrorKind::TooLarge { part, limit } => {
+                let part = match part {
+                    Part::Head => "head",
+                    Part::Body => "body",
+                };
+                write!(f, "the {part} of the response exceeds {limit} bytes")
+            }
+            ErrorKind::Redirect => f.write_str("the redirect was not followed"),
+            ErrorKind::Status(status) => write!(f, "the server answered {status}"),
+            ErrorKind::Decode => f.write_str("the body cannot be decoded"),
+            ErrorKind::Body => f.write_str("the body to be sent is not complete"),
+            ErrorKind::Io => f.write_str("the connection failed"),
+            ErrorKind::Other => f.write_str("the exchange failed"),
+        }
+    }
+}
+
+/// Whether a connection that failed so was ended by the peer.
+pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+    )
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_kind(f)?;
+        if let Some(detail) = &self.inner.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(url) = &self.inner.url {
+            write!(f, " ({url})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.inner;
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &inner.kind);
+        if let Some(detail) = &inner.detail {
+            debug.field("detail", detail);
+        }
+        debug
+            .field("url", &inner.url)
+            .field("phase", &inner.phase)
+            .field("sent", &inner.sent)
+            .field("received", &inner.received)
+            .field("source", &inner.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.inner.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// For readers of a body: the kind of `io::Error` is as near as there is one.
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::PeerClosed => io::ErrorKind::UnexpectedEof,
+            ErrorKind::Protocol | ErrorKind::Decode => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_kind() -> Vec<Error> {
+        let lane = crate::lane::Lane::builder("web").build();
+        lane.close();
+        let refused = lane.try_offload(|| ()).unwrap_err();
+        let eof = || ureq::Error::Io(io::ErrorKind::UnexpectedEof.into());
+        let status = StatusCode::NOT_FOUND;
+        [
+            Error::request("a reason"),
+            Error::of_lane(refused),
+            Error::new(ErrorKind::Resolve).source(ureq::Error::HostNotFound),
+            Error::new(ErrorKind::Connect).source(ureq::Error::ConnectionFailed),
+            Error::new(ErrorKind::Tls).source(ureq::Error::Tls("a certificate was refused")),
+            Error::new(ErrorKind::Tls).source(eof()),
+            Error::new(ErrorKind::TimedOut).source(ureq::Error::Timeout(ureq::Timeout::Global)),
+            Error::new(ErrorKind::Cancelled).source(crate::error::Cancelled),
+            Error::new(ErrorKind::PeerClosed).source(eof()),
+            Error::new(ErrorKind::Protocol).detail("a reason"),
+            Error::new(ErrorKind::TooLarge {
+                part: Part::Head,
+                limit: 1,
+            }),
+            Error::new(ErrorKind::TooLarge {
+                part: Part::Body,
+                limit: 1,
+            }),
+            Error::new(ErrorKind::Redirect).detail("a reason"),
+            Error::new(ErrorKind::Status(status)),
+            Error::new(ErrorKind::Decode).source("not a number"),
+            Error::new(ErrorKind::Body).source("the disk is full"),
+            Error::new(ErrorKind::Io).source(ureq::Error::Io(io::ErrorKind::Other.into())),
+            Error::new(ErrorKind::Other).source(ureq::Error::InvalidProxyUrl),
+        ]
+        .into_iter()
+        .map(|error| error.at("http://host:80/path".to_owned()))
+        .collect()
+    }
+
+    #[test]
+    fn no_message_in_a_chain_repeats_another() {
+        for error in every_kind() {
+            for phase in [None, Some(Phase::Send)] {
+                let error = error
+                    .inner
+                    .source
+                    .as_ref()
+                    .map_or_else(|| error.to_string(), |source| format!("{error}\n{source}"));
+                let lines: Vec<_> = error.lines().collect();
+                if let [ours, theirs] = lines[..] {
+                    assert!(!ours.contains(theirs), "{phase:?}: {lines:?}");
+                    assert!(!theirs.contains(ours), "{phase:?}: {lines:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_lower_case_and_name_the_url() {
+        for error in every_kind() {
+            let text = error.to_string();
+            assert!(text.starts_with(char::is_lowercase), "{text}");
+            assert!(text.ends_with("(http://host:80/path)"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_cannot_have_been_carried_out_and_may_go_better_is_retryable() {
+        for error in every_kind() {
+            let expected = match error.kind() {
+                ErrorKind::Lane
+                | ErrorKind::Resolve
+                | ErrorKind::Connect
+                | ErrorKind::TimedOut
+                | ErrorKind::Cancelled
+                | ErrorKind::PeerClosed
+                | ErrorKind::Io => true,
+                ErrorKind::Tls => error.lost_connection(),
+                _ => false,
+            };
+            assert_eq!(error.is_retryable(), expected, "{error:?}");
+            let sent = error.during(Some(Phase::Send), true, false);
+            assert!(!sent.is_retryable(), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

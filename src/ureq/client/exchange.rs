@@ -1,0 +1,205 @@
+//! The caller's half of an exchange: it takes what the worker leaves, and calls a worker back when
+//! there is room for more.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    error::{Error, ErrorKind},
+    hand_over::{Found, HandOver, Head},
+    pump,
+};
+use crate::{
+    job::Task,
+    lane::{Lane, Reserve, Timer},
+    sync::Arc,
+};
+
+/// Dropping it cancels the job, if one runs, and drops the reader where it is, if none does.
+pub(super) struct Exchange {
+    shared: Arc<HandOver>,
+    lane: Lane,
+    worker: Worker,
+    over: bool,
+}
+
+/// Who reads the body at the moment.
+enum Worker {
+    /// Nobody. The pump is parked, or everything was read.
+    None,
+    Runs(Task<()>),
+    /// The lane is full, and it waits for its turn.
+    Awaited {
+        reserve: Reserve,
+        /// The exchange ends in time, also where its job cannot begin.
+        deadline: Option<Instant>,
+        /// Made when there is nothing else to do than to wait.
+        timer: Option<Timer>,
+    },
+    /// The lane has said no. Told when what is there has been read.
+    Refused(Error),
+}
+
+impl Exchange {
+    pub(super) fn new(shared: Arc<HandOver>, lane: Lane, task: Task<()>) -> Self {
+        Self {
+            shared,
+            lane,
+            worker: Worker::Runs(task),
+            over: false,
+        }
+    }
+
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Head>, Error>> {
+        loop {
+            if let Poll::Ready(head) = self.shared.poll_head(cx) {
+                return Poll::Ready(head);
+            }
+            ready!(self.poll_worker(cx))?;
+        }
+    }
+
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            if self.over {
+                return Poll::Ready(None);
+            }
+            match self.shared.poll_body(cx) {
+                Poll::Ready(Found::Chunk(chunk)) => {
+                    self.look_ahead(cx);
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                Poll::Ready(Found::End(end)) => {
+                    self.finish();
+                    return Poll::Ready(end.err().map(Err));
+                }
+                Poll::Pending => {
+                    if let Err(error) = ready!(self.poll_worker(cx)) {
+                        self.finish();
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds to an error of the reader's own where it happened.
+    pub(super) fn place(&self, error: Error) -> Error {
+        self.shared.place(error)
+    }
+
+    /// Nothing is there to be taken: looks after whoever should bring it. Ready if that has changed
+    /// something.
+    fn poll_worker(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match &mut self.worker {
+            Worker::Runs(task) => {
+                let ran = ready!(Pin::new(task).poll(cx));
+                self.worker = Worker::None;
+                Poll::Ready(ran.map_err(|error| self.shared.place(Error::of_lane(error))))
+            }
+            Worker::None => {
+                let Some(deadline) = self.shared.wants_worker() else {
+                    unreachable!("a job that has ended has left an end, or its pump");
+                };
+                self.await_worker(deadline);
+                self.poll_turn(cx, true)
+            }
+            Worker::Awaited { .. } => self.poll_turn(cx, true),
+            Worker::Refused(_) => {
+                let Worker::Refused(error) = std::mem::replace(&mut self.worker, Worker::None)
+                else {
+                    unreachable!("it was matched a moment ago");
+                };
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// There is something to be read, and soon there will not be: calls for a worker, unless the
+    /// lane is full. Who has something to read does not stand in line.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) {
+        if let Worker::Runs(task) = &mut self.worker
+            && task.is_finished()
+            && let Poll::Ready(ran) = Pin::new(task).poll(cx)
+        {
+            self.worker = match ran {
+                Ok(()) => Worker::None,
+                Err(error) => Worker::Refused(self.shared.place(Error::of_lane(error))),
+            };
+        }
+        if let Worker::None = self.worker
+            && let Some(deadline) = self.shared.wants_worker()
+        {
+            self.await_worker(deadline);
+            match self.poll_turn(cx, false) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => self.worker = Worker::Refused(error),
+                Poll::Pending => self.worker = Worker::None,
+            }
+        }
+    }
+
+    fn await_worker(&mut self, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline {
+            // That of the first job, however long it is since. It holds for all of the body.
+            self.lane = self.lane.deadline(deadline);
+        }
+        self.worker = Worker::Awaited {
+            reserve: self.lane.reserve(),
+            deadline,
+            timer: None,
+        };
+    }
+
+    /// Stands in line for a worker, up to the deadline if there is nothing to do meanwhile.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, idle: bool) -> Poll<Result<(), Error>> {
+        let Worker::Awaited {
+            reserve,
+            deadline,
+            timer,
+        } = &mut self.worker
+        else {
+            unreachable!("it is polled while it awaits a worker");
+        };
+        if let Poll::Ready(turn) = Pin::new(reserve).poll(cx) {
+            let shared = self.shared.clone();
+            self.worker = Worker::None;
+            return Poll::Ready(match turn {
+                Ok(permit) => {
+                    let task = permit.offload_with(move |job| pump::go_on(&shared, job));
+                    self.worker = Worker::Runs(task);
+                    Ok(())
+                }
+                Err(error) => Err(self.shared.place(Error::of_lane(error))),
+            });
+        }
+        if idle && let Some(deadline) = *deadline {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            let timer = timer.get_or_insert_with(|| Timer::after(left()));
+            ready!(Pin::new(timer).poll(cx));
+            self.worker = Worker::None;
+            let late = Error::new(ErrorKind::TimedOut).detail("its lane had no room for it");
+            return Poll::Ready(Err(self.shared.place(late)));
+        }
+        Poll::Pending
+    }
+
+    fn finish(&mut self) {
+        self.over = true;
+        if let Worker::Runs(task) = std::mem::replace(&mut self.worker, Worker::None)
+            && !task.is_finished()
+        {
+            // It has left all that it had, and is about to end: not a job that was cancelled.
+            task.detach();
+        }
+    }
+}

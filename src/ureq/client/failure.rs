@@ -1,0 +1,209 @@
+//! What ureq's errors mean.
+//!
+//! Their kinds alone do not tell: a connection that is reset is one thing in a handshake and another
+//! in a body. So each is read together with how far the exchange had come, and with what its job
+//! knows: where that was cancelled or is out of time, the error is only how the thread heard of it.
+
+use std::{io, time::Duration};
+
+use ureq::Timeout;
+
+use super::{
+    body::{BodyFailed, Failure},
+    error::{Error, ErrorKind, Part, is_disconnect},
+    hand_over::Progress,
+};
+use crate::{error::Cancelled, job::Job, ureq::Phase};
+
+/// Where an error happened.
+pub(super) struct Place<'a> {
+    pub(super) progress: Progress,
+    pub(super) job: &'a Job,
+    /// How large a head may be.
+    pub(super) head_limit: usize,
+}
+
+/// An error of the call that gives the head of a response.
+pub(super) fn of_call(error: ureq::Error, place: &Place<'_>) -> Error {
+    let progress = place.progress;
+    let told = match error {
+        ureq::Error::Io(error) => match take_body_failure(error) {
+            Ok(failure) => Err(Error::new(ErrorKind::Body).source(failure)),
+            Err(error) => Ok(ureq::Error::Io(error)),
+        },
+        error => Ok(error),
+    };
+    if place.job.remaining() == Some(Duration::ZERO) {
+        let error = Error::new(ErrorKind::TimedOut);
+        return during(source_of(error, told.ok()), progress);
+    }
+    match told {
+        Err(failed) if place.job.is_cancelled() => {
+            drop(failed);
+            during(Error::new(ErrorKind::Cancelled).source(Cancelled), progress)
+        }
+        Err(failed) => during(failed, progress),
+        Ok(error) => of_ureq(error, place),
+    }
+}
+
+/// An error of a read of the body of a response.
+pub(super) fn of_body(error: io::Error, place: &Place<'_>) -> Error {
+    of_call(ureq::Error::from(error), place)
+}
+
+fn of_ureq(error: ureq::Error, place: &Place<'_>) -> Error {
+    let progress = place.progress;
+    let (kind, phase) = kind_of(&error, place);
+    let found = Error::new(kind);
+    match &error {
+        // Their texts have the whole URL in them, with all that is secret.
+        ureq::Error::BadUri(_) => during(found.detail("its URL is not valid"), progress),
+        ureq::Error::RequireHttpsOnly(_) => during(
+            found.detail("the agent is configured for `https_only`"),
+            progress,
+        ),
+        // As sure as can be: it is part of what ureq does before it sends.
+        _ if phase.is_some_and(|phase| phase < Phase::Send) && progress.phase.is_none() => {
+            source_of(found.during(phase, false, false), Some(error))
+        }
+        _ => {
+            let found = found.during(progress.phase.or(phase), progress.sent, progress.received);
+            source_of(found, Some(error))
+        }
+    }
+}
+
+/// What it is, and in which phase it happens if that follows from what it is.
+fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Option<Phase>) {
+    let phase = place.progress.phase;
+    if place.job.is_cancelled() {
+        return (ErrorKind::Cancelled, None);
+    }
+    match error {
+        ureq::Error::Other(inner) if inner.is::<Cancelled>() => (ErrorKind::Cancelled, None),
+        ureq::Error::Timeout(timeout) => (ErrorKind::TimedOut, phase_of(*timeout)),
+        ureq::Error::HostNotFound => (ErrorKind::Resolve, Some(Phase::Resolve)),
+        ureq::Error::ConnectionFailed
+        | ureq::Error::InvalidProxyUrl
+        | ureq::Error::ConnectProxyFailed(_) => (ErrorKind::Connect, Some(Phase::Connect)),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::RequireHttpsOnly(_) => {
+            (ErrorKind::Request, None)
+        }
+        ureq::Error::Tls(_) | ureq::Error::TlsRequired => (ErrorKind::Tls, Some(Phase::Tls)),
+        ureq::Error::LargeResponseHeader(_, limit) => (too_large(*limit), None),
+        ureq::Error::BodyExceedsLimit(_) => (ErrorKind::Body, None),
+        ureq::Error::Protocol(_) if phase.is_some_and(|phase| phase < Phase::Head) => {
+            // It was found wrong on its way out.
+            (ErrorKind::Request, None)
+        }
+        ureq::Error::Protocol(inner) if inner.to_string().contains("too many headers") => {
+            (too_large(place.head_limit), None)
+        }
+        ureq::Error::Protocol(_) | ureq::Error::BodyStalled => (ErrorKind::Protocol, None),
+        ureq::Error::Io(error) => (kind_of_io(error, phase), phase_of_io(error)),
+        // What belongs to TLS has several names, some there only with a feature of ureq's.
+        _ => match phase {
+            Some(Phase::Resolve) => (ErrorKind::Resolve, None),
+            Some(Phase::Connect) => (ErrorKind::Connect, None),
+            Some(Phase::Tls) => (ErrorKind::Tls, None),
+            Some(Phase::Body) => (ErrorKind::Decode, None),
+            _ if is_tls(error) => (ErrorKind::Tls, Some(Phase::Tls)),
+            _ => (ErrorKind::Other, None),
+        },
+    }
+}
+
+fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
+    let kind = error.kind();
+    match phase {
+        _ if kind == io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+        Some(Phase::Resolve) => ErrorKind::Resolve,
+        Some(Phase::Connect) => ErrorKind::Connect,
+        Some(Phase::Tls) => ErrorKind::Tls,
+        _ if is_disconnect(kind) => ErrorKind::PeerClosed,
+        _ if phase_of_io(error).is_some() => ErrorKind::Connect,
+        // Decompression, which is all that reads the bytes of a body.
+        Some(Phase::Body) if is_data(kind) => ErrorKind::Decode,
+        _ => ErrorKind::Io,
+    }
+}
+
+fn is_data(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    )
+}
+
+/// The phase that an error of the system stands for by itself.
+fn phase_of_io(error: &io::Error) -> Option<Phase> {
+    let connecting = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    );
+    connecting.then_some(Phase::Connect)
+}
+
+fn phase_of(timeout: Timeout) -> Option<Phase> {
+    match timeout {
+        Timeout::Resolve => Some(Phase::Resolve),
+        Timeout::Connect => Some(Phase::Connect),
+        Timeout::SendRequest | Timeout::SendBody => Some(Phase::Send),
+        Timeout::RecvResponse => Some(Phase::Head),
+        Timeout::RecvBody => Some(Phase::Body),
+        _ => None,
+    }
+}
+
+/// By the texts that they begin with: the variants are there only with features of ureq's.
+fn is_tls(error: &ureq::Error) -> bool {
+    let text = error.to_string();
+    ["rustls: ", "native-tls: ", "der: ", "PEM: "]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+fn too_large(limit: usize) -> ErrorKind {
+    ErrorKind::TooLarge {
+        part: Part::Head,
+        limit: limit as u64,
+    }
+}
+
+fn during(error: Error, progress: Progress) -> Error {
+    error.during(progress.phase, progress.sent, progress.received)
+}
+
+fn source_of(error: Error, source: Option<ureq::Error>) -> Error {
+    match source {
+        Some(source) => error.source(source),
+        None => error,
+    }
+}
+
+/// What the user's body said, if that is what failed.
+fn take_body_failure(error: io::Error) -> Result<Failure, io::Error> {
+    if !error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<BodyFailed>())
+    {
+        return Err(error);
+    }
+    let inner = error
+        .into_inner()
+        .map(|inner| inner.downcast::<BodyFailed>());
+    match inner {
+        Some(Ok(failed)) if failed.0.get_ref().is_some() => Ok(failed
+            .0
+            .into_inner()
+            .unwrap_or_else(|| unreachable!("it was looked at a moment ago"))),
+        Some(Ok(failed)) => Ok(Box::new(failed.0)),
+        Some(Err(other)) => Ok(other),
+        None => unreachable!("it was looked at a moment ago"),
+    }
+}

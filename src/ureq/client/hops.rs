@@ -1,0 +1,243 @@
+//! The job of an exchange: the calls of ureq, one for each hop, and the body of the last.
+
+use std::{cell::Cell, io::Read, rc::Rc, time::Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, request::Parts};
+use ureq::{Agent, AsSendBody, SendBody};
+
+use super::{
+    body::{Content, Measured},
+    error::{Error, ErrorKind},
+    failure::{Place, of_call},
+    hand_over::{HandOver, Head, Progress},
+    pump::{Pump, Told},
+    redirect::{BodyFate, Policy},
+    upload::{Conduit, Intake},
+};
+use crate::{
+    job::Job,
+    sync::Arc,
+    ureq::{Phase, call},
+};
+
+/// How much of the body of a redirect is read so that its connection can be used again.
+const LEFTOVER: u64 = 16 << 10;
+
+/// All that a worker needs of a request.
+pub(super) struct Plan {
+    pub(super) agent: Agent,
+    pub(super) policy: Policy,
+    pub(super) parts: Parts,
+    pub(super) payload: Payload,
+    /// How long the body of the user's is to be, if that was said.
+    pub(super) length: Option<u64>,
+}
+
+/// The body of a request, as it goes to the worker.
+pub(super) enum Payload {
+    None,
+    Bytes(Bytes),
+    Blocking(Box<dyn Read + Send>),
+    Stream(Arc<Conduit>),
+    /// It was sent, and there is no second one.
+    Spent,
+}
+
+impl Plan {
+    /// Makes the exchange on this thread. What comes of it goes to `shared`.
+    pub(super) fn run(self, shared: &Arc<HandOver>, job: &Job) {
+        let told = Told::default();
+        let hops = Rc::new(Cell::new(0));
+        let (heard, made) = (told.clone(), hops.clone());
+        let _watched = told.watch(shared.clone(), move || progress(made.get(), heard.get()));
+        match self.hop(shared, job, &told, &hops) {
+            Ok(pump) => pump.run(shared, &told, job),
+            Err(error) => shared.finish(Err(error.at(shared.url()))),
+        }
+    }
+
+    fn hop(
+        mut self,
+        shared: &HandOver,
+        job: &Job,
+        told: &Told,
+        hops: &Cell<u32>,
+    ) -> Result<Pump, Error> {
+        let begun = Instant::now();
+        loop {
+            call::begin();
+            let so_far = progress(hops.get(), told.get());
+            shared.begin(&self.parts.uri, so_far, job.deadline());
+            let response = self
+                .call(job, begun, hops.get())
+                .map_err(|error| self.failed(error, job, told, hops))?;
+            call::enter(Phase::Body);
+
+            let (head, body) = response.into_parts();
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
+                return Err(after_head(unasked));
+            }
+            let follow =
+                self.policy
+                    .follow(&mut self.parts, hops.get(), head.status, &head.headers);
+            match follow {
+                Err(why) => return Err(after_head(Error::new(ErrorKind::Redirect).detail(why))),
+                Ok(Some(fate)) => {
+                    read_leftover(body);
+                    self.next_payload(fate)?;
+                    hops.set(hops.get() + 1);
+                }
+                Ok(None) => {
+                    let buffer = self.agent.config().input_buffer_size();
+                    shared.head(Head {
+                        expected: body.content_length(),
+                        parts: head,
+                        uri: self.parts.uri,
+                        hops: hops.get(),
+                    });
+                    return Ok(Pump::new(body, buffer));
+                }
+            }
+        }
+    }
+
+    /// One call of ureq, which follows no redirect and takes every status for a response.
+    fn call(
+        &mut self,
+        job: &Job,
+        begun: Instant,
+        hops: u32,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let parts = self.parts.clone();
+        // What ureq's clock allows for the whole is for all hops together.
+        let global = self.agent.config().timeouts().global;
+        let left = global
+            .filter(|_| hops > 0)
+            .map(|global| global.saturating_sub(begun.elapsed()));
+        let agent = &self.agent;
+        match std::mem::replace(&mut self.payload, Payload::Spent) {
+            Payload::None => {
+                self.payload = Payload::None;
+                if wants_body(&parts.method) {
+                    run(agent, parts, &[][..], left)
+                } else {
+                    run(agent, parts, (), left)
+                }
+            }
+            Payload::Bytes(bytes) => {
+                let answer = run(agent, parts, &bytes[..], left);
+                self.payload = Payload::Bytes(bytes);
+                answer
+            }
+            Payload::Blocking(reader) => run(agent, parts, self.read_by_ureq(reader)?, left),
+            Payload::Stream(conduit) => {
+                let intake = Intake::new(conduit, job);
+                run(agent, parts, self.read_by_ureq(intake)?, left)
+            }
+            Payload::Spent => unreachable!("a redirect that needs it again was refused"),
+        }
+    }
+
+    /// A body that ureq reads, held against its length.
+    fn read_by_ureq(&self, reader: impl Read + 'static) -> Result<SendBody<'static>, ureq::Error> {
+        let mut measured = Measured::new(reader, self.length);
+        if self.length == Some(0) {
+            // ureq takes that at its word and never reads.
+            measured.read(&mut [0])?;
+        }
+        Ok(SendBody::from_owned_reader(measured))
+    }
+
+    /// What is sent with the next hop.
+    fn next_payload(&mut self, fate: BodyFate) -> Result<(), Error> {
+        match (fate, &self.payload) {
+            (BodyFate::Dropped, _) => self.payload = Payload::None,
+            (BodyFate::Kept, Payload::Spent) => {
+                let why = "it asks for the body again, which was a stream or a reader";
+                return Err(after_head(Error::new(ErrorKind::Redirect).detail(why)));
+            }
+            (BodyFate::Kept, _) => {}
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: ureq::Error, job: &Job, told: &Told, hops: &Cell<u32>) -> Error {
+        let place = Place {
+            progress: progress(hops.get(), told.get()),
+            job,
+            head_limit: self.agent.config().max_response_header_size(),
+        };
+        of_call(error, &place)
+    }
+}
+
+impl From<Content> for Payload {
+    /// A stream needs its other end first.
+    fn from(content: Content) -> Self {
+        match content {
+            Content::None => Self::None,
+            Content::Bytes(bytes) => Self::Bytes(bytes),
+            Content::Blocking(reader) => Self::Blocking(reader),
+            Content::Stream(_) => unreachable!("a stream goes by way of its conduit"),
+        }
+    }
+}
+
+/// Methods for which no body is sent as one of no bytes.
+pub(super) fn wants_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+fn run(
+    agent: &Agent,
+    parts: Parts,
+    body: impl AsSendBody,
+    left: Option<std::time::Duration>,
+) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    let mut config = agent
+        .configure_request(Request::from_parts(parts, body))
+        .http_status_as_error(false)
+        .max_redirects(0);
+    if left.is_some() {
+        config = config.timeout_global(left);
+    }
+    agent.run(config.build())
+}
+
+fn after_head(error: Error) -> Error {
+    let Progress {
+        phase,
+        sent,
+        received,
+    } = Progress::BODY;
+    error.during(phase, sent, received)
+}
+
+/// What the thread knows of its call. An agent that tells nothing leaves it at the beginning, and
+/// then the request may have been sent.
+fn progress(hops: u32, told: bool) -> Progress {
+    let phase = call::phase();
+    let known = told || phase != Phase::Resolve;
+    Progress {
+        phase: known.then_some(phase),
+        sent: hops > 0 || !known || call::sent(),
+        received: hops > 0 || call::received(),
+    }
+}
+
+/// Reads a body that nobody wants, if it is short: a connection with something unread is closed.
+fn read_leftover(body: ureq::Body) {
+    if body.content_length().is_some_and(|bytes| bytes > LEFTOVER) {
+        return;
+    }
+    let mut reader = body
+        .into_with_config()
+        .limit(u64::MAX)
+        .reader()
+        .take(LEFTOVER);
+    // An error means no more than that the connection is of no use.
+    let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    let _ = reader.into_inner().read(&mut [0]);
+}

@@ -1,0 +1,117 @@
+//! Reads a response body on a thread, for as long as there is room for it.
+//!
+//! ```text
+//!  worker   ── head, chunks ──► full: parks the pump, its job ends     next job: goes on ──►
+//!                                    ╎    no thread, no slot        ▲
+//!  caller   ·········· reads ········╎······ half is read ── asks ──┘
+//! ```
+
+use std::{cell::Cell, io::Read, rc::Rc};
+
+use bytes::Bytes;
+use ureq::BodyReader;
+
+use super::{
+    buffers::Buffers,
+    failure::{Place, of_body},
+    hand_over::{HandOver, Progress},
+};
+use crate::{
+    job::Job,
+    sync::Arc,
+    ureq::{
+        Phase,
+        call::{self, Watched},
+    },
+};
+
+/// A body that is being read, and what it is read with.
+pub(super) struct Pump {
+    reader: BodyReader<'static>,
+    buffers: Buffers,
+}
+
+impl Pump {
+    /// `buffer` is how much ureq can give at a time.
+    pub(super) fn new(body: ureq::Body, buffer: usize) -> Self {
+        let expected = body.content_length();
+        Self {
+            // ureq would count what comes from the wire, before it is decompressed.
+            reader: body.into_with_config().limit(u64::MAX).reader(),
+            buffers: Buffers::new(buffer.clamp(4 << 10, 128 << 10), expected),
+        }
+    }
+
+    /// Reads until the end of the body, or until nobody takes what is read.
+    ///
+    /// The end is `Ok(0)` and nothing before it: only then does ureq keep the connection.
+    pub(super) fn run(mut self, shared: &HandOver, told: &Told, job: &Job) {
+        loop {
+            if job.is_cancelled() {
+                // The caller has its answer. What is parked is dropped with what it is parked in.
+                return;
+            }
+            if !told.get() {
+                // The agent does not say when it waits, so this may be the last moment before.
+                shared.flush(None);
+            }
+            match self.read() {
+                Ok(Some(chunk)) => shared.push(chunk),
+                Ok(None) => return shared.finish(Ok(())),
+                Err(error) => {
+                    let place = Place {
+                        progress: Progress::BODY,
+                        job,
+                        head_limit: 0,
+                    };
+                    let error = of_body(error, &place).at(shared.url());
+                    return shared.finish(Err(error));
+                }
+            }
+            if shared.is_full() {
+                self.buffers.rest();
+                return shared.park(self);
+            }
+        }
+    }
+
+    fn read(&mut self) -> std::io::Result<Option<Bytes>> {
+        let count = self.reader.read(self.buffers.room())?;
+        Ok((count > 0).then(|| self.buffers.chunk(count)))
+    }
+}
+
+/// Whether the agent says when it is about to wait for the peer.
+#[derive(Clone, Default)]
+pub(super) struct Told(Rc<Cell<bool>>);
+
+impl Told {
+    pub(super) fn get(&self) -> bool {
+        self.0.get()
+    }
+
+    /// Has whoever waits for the exchange woken whenever its thread is about to wait.
+    pub(super) fn watch(
+        &self,
+        shared: Arc<HandOver>,
+        progress: impl Fn() -> Progress + 'static,
+    ) -> Watched {
+        let told = self.0.clone();
+        call::before_waiting(move || {
+            told.set(true);
+            shared.flush(Some(progress()));
+        })
+    }
+}
+
+/// Goes on with a body whose pump was parked.
+pub(super) fn go_on(shared: &Arc<HandOver>, job: &Job) {
+    let Some(pump) = shared.unpark() else {
+        unreachable!("a job is handed in for a pump that is parked, and there is one at a time");
+    };
+    call::begin();
+    call::enter(Phase::Body);
+    let told = Told::default();
+    let _watched = told.watch(shared.clone(), || Progress::BODY);
+    pump.run(shared, &told, job);
+}

@@ -1,0 +1,123 @@
+//! The client as a `tower::Service`.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Request;
+
+use super::{
+    Client,
+    body::Body,
+    error::Error,
+    future::{ResponseFuture, prepare},
+    response::Response,
+};
+use crate::lane::{Permit, Reserve};
+
+/// A `tower::Service` of [`http::Request`]s, from [`Client::service`].
+///
+/// It is ready when the lane has room, and then holds that room for the next call: `poll_ready` is
+/// [`Lane::reserve`](crate::Lane::reserve). Dropping a response future cancels its exchange. A clone
+/// waits for room of its own.
+pub struct ClientService {
+    client: Client,
+    reserve: Option<Reserve>,
+    permit: Option<Permit>,
+}
+
+impl Client {
+    /// A `tower::Service` that makes an exchange of every request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// # use longshore::{Lane, ureq::Client};
+    /// use tower_service::Service;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let url = format!("http://{}/", listener.local_addr()?);
+    /// # std::thread::spawn(move || {
+    /// #     let mut peer = listener.accept().unwrap().0;
+    /// #     let _ = peer.read(&mut [0; 1024]);
+    /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    /// # });
+    /// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
+    /// let mut service = client.service();
+    /// let request = http::Request::get(url).body("")?;
+    /// std::future::poll_fn(|cx| Service::<http::Request<&str>>::poll_ready(&mut service, cx)).await?;
+    /// assert_eq!(service.call(request).await?.text().await?, "hi");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn service(&self) -> ClientService {
+        ClientService {
+            client: self.clone(),
+            reserve: None,
+            permit: None,
+        }
+    }
+}
+
+impl<B: Into<Body>> tower_service::Service<Request<B>> for ClientService {
+    type Response = Response;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    /// # Errors
+    ///
+    /// Of kind [`ErrorKind::Lane`](super::ErrorKind::Lane) if the lane was closed.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.permit.is_none() {
+            let lane = &self.client.lane;
+            let reserve = self.reserve.get_or_insert_with(|| lane.reserve());
+            let permit = ready!(Pin::new(reserve).poll(cx));
+            self.reserve = None;
+            self.permit = Some(permit.map_err(Error::of_lane)?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// # Panics
+    ///
+    /// If `poll_ready` was not called before, as the contract of `Service` has it.
+    #[track_caller]
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let permit = self
+            .permit
+            .take()
+            .expect("`poll_ready` must be called, and be ready, before `call`");
+        let (parts, body) = request.into_parts();
+        match prepare(&self.client.settings, parts, body.into()) {
+            Ok(ready) => {
+                let (shared, plan) = (ready.shared, ready.plan);
+                let task = permit.offload_with(move |job| plan.run(&shared, job));
+                ready.rest.begin(&self.client, task)
+            }
+            Err(error) => ResponseFuture::failed(error),
+        }
+    }
+}
+
+impl Clone for ClientService {
+    fn clone(&self) -> Self {
+        self.client.service()
+    }
+}
+
+impl fmt::Debug for ClientService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientService")
+            .field("client", &self.client)
+            .field("ready", &self.permit.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,316 @@
+//! A streamed request body on its way from the future that polls it to the thread that sends it.
+//!
+//! ```text
+//!  the caller's future                    the worker
+//!  ───────────────────                    ──────────
+//!  Feeder::poll ── chunks, end ──► Conduit ──► Intake: Read ──► ureq ──► socket
+//!        ▲                            │
+//!        └──────── woken: room ───────┘
+//! ```
+//!
+//! Invariants:
+//!
+//! 1. The end of the body is a mark of its own. A feeder that goes without leaving one leaves an
+//!    error, since a reader that merely ended would make a whole body of half of one.
+//! 2. The worker waits for a chunk, the end, or the cancel of its job, whose hook takes the lock
+//!    before it notifies: it cannot fall between the look at the flag and the wait.
+//! 3. No waker is cloned, called or dropped under the lock, nor is any chunk.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::{self, Read},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Buf, Bytes};
+
+use super::body::{Failure, Source};
+use crate::{
+    cancel::HookGuard,
+    job::Job,
+    sync::{Arc, Condvar, Mutex},
+};
+
+/// How many chunks may wait for the worker.
+const ROOM: usize = 4;
+
+/// How many chunks one poll hands over before it gives way to other tasks.
+const TURN: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Conduit {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    end: Option<Result<(), Failure>>,
+    waker: Option<Waker>,
+    /// The worker will not read any more.
+    unwanted: bool,
+}
+
+/// The end that is polled.
+pub(super) struct Feeder {
+    conduit: Arc<Conduit>,
+    source: Source,
+    over: bool,
+}
+
+/// The end that is read.
+pub(super) struct Intake {
+    conduit: Arc<Conduit>,
+    job: Job,
+    chunk: Bytes,
+    _guard: HookGuard,
+}
+
+/// What a worker finds where the end of a body should be, if its caller is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("the future that gave it was dropped")]
+struct Forsaken;
+
+impl Feeder {
+    pub(super) fn new(source: Source) -> (Self, Arc<Conduit>) {
+        let conduit = Arc::new(Conduit::default());
+        let feeder = Self {
+            conduit: conduit.clone(),
+            source,
+            over: false,
+        };
+        (feeder, conduit)
+    }
+
+    /// Hands over what the stream gives, as long as it gives and there is room. Ready when all of
+    /// it was, or when nobody wants it.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over {
+            return Poll::Ready(());
+        }
+        for _ in 0..TURN {
+            std::task::ready!(self.poll_room(cx));
+            if self.over {
+                return Poll::Ready(());
+            }
+            match std::task::ready!(self.source.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => self.conduit.change(|state| state.chunks.push_back(chunk)),
+                Some(Err(failure)) => self.end(Err(failure)),
+                None => self.end(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waker = None;
+        loop {
+            let mut state = self.conduit.state.lock();
+            if state.unwanted {
+                self.over = true;
+                return Poll::Ready(());
+            }
+            if state.chunks.len() < ROOM {
+                return Poll::Ready(());
+            }
+            if let Some(waker) = waker.take() {
+                let old = state.waker.replace(waker);
+                drop(state);
+                drop(old);
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn end(&mut self, end: Result<(), Failure>) {
+        self.over = true;
+        self.conduit.change(|state| state.end = Some(end));
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        if !self.over {
+            self.end(Err(Box::new(Forsaken)));
+        }
+    }
+}
+
+impl Conduit {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.filled.notify_all();
+    }
+}
+
+impl Intake {
+    pub(super) fn new(conduit: Arc<Conduit>, job: &Job) -> Self {
+        let interrupted = conduit.clone();
+        Self {
+            _guard: job.on_cancel(move || interrupted.change(|_| ())),
+            conduit,
+            job: job.clone(),
+            chunk: Bytes::new(),
+        }
+    }
+
+    /// The next chunk, or `None` at the marked end.
+    fn next(&self) -> io::Result<Option<Bytes>> {
+        let mut state = self.conduit.state.lock();
+        loop {
+            if let Some(chunk) = state.chunks.pop_front() {
+                // Woken when half of the room is free: not for each chunk.
+                let waker = (state.chunks.len() <= ROOM / 2).then(|| state.waker.take());
+                drop(state);
+                if let Some(waker) = waker.flatten() {
+                    waker.wake();
+                }
+                return Ok(Some(chunk));
+            }
+            match state.end.take() {
+                Some(Ok(())) => {
+                    state.end = Some(Ok(()));
+                    return Ok(None);
+                }
+                Some(Err(failure)) => {
+                    // Asked again, it must not seem to have ended.
+                    state.end = Some(Err(Box::new(Forsaken)));
+                    return Err(io::Error::other(failure));
+                }
+                None => {}
+            }
+            self.job.check()?;
+            state = self.conduit.filled.wait(state);
+        }
+    }
+}
+
+impl Read for Intake {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.chunk.is_empty() {
+            match self.next()? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        let count = self.chunk.len().min(buffer.len());
+        self.chunk.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let mut state = self.conduit.state.lock();
+        state.unwanted = true;
+        let (chunks, waker) = (std::mem::take(&mut state.chunks), state.waker.take());
+        drop(state);
+        drop(chunks);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Feeder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeder").field("over", &self.over).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::{Stream, StreamExt, stream};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::lane::Lane;
+
+    fn source(items: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Source {
+        items.boxed()
+    }
+
+    fn numbered(count: u8) -> impl Iterator<Item = Result<Bytes, Failure>> {
+        (0..count).map(|n| Ok(Bytes::from(vec![n; 3])))
+    }
+
+    #[tokio::test]
+    async fn everything_comes_through_in_order_up_to_the_end() {
+        let lane = Lane::builder("upload").limit(1).build();
+        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
+        let read = lane.offload_with(move |job| {
+            let mut read = Vec::new();
+            Intake::new(conduit, job)
+                .read_to_end(&mut read)
+                .map(|_| read)
+        });
+        poll_fn(|cx| feeder.poll(cx)).await;
+        let read = read.await.unwrap().unwrap();
+        let expected: Vec<u8> = (0..200).flat_map(|n| [n; 3]).collect();
+        assert_eq!(read, expected);
+    }
+
+    #[tokio::test]
+    async fn no_more_waits_than_there_is_room_for() {
+        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
+        let polled = poll_fn(|cx| Poll::Ready(feeder.poll(cx))).await;
+        assert!(polled.is_pending());
+        assert_eq!(conduit.state.lock().chunks.len(), ROOM);
+    }
+
+    #[tokio::test]
+    async fn a_feeder_that_is_dropped_leaves_an_error_and_no_end() {
+        let lane = Lane::builder("upload").limit(1).build();
+        let (say, items) = mpsc::unbounded_channel::<Result<Bytes, Failure>>();
+        let items = stream::unfold(items, async |mut items| {
+            items.recv().await.map(|item| (item, items))
+        });
+        let (mut feeder, conduit) = Feeder::new(source(items));
+        say.send(Ok(Bytes::from_static(b"half"))).unwrap();
+        assert!(
+            poll_fn(|cx| Poll::Ready(feeder.poll(cx)))
+                .await
+                .is_pending()
+        );
+        drop(feeder);
+        let read = lane.offload_with(move |job| {
+            let mut read = Vec::new();
+            let mut intake = Intake::new(conduit, job);
+            let first = intake.read_to_end(&mut read).is_err();
+            (read, first, intake.read(&mut [0]).is_err())
+        });
+        assert_eq!(read.await.unwrap(), (b"half".to_vec(), true, true));
+    }
+
+    #[tokio::test]
+    async fn a_cancel_ends_the_wait_of_the_worker() {
+        let lane = Lane::builder("upload").limit(1).build();
+        let (_feeder, conduit) = Feeder::new(source(stream::pending()));
+        let (say, said) = std::sync::mpsc::channel();
+        let read = lane.offload_with(move |job| {
+            let mut intake = Intake::new(conduit, job);
+            say.send(None).unwrap();
+            say.send(Some(intake.read(&mut [0]).is_err())).unwrap();
+        });
+        assert_eq!(said.recv(), Ok(None));
+        drop(read);
+        assert_eq!(said.recv(), Ok(Some(true)));
+    }
+
+    #[tokio::test]
+    async fn a_feeder_hears_that_nobody_reads_any_more() {
+        let lane = Lane::builder("upload").limit(1).build();
+        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
+        let read = lane.offload_with(move |job| Intake::new(conduit, job).read(&mut [0; 3]));
+        poll_fn(|cx| feeder.poll(cx)).await;
+        assert_eq!(read.await.unwrap().unwrap(), 3);
+    }
+}

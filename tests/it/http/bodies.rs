@@ -1,0 +1,375 @@
+//! K18, K20, S7: a response body comes whole or as an error, in bounded memory, and a body that
+//! nobody reads holds no thread.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use http::header::CONTENT_ENCODING;
+use longshore::ureq::{Client, ErrorKind, Part};
+use tokio::io::AsyncReadExt;
+
+use super::{
+    agent, client,
+    peer::{Peer, response, with_headers},
+};
+use crate::support::{Flavour, Gate, Place, Source, eventually, everywhere_runs, is_as_new};
+
+/// Bytes that show where they come from.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n / 251 + n % 251) as u8).collect()
+}
+
+everywhere! {
+    async fn a_large_body_comes_whole_and_in_order(place: Place) {
+        let body = pattern(3_000_001);
+        let sent = body.clone();
+        let peer = Peer::answering(move |_| response("200 OK", &sent));
+        let (client, lane) = client(place, 2);
+        let chunks: Vec<_> = client.get(peer.url("/")).send().await.unwrap()
+            .stream().try_collect().await.unwrap();
+        assert!(chunks.concat() == body);
+        assert!(chunks.iter().all(|chunk| !chunk.is_empty()));
+        let collected = client.get(peer.url("/")).send().await.unwrap().bytes().await.unwrap();
+        assert!(collected == body);
+        assert_eq!(peer.connections(), 1, "it was read to its end");
+        is_as_new(&lane).await;
+        assert_eq!(lane.stats().cancelled, 0);
+    }
+
+    /// S7, and what would otherwise be a deadlock: each body needs a slot only while it is read.
+    async fn bodies_that_nobody_reads_hold_no_thread_and_starve_nobody(place: Place) {
+        let body = pattern(2_000_000);
+        let sent = body.clone();
+        let peer = Peer::answering(move |_| response("200 OK", &sent));
+        let (client, lane) = client(place, 2);
+        let mut open = Vec::new();
+        for _ in 0..20 {
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            open.push((response.stream(), Vec::new()));
+        }
+        for (stream, read) in &mut open {
+            read.extend(stream.next().await.unwrap().unwrap());
+        }
+        eventually("no body holds a slot", || {
+            let stats = lane.stats();
+            stats.running + stats.waiting + stats.draining == 0
+        }).await;
+        let another = client.get(peer.url("/")).send().await.unwrap().bytes().await.unwrap();
+        assert!(another == body);
+        for (mut stream, mut read) in open {
+            while let Some(chunk) = stream.next().await {
+                read.extend(chunk.unwrap());
+            }
+            assert!(read == body);
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// S7.
+    async fn a_body_that_is_dropped_half_read_closes_its_connection(place: Place) {
+        let peer = Peer::answering(|_| response("200 OK", pattern(8_000_000)));
+        let (client, lane) = client(place, 2);
+        for chunks in [0, 1, 20] {
+            let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+            for _ in 0..chunks {
+                stream.next().await.unwrap().unwrap();
+            }
+            drop(stream);
+            eventually("the connection is closed", || peer.open() == 0).await;
+        }
+        is_as_new(&lane).await;
+    }
+
+    async fn what_comes_bit_by_bit_is_had_bit_by_bit(place: Place) {
+        let (go, going) = mpsc::channel::<&[u8]>();
+        let going = Mutex::new(going);
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            for text in going.lock().unwrap().iter() {
+                write!(connection.stream, "{:x}\r\n", text.len())?;
+                connection.send(text)?;
+                connection.send("\r\n")?;
+            }
+            connection.send("0\r\n\r\n")
+        });
+        let (client, lane) = client(place, 1);
+        let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+        for text in [&b"one"[..], b"two", b"three"] {
+            go.send(text).unwrap();
+            assert_eq!(stream.next().await.unwrap().unwrap(), text);
+        }
+        drop(go);
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none(), "and it stays at its end");
+        is_as_new(&lane).await;
+    }
+
+    async fn a_body_can_be_read_as_a_reader(place: Place) {
+        let body = pattern(700_000);
+        let sent = body.clone();
+        let peer = Peer::answering(move |_| response("200 OK", &sent));
+        let (client, _) = client(place, 1);
+        let mut reader = client.get(peer.url("/")).send().await.unwrap().stream();
+        let mut first = [0; 5];
+        reader.read_exact(&mut first).await.unwrap();
+        assert_eq!(first, body[..5]);
+        let mut read = first.to_vec();
+        // What is left of a chunk is not lost to whoever reads on by chunks.
+        read.extend(reader.next().await.unwrap().unwrap());
+        reader.read_to_end(&mut read).await.unwrap();
+        assert!(read == body);
+    }
+}
+
+everywhere! {
+    /// H6. Never `Ok` with a short body, and never the end of a stream.
+    async fn a_body_that_breaks_off_is_an_error(place: Place) {
+        let broken: [&[u8]; 4] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+        ];
+        for reply in broken {
+            let peer = Peer::new(move |connection| {
+                connection.request()?;
+                connection.send(reply)
+            });
+            let (client, lane) = client(place, 1);
+            let error = client.get(peer.url("/")).send().await.unwrap().bytes().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PeerClosed, "{error:?}");
+            assert!(error.received() && !error.is_retryable(), "{error:?}");
+            assert_eq!(error.phase(), Some(longshore::ureq::Phase::Body));
+
+            let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+            let mut told = Vec::new();
+            while let Some(item) = stream.next().await {
+                told.push(item.is_ok());
+            }
+            assert_eq!(told.pop(), Some(false), "the error is the last there is");
+            assert!(told.iter().all(|ok| *ok));
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// K20, H11.
+    async fn a_body_is_no_larger_than_it_may_be(place: Place) {
+        let peer = Peer::answering(|asked| match asked.line.split(' ').nth(1) {
+            Some("/chunked") => {
+                let mut reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+                for _ in 0..11 {
+                    reply.extend(b"64\r\n");
+                    reply.extend([b'x'; 100]);
+                    reply.extend(b"\r\n");
+                }
+                reply.extend(b"0\r\n\r\n");
+                reply
+            }
+            Some("/exact") => response("200 OK", [b'x'; 1_000]),
+            _ => response("200 OK", [b'x'; 1_001]),
+        });
+        let (client, lane) = client(place, 1);
+        let limited = client.clone().max_body_size(1_000);
+        for path in ["/chunked", "/"] {
+            let response = limited.get(peer.url(path)).send().await.unwrap();
+            let error = response.bytes().await.unwrap_err();
+            assert!(error.is_too_large(), "{error:?}");
+            assert!(error.to_string().contains("1000 bytes"), "{error}");
+            // What was set is for streams too.
+            let stream = limited.get(peer.url(path)).send().await.unwrap().stream();
+            let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
+            assert!(error.is_too_large(), "{error:?}");
+            // And a request may have its own.
+            let own = limited.get(peer.url(path)).max_body_size(2_000).send().await.unwrap();
+            assert!(own.bytes().await.unwrap().len() > 1_000);
+        }
+        let exact = limited.get(peer.url("/exact")).send().await.unwrap();
+        assert_eq!(exact.bytes().await.unwrap().len(), 1_000);
+        is_as_new(&lane).await;
+    }
+
+    /// H8. What a head claims takes no memory.
+    async fn a_length_beyond_all_measure_is_only_a_claim(place: Place) {
+        let peer = Peer::new(|connection| {
+            connection.request()?;
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\nhi", u64::MAX))
+        });
+        let (client, _) = client(place, 1);
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        assert_eq!(response.content_length(), Some(u64::MAX));
+        assert!(response.bytes().await.unwrap_err().is_too_large());
+        let own = client.get(peer.url("/")).max_body_size(u64::MAX).send().await.unwrap();
+        assert_eq!(own.bytes().await.unwrap_err().kind(), ErrorKind::PeerClosed);
+    }
+}
+
+/// H10, H11. Once: it is a lot of bytes.
+#[test]
+fn a_bomb_and_an_endless_body_stop_at_the_limit() {
+    everywhere_runs(Source::Tokio, Flavour::MultiThread, stop_at_the_limit);
+}
+
+/// 10 MiB are the limit where none was set, and it is counted after decompression.
+async fn stop_at_the_limit(place: Place) {
+    let peer = Peer::new(|connection| match connection.request()? {
+        Some(asked) if asked.line.starts_with("GET /bomb ") => connection.send(with_headers(
+            "200 OK",
+            &[("Content-Encoding", "gzip")],
+            bomb(20 << 20),
+        )),
+        _ => {
+            connection.send("HTTP/1.1 200 OK\r\n\r\n")?;
+            loop {
+                connection.send([b'x'; 10_000])?;
+            }
+        }
+    });
+    let (client, lane) = client(place, 1);
+    for path in ["/bomb", "/endless"] {
+        let response = client.get(peer.url(path)).send().await.unwrap();
+        assert!(!response.headers().contains_key(CONTENT_ENCODING));
+        let error = response.bytes().await.unwrap_err();
+        let limit = match error.kind() {
+            ErrorKind::TooLarge { part, limit, .. } => (part, limit),
+            other => panic!("{path}: {other:?}"),
+        };
+        assert_eq!(limit, (Part::Body, 10 << 20));
+    }
+    // A stream has no limit of its own.
+    let mut stream = client.get(peer.url("/bomb")).send().await.unwrap().stream();
+    let mut seen = 0;
+    while seen < 15 << 20 {
+        seen += stream.next().await.unwrap().unwrap().len();
+    }
+    drop(stream);
+    is_as_new(&lane).await;
+}
+
+/// Zeros in gzip: one literal, and then matches of 258 bytes, 13 bits for each.
+fn bomb(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let (mut hold, mut held) = (0_u32, 0);
+    let mut put = |code: u32, bits: u32| {
+        hold |= code << held;
+        held += bits;
+        while held >= 8 {
+            bytes.push(hold as u8);
+            hold >>= 8;
+            held -= 8;
+        }
+    };
+    let huffman = |code: u32, bits: u32| code.reverse_bits() >> (32 - bits);
+    put(1, 1); // The last block,
+    put(1, 2); // with fixed codes.
+    put(huffman(0b0011_0000, 8), 8); // A zero.
+    for _ in 0..length / 258 {
+        put(huffman(0b1100_0101, 8), 8); // 258 bytes
+        put(0, 5); // from one byte back.
+    }
+    put(0, 7); // The end.
+    put(0, 7); // Up to a byte.
+    bytes
+}
+
+everywhere! {
+    /// A body that was begun is not lost because others were quicker.
+    async fn a_body_waits_for_its_turn_where_the_lane_is_full(place: Place) {
+        let body = pattern(1_500_000);
+        let sent = body.clone();
+        let peer = Peer::answering(move |_| response("200 OK", &sent));
+        let lane = place.bounded(1, 0);
+        let client = Client::new(lane.clone(), agent());
+        let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+        eventually("the pump has left", || lane.stats().running == 0).await;
+        let gate = Gate::new();
+        let door = gate.door();
+        let busy = lane.offload(move || door.pass());
+        gate.arrived(1).await;
+        let mut read = Vec::new();
+        // What was read ahead can be had all the same, and then it has to wait.
+        loop {
+            let next = tokio::time::timeout(Duration::from_millis(50), stream.next());
+            match next.await {
+                Ok(chunk) => read.extend(chunk.unwrap().unwrap()),
+                Err(_) => break,
+            }
+        }
+        assert!(!read.is_empty() && read.len() < body.len());
+        gate.open();
+        busy.await.unwrap();
+        while let Some(chunk) = stream.next().await {
+            read.extend(chunk.unwrap());
+        }
+        assert!(read == body);
+        is_as_new(&lane).await;
+    }
+
+    async fn a_body_ends_with_an_error_if_its_lane_is_closed(place: Place) {
+        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
+        let (client, lane) = client(place, 1);
+        let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+        eventually("the pump has left", || lane.stats().running == 0).await;
+        lane.close();
+        let mut read = 0;
+        let error = loop {
+            match stream.next().await.expect("a part of a body is not all of it") {
+                Ok(chunk) => read += chunk.len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(read > 0);
+        assert_eq!(error.kind(), ErrorKind::Lane, "{error:?}");
+        assert!(!error.is_retryable());
+        assert!(stream.next().await.is_none());
+    }
+
+    /// K3. One deadline is for all of it, also while nobody reads and no job runs.
+    async fn the_deadline_is_for_the_body_too(place: Place) {
+        let gate = Arc::new(Gate::new());
+        let held = gate.clone();
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
+            held.door().pass();
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let call = client.get(peer.url("/")).timeout(Duration::from_millis(150)).send();
+        let error = call.await.unwrap().bytes().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(error.phase(), Some(longshore::ureq::Phase::Body));
+        assert!(error.sent() && error.received());
+        gate.open();
+
+        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
+        let call = client.get(peer.url("/")).timeout(Duration::from_millis(300)).send();
+        let stream = call.await.unwrap().stream();
+        tokio::time::sleep(Duration::from_millis(350)).await;
+        let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        is_as_new(&lane).await;
+    }
+
+    async fn the_deadline_is_kept_in_line_for_a_full_lane(place: Place) {
+        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
+        let lane = place.bounded(1, 0);
+        let client = Client::new(lane.clone(), agent());
+        let call = client.get(peer.url("/")).timeout(Duration::from_millis(300)).send();
+        let stream = call.await.unwrap().stream();
+        eventually("the pump has left", || lane.stats().running == 0).await;
+        let gate = Gate::new();
+        let door = gate.door();
+        let busy = lane.offload(move || door.pass());
+        gate.arrived(1).await;
+        let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        gate.open();
+        busy.await.unwrap();
+        is_as_new(&lane).await;
+    }
+}

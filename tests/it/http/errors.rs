@@ -1,0 +1,188 @@
+//! K20, K21: an error says what happened, with whom and how far it had come, and no secret.
+
+use std::{error::Error as _, io, net::TcpListener};
+
+use longshore::ureq::{Body, Client, Error, ErrorKind, Part};
+
+use super::{
+    agent, client, config,
+    peer::{Peer, response},
+};
+use crate::support::{Place, is_as_new};
+
+/// Everything that is said of an error, anywhere.
+fn all_of(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(" {cause} {cause:?}"));
+        source = cause.source();
+    }
+    text
+}
+
+everywhere! {
+    /// H19.
+    async fn a_refused_connection_may_be_tried_again(place: Place) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let (client, lane) = client(place, 1);
+        let error = client.post(format!("http://{address}/p?q=1")).body("x").send().await;
+        let error = error.unwrap_err();
+        assert!(error.is_connect() && error.is_retryable(), "{error:?}");
+        assert!(!error.sent() && !error.received());
+        assert_eq!(error.url(), Some(&*format!("http://{address}/p")));
+        assert!(error.source().unwrap().downcast_ref::<ureq::Error>().is_some());
+        is_as_new(&lane).await;
+    }
+
+    /// H4, I. And it is asked once.
+    async fn a_peer_that_closes_is_not_asked_again(place: Place) {
+        let peer = Peer::new(|connection| connection.request().map(drop));
+        let (client, lane) = client(place, 1);
+        let error = client.post(peer.url("/")).body("x").send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PeerClosed, "{error:?}");
+        assert!(error.sent() && !error.is_retryable(), "{error:?}");
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// H7, H8, H12, H22.
+    async fn what_is_not_http_is_a_protocol_error(place: Place) {
+        for reply in [
+            &b"SSH-2.0-nothing\r\n\r\n"[..],
+            b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        ] {
+            let peer = Peer::new(move |connection| {
+                connection.request()?;
+                connection.send(reply)?;
+                connection.closed();
+                Ok(())
+            });
+            let (client, lane) = client(place, 1);
+            let told = match client.get(peer.url("/")).send().await {
+                Ok(response) => response.bytes().await.map(drop),
+                Err(error) => Err(error),
+            };
+            let error = told.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+            assert!(!error.is_retryable());
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// H9.
+    async fn a_head_is_no_larger_than_it_may_be(place: Place) {
+        let many = "A: b\r\n".repeat(20_000);
+        let long = format!("A: {}\r\n", "b".repeat(1 << 20));
+        for headers in [many, long] {
+            let peer = Peer::new(move |connection| {
+                connection.request()?;
+                connection.send("HTTP/1.1 200 OK\r\n")?;
+                connection.send(&headers)?;
+                connection.closed();
+                Ok(())
+            });
+            let (client, lane) = client(place, 1);
+            let error = client.get(peer.url("/")).send().await.unwrap_err();
+            let ErrorKind::TooLarge { part, limit, .. } = error.kind() else {
+                panic!("{error:?}");
+            };
+            assert_eq!((part, limit), (Part::Head, 64 << 10));
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// H23, G. Nobody is asked anything.
+    async fn a_request_that_is_wrong_is_not_made(place: Place) {
+        let peer = Peer::answering(|_| response("200 OK", ""));
+        let (client, lane) = client(place, 1);
+        let url = peer.url("/");
+        let good = || client.post(&url);
+        for (call, word) in [
+            (client.get("/relative").send(), "absolute"),
+            (client.get("http://host:99999/").send(), "65535"),
+            (client.get("ftp://host/").send(), "`ftp`"),
+            (client.get("http://u:canary@host/").send(), "Authorization"),
+            (client.get("http://ho st/").send(), "URL"),
+            (client.get("").send(), "URL"),
+            (good().header("x-bad", "a\r\nb: c").send(), "`x-bad`"),
+            (good().header("x bad", "a").send(), "header"),
+            (good().header("x-nul", "a\0").send(), "`x-nul`"),
+            (good().header("x-long", vec![b'x'; 1 << 20]).send(), "output_buffer_size"),
+            (good().header("content-length", "7").body("four").send(), "says 7"),
+            (good().body(Body::from("four").with_length(7)).send(), "says 7"),
+            (client.request(http::Method::CONNECT, &url).send(), "CONNECT"),
+        ] {
+            let error = call.await.unwrap_err();
+            assert!(error.is_request() && !error.is_retryable(), "{error:?}");
+            assert!(error.to_string().contains(word), "{word}: {error}");
+            assert!(!error.sent());
+            assert!(!all_of(&error).contains("canary"), "{error:?}");
+        }
+        assert_eq!((peer.connections(), lane.stats().submitted), (0, 0));
+    }
+
+    /// H27.
+    async fn no_error_tells_a_secret(place: Place) {
+        let closing = Peer::new(|connection| connection.request().map(drop));
+        let (client, _) = client(place, 1);
+        let https = Client::new(client.lane().clone(), config().https_only(true).build().into());
+        let failing = || Body::stream(futures::stream::iter([Err::<&str, _>(io::Error::other("x"))]));
+        for call in [
+            client.get(closing.url("/p?key=canary")).query("k", "canary"),
+            client.get("http://canary:canary@host/?canary"),
+            client.get("http://127.0.0.1:1/?canary"),
+            client.get("http://127.0.0.1:123456/?canary"),
+            client.post(closing.url("/p?canary")).body(failing()),
+            https.get(closing.url("/p?canary")),
+        ] {
+            let call = call.header("authorization", "Bearer canary").header("x-key", "canary");
+            let shown = format!("{call:?}");
+            assert!(!shown.contains("canary"), "{shown}");
+            let call = call.send();
+            let shown = format!("{call:?}");
+            assert!(!shown.contains("canary"), "{shown}");
+            let error = call.await.unwrap_err();
+            assert!(!all_of(&error).contains("canary"), "{error:#?}");
+        }
+    }
+
+    /// A middleware that panics does not take the thread with it.
+    async fn a_panic_is_an_error(place: Place) {
+        let agent = config()
+            .middleware(|_: http::Request<ureq::SendBody<'_>>, _: ureq::middleware::MiddlewareNext<'_>| {
+                panic!("as planned")
+            })
+            .build()
+            .new_agent();
+        let lane = place.lane(1);
+        let client = Client::new(lane.clone(), agent);
+        let error = client.get("http://127.0.0.1:1/").send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Lane);
+        let source = error.source().unwrap().downcast_ref::<longshore::Error>();
+        assert!(source.unwrap().is_panic());
+        assert!(!error.is_retryable());
+        is_as_new(&lane).await;
+    }
+}
+
+#[test]
+fn the_types_can_be_sent_and_shared() {
+    fn all<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    fn sent<T: Send + Unpin + std::fmt::Debug + 'static>() {}
+    all::<Client>();
+    all::<Error>();
+    all::<longshore::ureq::Response>();
+    all::<longshore::ureq::ResponseBody>();
+    #[cfg(feature = "tower")]
+    all::<longshore::ureq::ClientService>();
+    // What a user streams need not be shared.
+    sent::<longshore::ureq::ResponseFuture>();
+    sent::<longshore::ureq::RequestBuilder>();
+    sent::<Body>();
+    let _ = agent();
+}

@@ -1,0 +1,27 @@
+//! The async client, against peers on the loopback.
+
+mod bodies;
+mod errors;
+mod exchanges;
+mod peer;
+mod redirects;
+mod uploads;
+
+use longshore::{Lane, ureq::Client};
+
+use crate::support::Place;
+
+/// The agent of these tests: not by way of a proxy, whatever the environment says.
+fn agent() -> ureq::Agent {
+    config().build().new_agent()
+}
+
+fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    ureq::Agent::config_builder().proxy(None)
+}
+
+/// A client over a new lane, and the lane.
+fn client(place: Place, limit: usize) -> (Client, Lane) {
+    let lane = place.lane(limit);
+    (Client::new(lane.clone(), agent()), lane)
+}

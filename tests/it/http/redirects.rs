@@ -1,0 +1,135 @@
+//! H13 to H15, end to end. The tables are in the source, beside the rules.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use longshore::ureq::{Body, ErrorKind};
+
+use super::{
+    client,
+    peer::{Asked, Peer, redirect, response},
+};
+use crate::support::{Place, is_as_new};
+
+/// Leads from `/start/page` to where `to` says, and answers everything else.
+fn leading(status: &'static str, to: impl Into<String>) -> Peer {
+    let to = to.into();
+    Peer::answering(move |asked: &Asked| {
+        if asked.line.contains(" /start/page") {
+            redirect(status, &to)
+        } else {
+            response("200 OK", "arrived")
+        }
+    })
+}
+
+everywhere! {
+    async fn a_redirect_is_followed_over_the_same_connection(place: Place) {
+        let peer = leading("302 Found", "../next?a=b");
+        let (client, lane) = client(place, 1);
+        let answer = client.get(peer.url("/start/page?old=1")).send().await.unwrap();
+        assert_eq!(answer.url().to_string(), peer.url("/next?a=b"));
+        assert_eq!(answer.redirects(), 1);
+        assert_eq!(answer.text().await.unwrap(), "arrived");
+        assert_eq!(peer.connections(), 1);
+        assert_eq!(lane.stats().submitted, 1, "all hops are one job");
+        is_as_new(&lane).await;
+    }
+
+    /// H13.
+    async fn a_loop_ends_at_the_limit(place: Place) {
+        let peer = leading("302 Found", "/start/page");
+        let (client, _) = client(place, 1);
+        let error = client.get(peer.url("/start/page?key=canary")).send().await.unwrap_err();
+        assert!(error.is_redirect() && !error.is_retryable(), "{error:?}");
+        assert!(error.to_string().contains("limit of 10"), "{error}");
+        assert_eq!(peer.asked().len(), 11);
+        let client = client.max_redirects(0);
+        let answer = client.get(peer.url("/start/page")).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.redirects()), (302, 0));
+        assert_eq!(answer.text().await.unwrap(), "moved");
+    }
+
+    /// H13, G: never a panic, and nothing is asked of anybody.
+    async fn a_location_that_leads_nowhere_is_an_error(place: Place) {
+        for to in [
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "http://127.0.0.1:99999/",
+            "http://user:canary@127.0.0.1/",
+            "http://",
+            "http:///",
+        ] {
+            let peer = leading("302 Found", to);
+            let (client, _) = client(place, 1);
+            let error = client.get(peer.url("/start/page")).send().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Redirect, "{to}: {error:?}");
+            assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
+            assert_eq!(peer.asked().len(), 1, "{to}");
+        }
+        let peer = Peer::answering(|_| response("302 Found", ""));
+        let (client, _) = client(place, 1);
+        let error = client.get(peer.url("/")).send().await.unwrap_err();
+        assert!(error.to_string().contains("without a `Location`"), "{error}");
+    }
+
+    /// H14. Another port is another origin.
+    async fn secrets_stay_with_their_origin(place: Place) {
+        let other = Arc::new(Peer::answering(|_| response("200 OK", "other")));
+        let peer = leading("302 Found", other.url("/elsewhere"));
+        let (client, _) = client(place, 1);
+        let client = client.sensitive_headers([HeaderName::from_static("x-api-key")]);
+        let mut marked = HeaderValue::from_static("canary");
+        marked.set_sensitive(true);
+        let call = client
+            .get(peer.url("/start/page"))
+            .header("authorization", "canary")
+            .header("cookie", "canary")
+            .header("proxy-authorization", "canary")
+            .header("x-api-key", "canary")
+            .header("x-marked", marked)
+            .header("x-open", "seen")
+            .send();
+        assert_eq!(call.await.unwrap().text().await.unwrap(), "other");
+        let there = &peer.asked()[0];
+        let elsewhere = &other.asked()[0];
+        for name in ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-marked"] {
+            assert_eq!(there.header(name), Some("canary"), "{name}");
+            assert_eq!(elsewhere.header(name), None, "{name}");
+        }
+        assert_eq!(elsewhere.header("x-open"), Some("seen"));
+        assert_eq!(elsewhere.header("host"), other.url("").strip_prefix("http://"));
+    }
+
+    /// H15.
+    async fn a_body_goes_along_where_it_should_and_can(place: Place) {
+        for (status, method, body) in [
+            ("301 Moved Permanently", "GET", &b""[..]),
+            ("302 Found", "GET", b""),
+            ("303 See Other", "GET", b""),
+            ("307 Temporary Redirect", "POST", b"data"),
+            ("308 Permanent Redirect", "POST", b"data"),
+        ] {
+            let peer = leading(status, "/next");
+            let (client, lane) = client(place, 1);
+            let call = client.post(peer.url("/start/page")).content_type("text/plain").body("data");
+            assert_eq!(call.send().await.unwrap().status(), 200);
+            let asked = peer.asked();
+            assert_eq!(asked[0].body, b"data");
+            assert_eq!(asked[1].line, format!("{method} /next HTTP/1.1"), "{status}");
+            assert_eq!(asked[1].body, body, "{status}");
+            let described = asked[1].header("content-type").is_some();
+            assert_eq!(described, method == "POST", "{status}");
+
+            let once = Body::reader(&b"data"[..]);
+            let call = client.post(peer.url("/start/page")).body(once).send().await;
+            if method == "GET" {
+                assert_eq!(call.unwrap().status(), 200);
+            } else {
+                let error = call.unwrap_err();
+                assert!(error.is_redirect() && !error.is_retryable(), "{error:?}");
+            }
+            is_as_new(&lane).await;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Request bodies: what is streamed arrives, and what fails never seems whole to the server.
+
+use std::{
+    io::{self, Read},
+    sync::{Arc, Mutex, mpsc},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use longshore::ureq::{Body, ErrorKind};
+
+use super::{
+    client,
+    peer::{Peer, response},
+};
+use crate::support::{DropFlag, Place, eventually, is_as_new};
+
+/// Counts the bytes of each body that arrives whole.
+fn counting() -> Peer {
+    Peer::answering(|asked| response("200 OK", asked.body.len().to_string()))
+}
+
+/// Keeps what arrives, and answers only what arrives whole.
+fn keeping() -> (Peer, Arc<Mutex<Vec<u8>>>) {
+    let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let keep = kept.clone();
+    let peer = Peer::new(move |connection| {
+        connection.head()?;
+        let mut bytes = [0; 4096];
+        loop {
+            let read = connection.read(&mut bytes)?;
+            let mut kept = keep.lock().unwrap();
+            kept.extend(&bytes[..read]);
+            if read == 0 || kept.ends_with(b"0\r\n\r\n") {
+                break;
+            }
+        }
+        connection.send(response("200 OK", ""))
+    });
+    (peer, kept)
+}
+
+fn pieces(count: usize, size: usize) -> impl Iterator<Item = io::Result<Bytes>> + Send {
+    (0..count).map(move |n| Ok(Bytes::from(vec![n as u8; size])))
+}
+
+everywhere! {
+    async fn streams_and_readers_arrive_whole(place: Place) {
+        let peer = counting();
+        let (client, lane) = client(place, 2);
+        let large = 300 * 5_000;
+        for (body, length) in [
+            (Body::stream(stream::iter(pieces(300, 5_000))), large),
+            (Body::stream(stream::iter(pieces(300, 5_000))).with_length(large), large),
+            (Body::stream(stream::empty::<io::Result<Bytes>>()), 0),
+            (Body::stream(stream::empty::<io::Result<Bytes>>()).with_length(0), 0),
+            (Body::reader(tokio::io::AsyncReadExt::take(tokio::io::repeat(7), large)), large),
+            (Body::blocking(io::repeat(7).take(large)), large),
+            (Body::blocking(io::repeat(7).take(large)).with_length(large), large),
+        ] {
+            let said = body.length();
+            let answer = client.put(peer.url("/")).body(body).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), length.to_string());
+            let asked = peer.asked().pop().unwrap();
+            let announced = asked.header("content-length").map(|text| text.parse().unwrap());
+            assert_eq!(announced, said);
+        }
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// A truncated upload must never be answered 200.
+    async fn a_stream_that_fails_fails_the_exchange(place: Place) {
+        let (peer, kept) = keeping();
+        let (client, lane) = client(place, 1);
+        let items = [Ok(Bytes::from_static(b"half of")), Err(io::Error::other("the disk is gone"))];
+        let call = client.post(peer.url("/")).body(Body::stream(stream::iter(items))).send();
+        let error = call.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Body, "{error:?}");
+        assert!(!error.is_retryable());
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "the disk is gone");
+        eventually("the connection is closed", || peer.open() == 0).await;
+        assert!(!kept.lock().unwrap().ends_with(b"0\r\n\r\n"));
+
+        let failing = (&b"half"[..]).chain(Failing);
+        let error = client.post(peer.url("/")).body(Body::blocking(failing)).send().await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Body, "{error:?}");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "no more of it");
+        is_as_new(&lane).await;
+    }
+
+    /// H23.
+    async fn a_body_that_is_not_as_long_as_was_said_fails_the_exchange(place: Place) {
+        let peer = counting();
+        let (client, lane) = client(place, 1);
+        for (there, said) in [(4, 5), (6, 5), (5_000, 4_999), (0, 1), (1, 0)] {
+            let body = || stream::iter(pieces(there, 1));
+            for body in [Body::stream(body()), Body::blocking(io::repeat(7).take(there as u64))] {
+                let call = client.post(peer.url("/")).body(body.with_length(said)).send();
+                let error = call.await.map(|answer| answer.status()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Body, "{there} for {said}: {error:?}");
+                let source = std::error::Error::source(&error).unwrap();
+                assert!(source.to_string().contains(&format!("as {said} ")), "{source}");
+            }
+        }
+        assert!(peer.asked().is_empty(), "nothing of it arrived as a whole");
+        is_as_new(&lane).await;
+    }
+
+    async fn dropping_the_future_breaks_the_upload_off(place: Place) {
+        let (peer, kept) = keeping();
+        let (client, lane) = client(place, 1);
+        let dropped = DropFlag::default();
+        let watched = dropped.watched();
+        let body = stream::once(async { Ok::<_, io::Error>(Bytes::from_static(b"half")) })
+            .chain(stream::pending())
+            .inspect(move |_| { let _ = &watched; });
+        let call = client.post(peer.url("/")).body(Body::stream(body)).send();
+        let call = tokio::spawn(call);
+        // ureq sends a chunk when it has it.
+        eventually("half has arrived", || !kept.lock().unwrap().is_empty()).await;
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        eventually("the connection is closed", || peer.open() == 0).await;
+        assert!(!kept.lock().unwrap().ends_with(b"0\r\n\r\n"));
+        assert_eq!(dropped.dropped(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// H25. The answer if it was received, else an error, and the stream is not polled for ever.
+    async fn an_early_answer_ends_an_endless_upload(place: Place) {
+        let peer = Peer::new(|connection| {
+            connection.head()?;
+            connection.send(response("413 Content Too Large", "no"))?;
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let dropped = DropFlag::default();
+        let watched = dropped.watched();
+        let body = stream::repeat_with(move || {
+            let _ = &watched;
+            Ok::<_, io::Error>(Bytes::from_static(&[7; 10_000]))
+        });
+        let call = client.post(peer.url("/")).body(Body::stream(body)).send().await;
+        match call {
+            Ok(answer) => assert_eq!(answer.status(), 413),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::PeerClosed, "{error:?}");
+                assert!(!error.is_retryable());
+            }
+        }
+        assert_eq!(dropped.dropped(), 1);
+        is_as_new(&lane).await;
+    }
+
+    async fn a_stream_is_asked_for_no_more_than_the_peer_takes(place: Place) {
+        let (go, going) = mpsc::channel::<()>();
+        let going = Mutex::new(going);
+        let peer = Peer::new(move |connection| {
+            going.lock().unwrap().recv().map_err(io::Error::other)?;
+            connection.request()?;
+            connection.send(response("200 OK", ""))
+        });
+        let (client, lane) = client(place, 1);
+        let (count, asked) = (1_000, Arc::new(Mutex::new(0)));
+        let seen = asked.clone();
+        let body = stream::iter(pieces(count, 100_000)).inspect(move |_| {
+            *seen.lock().unwrap() += 1;
+        });
+        let call = tokio::spawn(client.post(peer.url("/")).body(Body::stream(body)).send());
+        eventually("it is begun", || *asked.lock().unwrap() > 4).await;
+        // The sockets' buffers take some megabytes; 100 MB they do not.
+        let mut before = 0;
+        eventually("it stops", || {
+            let now = *asked.lock().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::mem::replace(&mut before, now) == now
+        }).await;
+        assert!(*asked.lock().unwrap() < count);
+        go.send(()).unwrap();
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+        assert_eq!(*asked.lock().unwrap(), count);
+        is_as_new(&lane).await;
+    }
+}
+
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "no more of it",
+        ))
+    }
+}
