@@ -59,6 +59,9 @@ impl Exchange {
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Head>, Error>> {
         loop {
             if let Poll::Ready(head) = self.shared.poll_head(cx) {
+                if head.is_err() {
+                    self.finish();
+                }
                 return Poll::Ready(head);
             }
             ready!(self.poll_worker(cx))?;

@@ -178,3 +178,85 @@ impl fmt::Debug for ResponseFuture {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        lane::{Lane, Threads},
+        ureq::call,
+    };
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Says that it waits, as the agents of this crate do: here once, before it begins.
+    fn telling_agent() -> ureq::Agent {
+        ureq::Agent::config_builder()
+            .proxy(None)
+            .middleware(
+                |request: http::Request<ureq::SendBody<'_>>,
+                 next: ureq::middleware::MiddlewareNext<'_>| {
+                    call::waits();
+                    next.handle(request)
+                },
+            )
+            .build()
+            .new_agent()
+    }
+
+    #[test]
+    fn a_small_response_is_handed_over_whole_by_one_wake_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let peer = std::thread::spawn(move || {
+            let mut peer = listener.accept().unwrap().0;
+            let _ = peer.read(&mut [0; 1024]);
+            let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+            peer.write_all(whole).unwrap();
+            peer
+        });
+        let lane = Lane::builder("http").limit(1).own_threads(Threads::new());
+        let lane = lane.build();
+        let client = Client::new(lane.clone(), telling_agent());
+        let count = std::sync::Arc::new(Count::default());
+        let waker = count.clone().into();
+        let mut cx = Context::from_waker(&waker);
+
+        let mut call = client.get(url).send();
+        // Where the thread was quicker there was nothing to be woken for.
+        let quick = Pin::new(&mut call).poll(&mut cx);
+        let peer = peer.join().unwrap();
+        let response = match quick {
+            Poll::Ready(response) => response.unwrap(),
+            Poll::Pending => {
+                while count.0.load(Ordering::SeqCst) == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                let Poll::Ready(response) = Pin::new(&mut call).poll(&mut cx) else {
+                    panic!("it was woken");
+                };
+                response.unwrap()
+            }
+        };
+        let body = futures_util::FutureExt::now_or_never(response.bytes());
+        assert_eq!(body.expect("all of it is there").unwrap(), "hello");
+        assert!(count.0.load(Ordering::SeqCst) <= 1);
+        drop(peer);
+        assert_eq!(lane.stats().completed, 1);
+    }
+}

@@ -22,7 +22,8 @@ use tokio::time::Instant;
 use super::{error::Error, pump::Pump, target::shown};
 use crate::{sync::Mutex, ureq::Phase};
 
-/// How many bytes may wait to be read before the worker leaves. It may have one buffer more.
+/// How much memory may be held by what waits to be read, before the worker leaves. It may have one
+/// buffer more.
 pub(super) const FULL: usize = 256 << 10;
 
 /// At how many bytes left a worker is asked for again.
@@ -64,7 +65,8 @@ pub(super) struct HandOver {
 
 struct State {
     head: Option<Box<Head>>,
-    chunks: VecDeque<Bytes>,
+    /// With how much memory each holds on to.
+    chunks: VecDeque<(Bytes, usize)>,
     weight: usize,
     end: Option<Result<(), Error>>,
     parked: Option<Pump>,
@@ -122,10 +124,11 @@ impl HandOver {
         state.news = true;
     }
 
-    pub(super) fn push(&self, chunk: Bytes) {
+    pub(super) fn push(&self, chunk: Bytes, weight: usize) {
+        let weight = weight + OVERHEAD;
         let mut state = self.state.lock();
-        state.weight += chunk.len() + OVERHEAD;
-        state.chunks.push_back(chunk);
+        state.weight += weight;
+        state.chunks.push_back((chunk, weight));
         state.news = true;
     }
 
@@ -181,8 +184,8 @@ impl HandOver {
 
     pub(super) fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Found> {
         self.poll(cx, |state| match state.chunks.pop_front() {
-            Some(chunk) => {
-                state.weight -= chunk.len() + OVERHEAD;
+            Some((chunk, weight)) => {
+                state.weight -= weight;
                 Some(Found::Chunk(chunk))
             }
             None => state.end.take().map(Found::End),

@@ -145,7 +145,8 @@ impl Plan {
         let mut measured = Measured::new(reader, self.length);
         if self.length == Some(0) {
             // ureq takes that at its word and never reads.
-            measured.read(&mut [0])?;
+            let read = measured.read(&mut [0])?;
+            debug_assert_eq!(read, 0, "any more of it is an error");
         }
         Ok(SendBody::from_owned_reader(measured))
     }

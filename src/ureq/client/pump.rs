@@ -56,7 +56,7 @@ impl Pump {
                 shared.flush(None);
             }
             match self.read() {
-                Ok(Some(chunk)) => shared.push(chunk),
+                Ok(Some((chunk, weight))) => shared.push(chunk, weight),
                 Ok(None) => return shared.finish(Ok(())),
                 Err(error) => {
                     let place = Place {
@@ -69,13 +69,12 @@ impl Pump {
                 }
             }
             if shared.is_full() {
-                self.buffers.rest();
                 return shared.park(self);
             }
         }
     }
 
-    fn read(&mut self) -> std::io::Result<Option<Bytes>> {
+    fn read(&mut self) -> std::io::Result<Option<(Bytes, usize)>> {
         let count = self.reader.read(self.buffers.room())?;
         Ok((count > 0).then(|| self.buffers.chunk(count)))
     }

@@ -12,8 +12,9 @@
 //!
 //! 1. The end of the body is a mark of its own. A feeder that goes without leaving one leaves an
 //!    error, since a reader that merely ended would make a whole body of half of one.
-//! 2. The worker waits for a chunk, the end, or the cancel of its job, whose hook takes the lock
-//!    before it notifies: it cannot fall between the look at the flag and the wait.
+//! 2. The worker waits for a chunk, the end, or the cancel of its job, which a deadline is too. The
+//!    hook takes the lock before it notifies, so that it cannot fall between the look at the flag
+//!    and the wait.
 //! 3. No waker is cloned, called or dropped under the lock, nor is any chunk.
 
 use std::{

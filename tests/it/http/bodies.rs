@@ -109,6 +109,36 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// Workers and readers meet in every order, and no byte is lost or twice.
+    async fn bodies_of_all_sizes_come_whole_beside_others_that_are_dropped(place: Place) {
+        let peer = Peer::answering(|asked| {
+            let path = asked.line.split(' ').nth(1).unwrap();
+            response("200 OK", pattern(path[1..].parse().unwrap()))
+        });
+        let (client, lane) = client(place, 3);
+        let reads = (0..90_usize).map(|n| {
+            let length = n * 7_001;
+            let call = client.get(peer.url(&format!("/{length}"))).send();
+            async move {
+                let mut stream = call.await.unwrap().stream();
+                let mut read = Vec::new();
+                while let Some(chunk) = stream.next().await {
+                    read.extend(chunk.unwrap());
+                    if n % 3 == 1 {
+                        return;
+                    }
+                    if n % 3 == 2 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                assert!(read == pattern(length), "{} of {length}", read.len());
+            }
+        });
+        futures::future::join_all(reads).await;
+        is_as_new(&lane).await;
+        eventually("nothing is left", || peer.open() <= 3).await;
+    }
+
     async fn a_body_can_be_read_as_a_reader(place: Place) {
         let body = pattern(700_000);
         let sent = body.clone();
