@@ -369,7 +369,7 @@ everywhere! {
             Ok(())
         });
         let (client, lane) = client(place, 1);
-        let call = client.get(peer.url("/")).timeout(Duration::from_millis(150)).send();
+        let call = client.get(peer.url("/")).timeout(Duration::from_millis(500)).send();
         let error = call.await.unwrap().bytes().await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         assert_eq!(error.phase(), Some(longshore::ureq::Phase::Body));
@@ -377,9 +377,10 @@ everywhere! {
         gate.open();
 
         let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
-        let call = client.get(peer.url("/")).timeout(Duration::from_millis(300)).send();
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(600);
+        let call = client.get(peer.url("/")).deadline(deadline).send();
         let stream = call.await.unwrap().stream();
-        tokio::time::sleep(Duration::from_millis(350)).await;
+        tokio::time::sleep_until(deadline).await;
         let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         is_as_new(&lane).await;
@@ -389,7 +390,7 @@ everywhere! {
         let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
         let lane = place.bounded(1, 0);
         let client = Client::new(lane.clone(), agent());
-        let call = client.get(peer.url("/")).timeout(Duration::from_millis(300)).send();
+        let call = client.get(peer.url("/")).timeout(Duration::from_millis(600)).send();
         let stream = call.await.unwrap().stream();
         eventually("the pump has left", || lane.stats().running == 0).await;
         let gate = Gate::new();

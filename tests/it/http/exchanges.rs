@@ -89,7 +89,7 @@ everywhere! {
             held.door().pass();
             Ok(())
         });
-        let call = client.get(peer.url("/x")).timeout(Duration::from_millis(100)).send();
+        let call = client.get(peer.url("/x")).timeout(Duration::from_millis(500)).send();
         let error = call.await.unwrap_err();
         assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
         assert!(!error.is_retryable(), "it was sent: {error:?}");
