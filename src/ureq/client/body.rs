@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncRead;
 
 use super::chunks::Chunks;
+use crate::{job::Job, ureq::call};
 
 /// How a body of the user's fails.
 pub(super) type Failure = Box<dyn StdError + Send + Sync>;
@@ -47,7 +48,7 @@ pub(super) type Source = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Sen
 /// #     }
 /// #     peer.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").unwrap();
 /// # });
-/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
 /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
 /// let parts = ["hello, ", "server"].map(Ok::<_, std::io::Error>);
 /// let body = Body::stream(futures::stream::iter(parts)).with_length(13);
@@ -256,6 +257,17 @@ impl<R: Read> Measured<R> {
         Ok(read)
     }
 
+    /// The peer has answered and takes no more, and nothing that is given from here on is sent. But
+    /// ureq looks for the answer only when it has all of the body, so it is told that it has.
+    fn rest_unread(&mut self, room: usize) -> usize {
+        let left = self
+            .length
+            .map_or(0, |length| length.saturating_sub(self.given));
+        let count = usize::try_from(left).map_or(room, |left| left.min(room));
+        self.given += count as u64;
+        count
+    }
+
     /// A reader may be interrupted by a signal; ureq would end the exchange for it.
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -271,6 +283,11 @@ impl<R: Read> Read for Measured<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
+        }
+        if call::is_answered() {
+            // Nothing else looks at the job now, and it may be long.
+            Job::current().map_or(Ok(()), |job| job.check())?;
+            return Ok(self.rest_unread(buffer.len()));
         }
         self.read_measured(buffer)
             .map_err(|error| io::Error::other(BodyFailed(error)))

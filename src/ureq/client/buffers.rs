@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::hand_over::FULL;
 use crate::sync::{Arc, Mutex, Weak};
 
-/// Chunks that fill less than this are copied, rather than that they hold on to a whole buffer.
+/// Chunks of less than this, or of less than half a buffer, are copied, rather than that they hold
+/// on to all of it.
 const SMALL: usize = 4 << 10;
 
 type Spares = Mutex<Vec<Box<[u8]>>>;
@@ -51,7 +52,7 @@ impl Buffers {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(count as u64);
         }
-        if count < SMALL || count < self.current.len() / 4 {
+        if count < SMALL || count < self.current.len() / 2 {
             return (Bytes::copy_from_slice(&self.current[..count]), count);
         }
         let size = self.current.len();

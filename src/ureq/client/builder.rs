@@ -37,7 +37,7 @@ use super::{
 /// #     let line = String::from_utf8_lossy(&head[..read]).lines().next().unwrap().to_owned();
 /// #     write!(peer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len()).unwrap();
 /// # });
-/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
 /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
 /// use std::time::Duration;
 ///

@@ -22,7 +22,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
 /// let client = Client::new(Lane::builder("web").limit(4).build(), agent);
 /// let error = client.get("ftp://files.example/?key=secret").send().await.unwrap_err();
 /// assert!(error.is_request() && !error.is_retryable());

@@ -90,14 +90,13 @@ impl Plan {
                     hops.set(hops.get() + 1);
                 }
                 Ok(None) => {
-                    let buffer = self.agent.config().input_buffer_size();
                     shared.head(Head {
                         expected: body.content_length(),
                         parts: head,
                         uri: self.parts.uri,
                         hops: hops.get(),
                     });
-                    return Ok(Pump::new(body, buffer));
+                    return Ok(Pump::new(body));
                 }
             }
         }

@@ -87,7 +87,7 @@ use crate::lane::Lane;
 /// #     let _ = peer.read(&mut [0; 1024]);
 /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
 /// # });
-/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
 /// let lane = Lane::builder("billing").limit(20).timeout(Duration::from_secs(10)).build();
 /// let client = Client::new(lane, agent).max_body_size(1 << 20);
 ///
@@ -284,7 +284,7 @@ impl Client {
     /// #     let _ = peer.read(&mut [0; 1024]);
     /// #     peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
     /// # });
-    /// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
     /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
     /// let request = http::Request::delete(url).body(())?;
     /// assert_eq!(client.execute(request).await?.status(), 204);

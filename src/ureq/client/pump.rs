@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// How much is read at a time.
+const BUFFER: usize = 64 << 10;
+
 /// A body that is being read, and what it is read with.
 pub(super) struct Pump {
     reader: BodyReader<'static>,
@@ -32,13 +35,12 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// `buffer` is how much ureq can give at a time.
-    pub(super) fn new(body: ureq::Body, buffer: usize) -> Self {
+    pub(super) fn new(body: ureq::Body) -> Self {
         let expected = body.content_length();
         Self {
             // ureq would count what comes from the wire, before it is decompressed.
             reader: body.into_with_config().limit(u64::MAX).reader(),
-            buffers: Buffers::new(buffer.clamp(4 << 10, 128 << 10), expected),
+            buffers: Buffers::new(BUFFER, expected),
         }
     }
 

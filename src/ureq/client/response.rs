@@ -96,7 +96,7 @@ impl Response {
     /// #     let _ = peer.read(&mut [0; 1024]);
     /// #     peer.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
     /// # });
-    /// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
     /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
     /// let response = client.get(url).send().await?;
     /// assert_eq!(response.status(), 404);

@@ -48,7 +48,7 @@ impl Client {
     /// #     let _ = peer.read(&mut [0; 1024]);
     /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
     /// # });
-    /// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
     /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
     /// let mut service = client.service();
     /// let request = http::Request::get(url).body("")?;

@@ -55,7 +55,7 @@ const TRUSTED: u64 = 1 << 20;
 /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
 /// #     let _ = peer.write_all(&[b'x'; 1_000_000]);
 /// # });
-/// # let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+/// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
 /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
 /// let mut body = client.get(url).send().await?.stream();
 /// let mut length = 0;

@@ -136,7 +136,8 @@ everywhere! {
         });
         futures::future::join_all(reads).await;
         is_as_new(&lane).await;
-        eventually("nothing is left", || peer.open() <= 3).await;
+        drop(client);
+        eventually("no connection is left", || peer.open() == 0).await;
     }
 
     async fn a_body_can_be_read_as_a_reader(place: Place) {

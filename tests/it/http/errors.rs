@@ -130,7 +130,7 @@ everywhere! {
     async fn no_error_tells_a_secret(place: Place) {
         let closing = Peer::new(|connection| connection.request().map(drop));
         let (client, _) = client(place, 1);
-        let https = Client::new(client.lane().clone(), config().https_only(true).build().into());
+        let https = Client::new(client.lane().clone(), longshore::ureq::agent(config().https_only(true).build()));
         let failing = || Body::stream(futures::stream::iter([Err::<&str, _>(io::Error::other("x"))]));
         for call in [
             client.get(closing.url("/p?key=canary")).query("k", "canary"),
@@ -153,14 +153,13 @@ everywhere! {
 
     /// A middleware that panics does not take the thread with it.
     async fn a_panic_is_an_error(place: Place) {
-        let agent = config()
+        let config = config()
             .middleware(|_: http::Request<ureq::SendBody<'_>>, _: ureq::middleware::MiddlewareNext<'_>| {
                 panic!("as planned")
             })
-            .build()
-            .new_agent();
+            .build();
         let lane = place.lane(1);
-        let client = Client::new(lane.clone(), agent);
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config));
         let error = client.get("http://127.0.0.1:1/").send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Lane);
         let source = error.source().unwrap().downcast_ref::<longshore::Error>();

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt;
 use http::{Method, Request, Version};
 use longshore::{
     CancelToken, Lane,
@@ -62,7 +63,7 @@ everywhere! {
         assert_eq!(lane.stats().peak_running, 3);
     }
 
-    /// K19, from the caller's side: whatever the agent does, the caller is free.
+    /// K19. The caller is free at once, and the thread too: the peer never answers.
     async fn dropping_the_future_cancels_the_exchange(place: Place) {
         let (gate, (client, lane)) = (Arc::new(Gate::new()), client(place, 1));
         let held = gate.clone();
@@ -77,8 +78,8 @@ everywhere! {
         drop(call);
         assert!(begun.elapsed() < AT_ONCE);
         assert_eq!(lane.stats().cancelled, 1);
-        gate.open();
         is_as_new(&lane).await;
+        gate.open();
     }
 
     async fn a_timeout_covers_the_exchange_and_says_so(place: Place) {
@@ -94,12 +95,18 @@ everywhere! {
         assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
         assert!(!error.is_retryable(), "it was sent: {error:?}");
         assert_eq!(error.url(), Some(&*peer.url("/x")));
+        assert_eq!(error.phase(), Some(Phase::Head));
         // While it waits for its lane it is another matter.
-        gate.arrived(1).await;
+        let busy = Gate::new();
+        let door = busy.door();
+        let job = lane.offload(move || door.pass());
+        busy.arrived(1).await;
         let waits = client.get(peer.url("/")).timeout(Duration::from_millis(20)).send();
         let error = waits.await.unwrap_err();
         assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
         assert_eq!(error.phase(), Some(Phase::Waiting));
+        busy.open();
+        job.await.unwrap();
         gate.open();
         is_as_new(&lane).await;
     }
@@ -209,7 +216,27 @@ everywhere! {
         gate.arrived(1).await;
         token.cancel();
         assert!(call.await.unwrap_err().is_cancelled());
+        is_as_new(&lane).await;
         gate.open();
+    }
+
+    /// An agent that knows nothing of jobs serves as well, but for what only the agent can do.
+    async fn an_agent_of_ureqs_own_serves_too(place: Place) {
+        let (gate, lane) = (Arc::new(Gate::new()), place.lane(1));
+        let held = gate.clone();
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
+            held.door().pass();
+            connection.send("after")
+        });
+        let stock = ureq::Agent::config_builder().proxy(None).build().new_agent();
+        let client = Client::new(lane.clone(), stock);
+        let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
+        // What is there is had, although nobody says when the thread waits.
+        assert_eq!(stream.next().await.unwrap().unwrap(), "first");
+        gate.open();
+        assert_eq!(stream.bytes().await.unwrap(), "after");
         is_as_new(&lane).await;
     }
 

@@ -13,11 +13,11 @@ use crate::support::Place;
 
 /// The agent of these tests: not by way of a proxy, whatever the environment says.
 fn agent() -> ureq::Agent {
-    config().build().new_agent()
+    longshore::ureq::agent(config().build())
 }
 
 fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
-    ureq::Agent::config_builder().proxy(None)
+    longshore::ureq::config().proxy(None)
 }
 
 /// A client over a new lane, and the lane.
