@@ -21,7 +21,7 @@ const FOUR: [&str; 7] = [
 fn all_fail(url: &str, kind: &str) {
     let report = run(&[&FOUR[..], &[url]].concat()).expect_code(1).json();
     let rows = report["strategies"].as_array().expect("a list");
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), 6);
     for row in rows {
         assert_eq!(row["failures"], serde_json::json!({ kind: 4 }), "{row:#}");
         assert_eq!((&row["ok"], &row["failed"]), (&0.into(), &4.into()));
@@ -33,7 +33,7 @@ fn all_fail(url: &str, kind: &str) {
     }
     let conclusion = report["conclusion"].as_str().expect("text");
     assert!(
-        conclusion.starts_with("20 of 20 calls failed"),
+        conclusion.starts_with("24 of 24 calls failed"),
         "{conclusion}"
     );
 }
@@ -73,7 +73,14 @@ fn one_failed_call_costs_a_strategy_its_speedup() {
     }
     let text = run(&arguments).expect_code(1).stdout;
     assert!(!text.contains(" x "), "{text}");
-    for name in ["serial", "naive", "offloaded", "rayon", "native"] {
+    for name in [
+        "serial",
+        "naive",
+        "offloaded",
+        "spawn_blocking",
+        "rayon",
+        "native",
+    ] {
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("{name}: ")));

@@ -27,7 +27,8 @@ fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
             "{done:#?}"
         );
         assert!(
-            done.stdout.contains("not run: offloaded, rayon, native"),
+            done.stdout
+                .contains("not run: offloaded, spawn_blocking, rayon, native"),
             "{done:#?}"
         );
         assert!(done.stdout.contains("Interrupted"), "{done:#?}");
@@ -39,7 +40,7 @@ fn a_signal_leaves_valid_json_behind() {
     let server = Serving::start(&[]);
     let url = server.url("/hang");
     let mut running = Running::start(command(&["compare", "--json", "--url", &url]));
-    running.wait_for("this sends 100 GET requests");
+    running.wait_for("this sends 120 GET requests");
     running.signal(Signal::INT);
     let report = running.end().expect_code(130).json();
     assert_eq!(report["interrupted"], true);

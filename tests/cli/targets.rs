@@ -15,7 +15,7 @@ fn other_machines_are_not_called_without_consent() {
     ] {
         let done = run(&["compare", "--url", url]).expect_code(2);
         assert!(
-            done.stderr.contains("this sends 100 GET requests"),
+            done.stderr.contains("this sends 120 GET requests"),
             "{done:#?}"
         );
         assert!(
@@ -33,10 +33,10 @@ fn other_machines_are_not_called_without_consent() {
 fn requests_to_other_machines_are_capped() {
     let url = ["--yes", "--url", "http://192.0.2.1/"];
     let done = run(&[&["compare", "--calls", "41"], &url[..]].concat()).expect_code(2);
-    assert!(done.stderr.contains("205 requests") && done.stderr.contains("--max-requests 200"));
+    assert!(done.stderr.contains("246 requests") && done.stderr.contains("--max-requests 200"));
     let done = run(&[&["compare", "--repeat", "3"], &url[..]].concat()).expect_code(2);
     assert!(
-        done.stderr.contains("300 requests to other machines"),
+        done.stderr.contains("360 requests to other machines"),
         "{done:#?}"
     );
 }
@@ -51,7 +51,7 @@ fn urls_are_called_in_turn_and_shown_without_passwords() {
     let urls = ["--url", &first, "--url", &with_password, "--url", &third];
     let done = run(&[&["compare", "--json", "--calls", "7"], &urls[..]].concat()).expect_code(0);
     assert!(
-        done.stderr.contains("this sends 35 GET requests"),
+        done.stderr.contains("this sends 42 GET requests"),
         "{done:#?}"
     );
     assert!(

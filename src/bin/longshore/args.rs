@@ -13,9 +13,10 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// Takes blocking calls off async threads: see what it is worth.
 ///
-/// `longshore compare` makes the same slow HTTP calls in five ways (a plain loop, async code that
-/// blocks, a Longshore lane, a rayon pool, a native async client) and shows what each costs in
-/// time, threads and memory, and what it does to an unrelated task on the same runtime.
+/// `longshore compare` makes the same slow HTTP calls in six ways (a plain loop, async code that
+/// blocks, a Longshore lane, blocking threads without one, a rayon pool, a native async client) and
+/// shows what each costs in time, threads and memory, and what it does to an unrelated task on the
+/// same runtime.
 /// `longshore serve` is the slow HTTP server alone.
 #[derive(Debug, Parser)]
 #[command(
@@ -46,17 +47,18 @@ pub(crate) enum Command {
     Strategy,
 }
 
-/// Make the same HTTP calls in five ways and compare.
+/// Make the same HTTP calls in six ways and compare.
 ///
 /// Without --url it starts a server on a free port of 127.0.0.1, with 20 endpoints whose answers
 /// take 18 s when they are awaited one after the other (none takes over 1 s), and makes each call
 /// once with each strategy:
 ///
-///   serial     plain ureq in a loop: the blocking code one starts with
-///   naive      async functions that call ureq directly, joined: looks concurrent, and is not
-///   offloaded  the same ureq calls through a Longshore lane
-///   rayon      the same on a rayon pool of one thread a core: the wrong place for waiting
-///   native     reqwest, a native async client
+///   serial          plain ureq in a loop: the blocking code one starts with
+///   naive           async functions that call ureq directly, joined: looks concurrent, is not
+///   offloaded       the same ureq calls through a Longshore lane
+///   spawn_blocking  the same on Tokio's blocking threads, without a lane
+///   rayon           a lane on a rayon pool of one thread a core: the wrong place for waiting
+///   native          reqwest, a native async client
 ///
 /// Each strategy runs in a process of its own, so threads and memory are its own. Beside it, on
 /// the same async runtime, runs a heartbeat: an unrelated task that is due every 10 ms. How late
@@ -73,6 +75,7 @@ What the table says:
   threads    most threads at once in the strategy's process, without the one that counts them;
              stock ureq starts a short-lived one for each name or address that it looks up
   memory     most memory resident at once in the strategy's process
+  ok         calls whose whole answer came and was good, of those that ended
   late       how late the heartbeat ran: worst, and 99th percentile of all beats that were due
 
 The runtime (--runtime):
@@ -137,7 +140,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum,
         default_values_t = Strategy::ALL, hide_default_value = true, hide_possible_values = true,
         help = "Which strategies, separated by commas, in this order \
-                [default: serial,naive,offloaded,rayon,native]",
+                [default: serial,naive,offloaded,spawn_blocking,rayon,native]",
         help_heading = "How")]
     pub(crate) strategies: Vec<Strategy>,
 
@@ -147,7 +150,7 @@ pub(crate) struct Compare {
         hide_possible_values = true, help_heading = "How")]
     pub(crate) runtime: Runtime,
 
-    /// Most calls in flight at once for offloaded and native, 1 to 512 [default: all; with
+    /// Most calls in flight at once for offloaded, spawn_blocking and native, 1 to 512 [default: all; with
     /// --url: 8]
     #[arg(long, value_name = "N", value_parser = count(1..=512), help_heading = "How")]
     pub(crate) limit: Option<u32>,

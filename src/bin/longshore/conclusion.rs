@@ -3,7 +3,7 @@
 use crate::args::Runtime;
 use crate::strategy::Strategy;
 use crate::summary::Summary;
-use crate::table::{millis, seconds};
+use crate::table::{memory, millis, seconds};
 
 /// Says what these rows show, and no more than that.
 pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: bool) -> String {
@@ -60,6 +60,9 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
             seconds(time(native))
         ));
     }
+    if let Some(raw) = row(rows, Strategy::SpawnBlocking) {
+        parts.push(raw_part(raw, time(raw), row(rows, Strategy::Offloaded)));
+    }
     if let (Some(rayon), Some(offloaded)) =
         (row(rows, Strategy::Rayon), row(rows, Strategy::Offloaded))
         && time(rayon) > 1.5 * time(offloaded)
@@ -105,6 +108,22 @@ fn naive_part(naive: &Summary, factor: f64, runtime: Runtime, cores: usize) -> S
     part
 }
 
+/// Where every call ends there is little between a lane and none but what they take.
+fn raw_part(raw: &Summary, time: f64, offloaded: Option<&Summary>) -> String {
+    let mut part = format!("in spawn_blocking, without a lane, {}", seconds(time));
+    if let Some(offloaded) = offloaded
+        && let (Some(threads), Some(its_threads)) = (raw.peak_threads, offloaded.peak_threads)
+        && let (Some(mib), Some(its_mib)) = (raw.peak_rss_mib, offloaded.peak_rss_mib)
+    {
+        part.push_str(&format!(
+            ", with {threads} threads and {} at their peaks to the lane's {its_threads} and {}",
+            memory(mib),
+            memory(its_mib)
+        ));
+    }
+    part
+}
+
 fn row(rows: &[Summary], strategy: Strategy) -> Option<&Summary> {
     rows.iter().find(|row| row.strategy == strategy)
 }
@@ -133,6 +152,7 @@ mod tests {
                 run(Strategy::Serial, 18.0, vec![call(0, 0.9, 5)]),
                 run(Strategy::Naive, 18.1, vec![call(0, 0.9, 5)]),
                 run(Strategy::Offloaded, 1.0, vec![call(0, 0.9, 5)]),
+                run(Strategy::SpawnBlocking, 1.1, vec![call(0, 0.9, 5)]),
             ],
             1,
         );
@@ -143,6 +163,10 @@ mod tests {
         );
         assert!(
             sentence.contains("18.0 times as fast as serial"),
+            "{sentence}"
+        );
+        assert!(
+            sentence.contains("in spawn_blocking, without a lane, 1.100 s"),
             "{sentence}"
         );
         assert!(of(&rows, Runtime::Current, 2, true).starts_with("Interrupted"));

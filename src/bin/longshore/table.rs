@@ -11,7 +11,7 @@ struct Column {
     cell: fn(&Summary) -> String,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 8] = [
     Column {
         title: "time",
         name: "time",
@@ -41,10 +41,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         title: "memory",
         name: "memory",
-        cell: |row| {
-            row.peak_rss_mib
-                .map_or_else(none, |mib| format!("{mib:.1} MiB"))
-        },
+        cell: |row| row.peak_rss_mib.map_or_else(none, memory),
     },
     Column {
         title: "worst",
@@ -59,12 +56,7 @@ const COLUMNS: [Column; 9] = [
     Column {
         title: "ok",
         name: "ok",
-        cell: |row| row.ok.to_string(),
-    },
-    Column {
-        title: "failed",
-        name: "failed",
-        cell: |row| row.failed.to_string(),
+        cell: |row| format!("{}/{}", row.ok, row.ok + row.failed),
     },
 ];
 
@@ -162,12 +154,26 @@ pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.3} s")
 }
 
-/// Milliseconds, or seconds from one second on.
+/// Milliseconds, or seconds from one second on, with no more digits than have a meaning.
 pub(crate) fn millis(ms: f64) -> String {
     if ms >= 1_000.0 {
         format!("{:.2} s", ms / 1_000.0)
     } else {
-        format!("{ms:.1} ms")
+        format!("{} ms", three_digits(ms))
+    }
+}
+
+/// MiB.
+pub(crate) fn memory(mib: f64) -> String {
+    format!("{} MiB", three_digits(mib))
+}
+
+/// One decimal below a hundred, none above: a wider cell would cost the table its 80 columns.
+fn three_digits(number: f64) -> String {
+    if number < 99.95 {
+        format!("{number:.1}")
+    } else {
+        format!("{number:.0}")
     }
 }
 
@@ -195,7 +201,7 @@ mod tests {
         crate::summary::of(
             vec![
                 run(Strategy::Serial, 18.048, vec![call(0, 0.9, 5)]),
-                run(Strategy::Offloaded, 1.01, vec![call(0, 0.9, 5)]),
+                run(Strategy::SpawnBlocking, 1.01, vec![call(0, 0.9, 5)]),
             ],
             1,
         )
@@ -203,7 +209,14 @@ mod tests {
 
     #[test]
     fn the_table_fits_an_ordinary_terminal() {
-        let table = of(&rows(), Some(80));
+        // As wide as they come at ordinary times.
+        let mut rows = rows();
+        for row in &mut rows {
+            (row.ok, row.peak_threads, row.peak_rss_mib) = (20, Some(24), Some(11.7));
+            row.heartbeat_late_max_ms = Some(18_030.0);
+            row.heartbeat_late_p99_ms = Some(999.9);
+        }
+        let table = of(&rows, Some(80));
         assert!(
             table
                 .lines()
@@ -233,5 +246,9 @@ mod tests {
     fn lateness_has_the_unit_that_fits() {
         assert_eq!(millis(1.26), "1.3 ms");
         assert_eq!(millis(17_990.0), "17.99 s");
+        assert_eq!(
+            (millis(99.94), millis(99.96)),
+            ("99.9 ms".into(), "100 ms".into())
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One call with ureq, on whatever thread it is made. Four of the five strategies share this.
+//! One call with ureq, on whatever thread it is made. Five of the six strategies share this.
 
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,10 +1,11 @@
-//! The five ways to make the same calls, each in a file of its own, on the same two clients.
+//! The six ways to make the same calls, each in a file of its own, on the same two clients.
 
 mod blocking;
 mod naive;
 mod native;
 mod offloaded;
 mod serial;
+mod spawn_blocking;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -23,20 +24,23 @@ pub(crate) const USER_AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSIO
 
 /// A way to make the calls.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub(crate) enum Strategy {
     Serial,
     Naive,
     Offloaded,
+    SpawnBlocking,
     Rayon,
     Native,
 }
 
 impl Strategy {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Serial,
         Self::Naive,
         Self::Offloaded,
+        Self::SpawnBlocking,
         Self::Rayon,
         Self::Native,
     ];
@@ -46,6 +50,7 @@ impl Strategy {
             Self::Serial => "serial",
             Self::Naive => "naive",
             Self::Offloaded => "offloaded",
+            Self::SpawnBlocking => "spawn_blocking",
             Self::Rayon => "rayon",
             Self::Native => "native",
         }
@@ -57,6 +62,7 @@ impl Strategy {
             Self::Serial => serial::run(work),
             Self::Naive => naive::run(work).await,
             Self::Offloaded => offloaded::on_blocking_threads(work).await,
+            Self::SpawnBlocking => spawn_blocking::run(work).await,
             Self::Rayon => offloaded::on_rayon(work).await,
             Self::Native => native::run(work).await,
         }
