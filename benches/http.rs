@@ -48,6 +48,9 @@ use turns::Ratio;
 
 const IN_FLIGHT: [usize; 4] = [1, 8, 64, 256];
 
+/// Long enough for nobody to meet it.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A turn is as long as it takes to make so many requests, some tenths of a second.
 const REQUESTS: [u64; 4] = [1_000, 4_000, 10_000, 10_000];
 
@@ -92,7 +95,7 @@ impl Stage {
             in_flight,
             callers: Contender::ALL.map(|contender| {
                 let lane = Lane::builder("http").limit(in_flight);
-                Caller::new(contender, in_flight, lane)
+                Caller::new(contender, in_flight, lane, TIMEOUT)
             }),
         }
     }

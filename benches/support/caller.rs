@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use longshore::{Lane, lane::Builder};
 
-/// Long enough for nobody to meet it; it is there because what a timeout costs belongs to a call.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Contender {
     /// An agent of ureq's in raw `spawn_blocking`.
@@ -38,15 +35,21 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// `connections` is how many a client keeps for later; its lane is what `lane` builds.
-    pub(crate) fn new(contender: Contender, connections: usize, lane: Builder) -> Self {
+    /// `connections` is how many a client keeps for later; its lane is what `lane` builds. Nobody
+    /// should meet the timeout; it is there because what it costs belongs to a call.
+    pub(crate) fn new(
+        contender: Contender,
+        connections: usize,
+        lane: Builder,
+        timeout: Duration,
+    ) -> Self {
         match contender {
             // The defaults, apart from the timeout and from the idle connections: with ureq's 3
             // for a host it would open connections instead of making calls.
             Contender::Stock => Self::Stock(
                 ureq::Agent::config_builder()
                     .proxy(None)
-                    .timeout_global(Some(TIMEOUT))
+                    .timeout_global(Some(timeout))
                     .max_idle_connections(connections)
                     .max_idle_connections_per_host(connections)
                     .build()
@@ -59,7 +62,7 @@ impl Caller {
                     reqwest::Client::builder()
                         .no_proxy()
                         .tls_certs_only([])
-                        .timeout(TIMEOUT)
+                        .timeout(timeout)
                         .pool_max_idle_per_host(connections)
                         .build()
                         .expect("a client without TLS can always be had"),
@@ -67,7 +70,7 @@ impl Caller {
             }
             // The lane's timeout is the call's: the agent learns it from its job.
             Contender::Agent => Self::Agent(
-                lane.timeout(TIMEOUT).build(),
+                lane.timeout(timeout).build(),
                 longshore::ureq::agent(
                     longshore::ureq::config()
                         .proxy(None)
