@@ -80,18 +80,22 @@ impl Phase {
         match self {
             Self::Connect => {}
             // What is not read hides the end of the connection, so this looks for it.
-            Self::Send => {
-                while !stream.ready(Interest::READABLE).await?.is_read_closed() {
-                    sleep(Duration::from_millis(20)).await;
+            Self::Send => loop {
+                let ready = stream.ready(Interest::READABLE).await?;
+                if ready.is_read_closed() {
+                    break;
                 }
-            }
+                sleep(Duration::from_millis(20)).await;
+            },
             Self::Tls | Self::Head => while stream.read(&mut bytes).await? > 0 {},
             Self::Body | Self::Flowing => {
                 // The request is small enough to come in one piece.
                 let _ = stream.read(&mut bytes).await?;
                 stream.write_all(ENDLESS).await?;
-                while self == Self::Flowing {
-                    stream.write_all(&bytes).await?;
+                if self == Self::Flowing {
+                    loop {
+                        stream.write_all(&bytes).await?;
+                    }
                 }
                 while stream.read(&mut bytes).await? > 0 {}
             }
