@@ -24,9 +24,9 @@
 //! LONGSHORE_CALLS=2000 cargo bench --features cli --bench scale         one N alone
 //! ```
 //!
-//! N of 10,000 needs as many open files in each of two processes, as many threads, and twice as
-//! many memory mappings (`ulimit -n`, `ulimit -u`, `vm.max_map_count`). Memory is known on Linux
-//! alone.
+//! N of 10,000 needs as many threads, twice as many open files and three times as many memory
+//! mappings (`ulimit -u`, `ulimit -n`, `vm.max_map_count`): where there are fewer files, N is less.
+//! Memory is known on Linux alone.
 
 #[path = "support/answers.rs"]
 mod answers;
@@ -40,7 +40,8 @@ mod files;
 mod turns;
 
 use std::{
-    fs,
+    fs, panic,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -57,9 +58,13 @@ const MOST_STOCK_CALLS: usize = 2_000;
 
 const DELAY: Duration = Duration::from_millis(900);
 
-/// The calls go to so many ports in turn, so that none has to queue more connections than a
-/// listener can.
-const PORTS: usize = 8;
+/// A client keeps so many connections for later, as an agent of Longshore's does by default. To
+/// keep one takes ureq the longer the more it has kept, with all other calls waiting meanwhile.
+const IDLE: usize = 1_000;
+
+/// A call of an agent's has two, its connection and what wakes its thread. The rest is for
+/// everything else.
+const OTHER_FILES: u64 = 100;
 
 /// Nobody should meet it, on a busy machine either.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,7 +73,7 @@ fn main() {
     files::raise_limit();
     match child::role().as_deref() {
         None => bench(),
-        Some("server") => answers::serve(PORTS, DELAY),
+        Some("server") => answers::serve(DELAY),
         Some(order) => Order::parse(order).carry_out(),
     }
 }
@@ -81,12 +86,16 @@ fn bench() {
     let real = std::env::args().any(|argument| argument == "--bench");
     let (sizes, rounds) = match (real, set) {
         (true, Some(calls)) => (vec![calls], turns::rounds(3)),
-        (true, None) => (CALLS.to_vec(), turns::rounds(3)),
+        (true, None) => {
+            let most = files::limit().map_or(u64::MAX, |limit| (limit.max(200) - OTHER_FILES) / 2);
+            let possible = |calls: usize| calls.min(usize::try_from(most).unwrap_or(calls));
+            (CALLS.map(possible).to_vec(), turns::rounds(3))
+        }
         (false, _) => (vec![CALLS[0]], 1),
     };
 
     let mut server = Child::start("server");
-    let addresses = server.line();
+    let address = server.line();
     println!("\nCalls of {DELAY:?}, all at once; medians of {rounds} rounds in turn");
     println!(
         "{:>6}  {:>8}  {:>9}  {:>18}  {:>13}",
@@ -102,7 +111,7 @@ fn bench() {
             let order = Order {
                 contender: contenders[at],
                 calls,
-                addresses: addresses.clone(),
+                address: address.clone(),
             };
             let (wall, each) = order.hand_out();
             memory[at].push(each);
@@ -128,8 +137,8 @@ fn bench() {
 struct Order {
     contender: Contender,
     calls: usize,
-    /// Separated by spaces.
-    addresses: String,
+    /// The server's.
+    address: String,
 }
 
 impl Order {
@@ -138,9 +147,9 @@ impl Order {
         let Self {
             contender,
             calls,
-            addresses,
+            address,
         } = self;
-        let mut child = Child::start(&format!("{} {calls} {addresses}", contender.name()));
+        let mut child = Child::start(&format!("{} {calls} {address}", contender.name()));
         let line = child.line();
         let (wall, memory) = line.split_once(' ').expect("the line has two figures");
         let figure = |text: &str| text.parse().expect("a figure is a number");
@@ -149,23 +158,28 @@ impl Order {
 
     fn parse(text: &str) -> Self {
         let (name, rest) = text.split_once(' ').expect("a name comes first");
-        let (calls, addresses) = rest.split_once(' ').expect("then a number, then addresses");
+        let (calls, address) = rest
+            .split_once(' ')
+            .expect("then a number, then an address");
         let contender = Contender::ALL
             .into_iter()
             .find(|contender| contender.name() == name);
         Self {
             contender: contender.expect("the name is a contender's"),
             calls: calls.parse().expect("the number is whole"),
-            addresses: addresses.to_owned(),
+            address: address.to_owned(),
         }
     }
 
     /// Makes the calls, prints the figures, and ends the process.
     fn carry_out(&self) -> ! {
         let calls = self.calls;
-        let urls: Vec<_> = (self.addresses.split(' '))
-            .map(|address| format!("http://{address}/"))
-            .collect();
+        let url: Arc<str> = format!("http://{}/", self.address).into();
+        // One call that fails is the end of it, and need not be said thousands of times.
+        panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            std::process::exit(1);
+        }));
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .max_blocking_threads(calls.max(512))
@@ -174,15 +188,15 @@ impl Order {
         let lane = Lane::builder("scale")
             .limit(calls)
             .own_threads(Threads::new().stack_size(512 * 1024));
-        let caller = Caller::new(self.contender, calls, lane, TIMEOUT);
+        let caller = Caller::new(self.contender, IDLE, lane, TIMEOUT);
 
         runtime.block_on(async {
-            caller.get(&urls[0]).await;
+            caller.get(&url).await;
             let before = resident("VmRSS:");
             let start = Instant::now();
             let tasks: Vec<_> = (0..calls)
-                .map(|at| {
-                    let (caller, url) = (caller.clone(), urls[at % urls.len()].clone());
+                .map(|_| {
+                    let (caller, url) = (caller.clone(), url.clone());
                     tokio::spawn(async move { caller.get(&url).await })
                 })
                 .collect();

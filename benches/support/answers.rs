@@ -1,6 +1,6 @@
 //! A server that gives everybody the same small answer, with as little work as possible.
 
-use std::{future::pending, io, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -19,23 +19,20 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-l
 /// The size of the body of an answer, in bytes.
 pub(crate) const BODY: usize = 134;
 
-/// Prints the addresses of `listeners` listeners in one line and serves them for ever, all on this
-/// one thread. Each answer comes `delay` after its request.
-pub(crate) fn serve(listeners: usize, delay: Duration) -> ! {
+/// Prints its address and serves for ever, on this one thread. Each answer comes `delay` after its
+/// request.
+pub(crate) fn serve(delay: Duration) -> ! {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime can be had");
     runtime.block_on(async {
-        let mut addresses = Vec::new();
-        for _ in 0..listeners {
-            let listener = listen().expect("a loopback port can be had");
-            let address = listener.local_addr().expect("a bound socket has one");
-            addresses.push(address.to_string());
-            tokio::spawn(accept(listener, delay));
+        let listener = listen().expect("a loopback port can be had");
+        println!("{}", listener.local_addr().expect("a bound socket has one"));
+        loop {
+            let (stream, _) = listener.accept().await.expect("there are files enough");
+            tokio::spawn(answer(stream, delay));
         }
-        println!("{}", addresses.join(" "));
-        pending().await
     })
 }
 
@@ -43,13 +40,6 @@ fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(([127, 0, 0, 1], 0).into())?;
     socket.listen(BACKLOG)
-}
-
-async fn accept(listener: TcpListener, delay: Duration) {
-    loop {
-        let (stream, _) = listener.accept().await.expect("there are files enough");
-        tokio::spawn(answer(stream, delay));
-    }
 }
 
 /// One connection, request after request. An error is the end of it: the client will complain.

@@ -49,10 +49,14 @@ impl Child {
     }
 
     /// The next line that it prints, without the end of the line.
+    ///
+    /// # Panics
+    ///
+    /// If it ends before that; it has then said why on standard error.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         let read = self.output.read_line(&mut line).expect("lines are text");
-        assert!(read > 0, "the child has ended too early");
+        assert!(read > 0, "a process that the bench needs has ended");
         line.truncate(line.trim_end().len());
         line
     }
