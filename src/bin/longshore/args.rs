@@ -55,8 +55,8 @@ pub(crate) enum Command {
 ///
 ///   serial          plain ureq in a loop: the blocking code one starts with
 ///   naive           async functions that call ureq directly, joined: looks concurrent, is not
-///   offloaded       the same ureq calls through a Longshore lane
-///   spawn_blocking  the same on Tokio's blocking threads, without a lane
+///   offloaded       ureq through Longshore: a lane, and its async client
+///   spawn_blocking  plain ureq on Tokio's blocking threads, without a lane
 ///   rayon           a lane on a rayon pool of one thread a core: the wrong place for waiting
 ///   native          reqwest, a native async client
 ///

@@ -38,25 +38,34 @@ impl Failure {
     }
 
     pub(crate) fn ureq(error: &ureq::Error, phase: Phase) -> Self {
-        let kind = match error {
-            ureq::Error::Timeout(_) => "timeout",
-            ureq::Error::HostNotFound => "dns",
-            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls",
-            ureq::Error::Protocol(_) => "protocol",
-            ureq::Error::ConnectProxyFailed(_) => "proxy",
-            ureq::Error::ConnectionFailed => "connect",
-            ureq::Error::Io(error) => of_io(error, phase),
-            _ => "other",
-        };
         Self {
             status: phase.status(),
-            ..Self::new(kind, error.to_string())
+            ..Self::new(of_ureq(error, phase), error.to_string())
         }
     }
 
     /// An error while the body was read, which ureq gives as an `io::Error` with its own inside.
     pub(crate) fn ureq_body(error: io::Error, status: u16) -> Self {
         Self::ureq(&ureq::Error::from(error), Phase::Body(status))
+    }
+
+    /// An error of Longshore's client, which keeps that of ureq or of the lane as its source.
+    pub(crate) fn longshore(error: &longshore::ureq::Error, phase: Phase) -> Self {
+        if let Some(error) = error.source().and_then(<dyn Error>::downcast_ref) {
+            return Self {
+                status: phase.status(),
+                ..Self::lane(error)
+            };
+        }
+        let kind = if error.is_timeout() {
+            "timeout"
+        } else {
+            of_chain(error, phase)
+        };
+        Self {
+            status: phase.status(),
+            ..Self::new(kind, innermost(error))
+        }
     }
 
     pub(crate) fn reqwest(error: &reqwest::Error, phase: Phase) -> Self {
@@ -103,6 +112,9 @@ fn of_chain(error: &(dyn Error + 'static), phase: Phase) -> &'static str {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return of_io(error, phase);
         }
+        if let Some(error) = error.downcast_ref::<ureq::Error>() {
+            return of_ureq(error, phase);
+        }
         next = error.source();
     }
     let text = innermost(error);
@@ -113,6 +125,19 @@ fn of_chain(error: &(dyn Error + 'static), phase: Phase) -> &'static str {
         return "dns";
     }
     "other"
+}
+
+fn of_ureq(error: &ureq::Error, phase: Phase) -> &'static str {
+    match error {
+        ureq::Error::Timeout(_) => "timeout",
+        ureq::Error::HostNotFound => "dns",
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls",
+        ureq::Error::Protocol(_) => "protocol",
+        ureq::Error::ConnectProxyFailed(_) => "proxy",
+        ureq::Error::ConnectionFailed => "connect",
+        ureq::Error::Io(error) => of_io(error, phase),
+        _ => "other",
+    }
 }
 
 fn of_io(error: &io::Error, phase: Phase) -> &'static str {

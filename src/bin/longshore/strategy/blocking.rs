@@ -1,22 +1,35 @@
-//! One call with ureq, on whatever thread it is made. Five of the six strategies share this.
+//! One call with ureq, on whatever thread it is made. Four of the six strategies share this.
 
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 
 use super::{Clients, LARGEST_BODY, USER_AGENT, Work, judge, too_large};
 use crate::failure::Phase;
 use crate::wire::{Answer, Failure};
 
-/// A ureq agent that does what the native client does: no redirects, a status is an answer, the
-/// proxy it is told and no other, the certificates of the system.
+/// An agent of ureq's own.
 pub(super) fn agent(
     proxy: Option<&str>,
     timeout: Duration,
     connections: usize,
 ) -> Result<ureq::Agent, String> {
+    config(ureq::Agent::config_builder(), proxy, timeout, connections)
+        .map(|config| config.new_agent())
+}
+
+/// What makes an agent do as the native client does: no redirects, a status is an answer, the
+/// proxy it is told and no other, the certificates of the system.
+pub(super) fn config(
+    start: ConfigBuilder<AgentScope>,
+    proxy: Option<&str>,
+    timeout: Duration,
+    connections: usize,
+) -> Result<Config, String> {
     let proxy = match proxy {
         Some(url) => Some(ureq::Proxy::new(url).map_err(|error| error.to_string())?),
         None => None,
@@ -24,7 +37,7 @@ pub(super) fn agent(
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
-    Ok(ureq::Agent::config_builder()
+    Ok(start
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -34,8 +47,7 @@ pub(super) fn agent(
         .user_agent(USER_AGENT)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
-        .build()
-        .new_agent())
+        .build())
 }
 
 impl Work {
@@ -67,10 +79,7 @@ impl Work {
         let Clients::Blocking(agents) = &self.clients else {
             unreachable!("blocking strategies are given blocking clients")
         };
-        let agent = agents
-            .iter()
-            .find_map(|(proxy, agent)| (*proxy == call.proxy).then_some(agent))
-            .expect("there is an agent for each proxy");
+        let agent = super::of_proxy(agents, call);
         let mut request = agent.get(&call.url);
         if let Some(value) = &call.authorization {
             request = request.header("authorization", value);

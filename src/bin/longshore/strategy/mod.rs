@@ -1,9 +1,10 @@
-//! The six ways to make the same calls, each in a file of its own, on the same two clients.
+//! The six ways to make the same calls, each in a file of its own.
 
 mod blocking;
 mod naive;
 mod native;
 mod offloaded;
+mod rayon;
 mod serial;
 mod spawn_blocking;
 
@@ -61,9 +62,9 @@ impl Strategy {
         match self {
             Self::Serial => serial::run(work),
             Self::Naive => naive::run(work).await,
-            Self::Offloaded => offloaded::on_blocking_threads(work).await,
+            Self::Offloaded => offloaded::run(work).await,
             Self::SpawnBlocking => spawn_blocking::run(work).await,
-            Self::Rayon => offloaded::on_rayon(work).await,
+            Self::Rayon => rayon::run(work).await,
             Self::Native => native::run(work).await,
         }
     }
@@ -89,9 +90,12 @@ pub(crate) struct Work {
 
 /// The client of a strategy, one for each proxy in use. They are built before the clock starts.
 pub(crate) enum Clients {
-    Blocking(Vec<(Option<String>, ureq::Agent)>),
-    Native(Vec<(Option<String>, reqwest::Client)>),
+    Blocking(PerProxy<ureq::Agent>),
+    Offloaded(PerProxy<longshore::ureq::Client>),
+    Native(PerProxy<reqwest::Client>),
 }
+
+type PerProxy<C> = Vec<(Option<String>, C)>;
 
 impl Clients {
     /// Builds the client that the strategy of `order` needs.
@@ -112,32 +116,41 @@ impl Clients {
             .calls
             .iter()
             .any(|call| call.url.starts_with("https:"));
-        if order.strategy == Strategy::Native {
-            let build = |proxy: Option<String>| {
-                Ok((
-                    proxy.clone(),
-                    native::client(proxy.as_deref(), timeout, connections, tls)?,
-                ))
-            };
-            proxies
-                .into_iter()
-                .map(build)
-                .collect::<Result<_, String>>()
-                .map(Self::Native)
-        } else {
-            let build = |proxy: Option<String>| {
-                Ok((
-                    proxy.clone(),
-                    blocking::agent(proxy.as_deref(), timeout, connections)?,
-                ))
-            };
-            proxies
-                .into_iter()
-                .map(build)
-                .collect::<Result<_, String>>()
-                .map(Self::Blocking)
+        match order.strategy {
+            Strategy::Serial | Strategy::Naive | Strategy::SpawnBlocking | Strategy::Rayon => {
+                let build = |proxy: Option<&str>| blocking::agent(proxy, timeout, connections);
+                each(proxies, build).map(Self::Blocking)
+            }
+            Strategy::Offloaded => {
+                let build = |proxy: Option<&str>| offloaded::client(proxy, timeout, connections);
+                each(proxies, build).map(Self::Offloaded)
+            }
+            Strategy::Native => {
+                let build = |proxy: Option<&str>| native::client(proxy, timeout, connections, tls);
+                each(proxies, build).map(Self::Native)
+            }
         }
     }
+}
+
+/// A client for each proxy.
+fn each<C>(
+    proxies: Vec<Option<String>>,
+    build: impl Fn(Option<&str>) -> Result<C, String>,
+) -> Result<PerProxy<C>, String> {
+    let with_client = |proxy: Option<String>| {
+        let client = build(proxy.as_deref())?;
+        Ok((proxy, client))
+    };
+    proxies.into_iter().map(with_client).collect()
+}
+
+/// The one to make this call with.
+fn of_proxy<'a, C>(clients: &'a PerProxy<C>, call: &Call) -> &'a C {
+    clients
+        .iter()
+        .find_map(|(proxy, client)| (*proxy == call.proxy).then_some(client))
+        .expect("there is a client for each proxy")
 }
 
 impl Work {

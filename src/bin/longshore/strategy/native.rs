@@ -51,10 +51,7 @@ async fn exchange(work: &Work, index: usize) -> Result<Answer, Failure> {
     let Clients::Native(clients) = &work.clients else {
         unreachable!("the native strategy is given native clients")
     };
-    let client = clients
-        .iter()
-        .find_map(|(proxy, client)| (*proxy == call.proxy).then_some(client))
-        .expect("there is a client for each proxy");
+    let client = super::of_proxy(clients, call);
     let mut request = client.get(&call.url);
     if let Some(value) = &call.authorization {
         request = request.header("authorization", value);

@@ -1,45 +1,73 @@
-//! Offloaded: the calls of the naive strategy, through a lane. And rayon: the same lane on a pool
-//! of one thread a core, which is right for work that computes and wrong for work that waits.
+//! Offloaded: ureq through Longshore, that is its async client on a lane of Tokio's blocking threads.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use longshore::Lane;
+use longshore::ureq::Client;
 
-use super::Work;
-use crate::wire::Failure;
+use super::{Clients, LARGEST_BODY, Work, blocking, judge, too_large};
+use crate::failure::Phase;
+use crate::wire::{Answer, Failure};
 
-pub(super) async fn on_blocking_threads(work: &Arc<Work>) {
-    let lane = Lane::builder("compare").limit(work.limit).build();
-    all(&lane, work).await;
-}
-
-pub(super) async fn on_rayon(work: &Arc<Work>) {
-    let cores = available_parallelism().map_or(1, usize::from);
-    let pool = match rayon::ThreadPoolBuilder::new().num_threads(cores).build() {
-        Ok(pool) => Arc::new(pool),
-        Err(error) => {
-            for index in 0..work.calls.len() {
-                work.end(index, Err(Failure::new("no thread", error.to_string())));
-            }
-            return;
-        }
-    };
-    let lane = Lane::builder("cpu").limit(cores).rayon(pool).build();
-    all(&lane, work).await;
-}
-
-/// Hands all calls to the lane and awaits them.
+/// A client that does what the blocking one does, on a lane of so many threads.
 ///
-/// The calls have their own timeout, which starts with the request as it does for every other
-/// strategy. A deadline of the lane would count the time in its queue as well.
-async fn all(lane: &Lane, work: &Arc<Work>) {
-    let calls = (0..work.calls.len()).map(|index| async move {
-        let job = Arc::clone(work);
-        if let Err(error) = lane.offload(move || job.block_on_call(index)).await {
-            work.end(index, Err(Failure::lane(&error)));
+/// The timeout is the agent's, which starts with the request as it does for every other strategy.
+/// The lane's would count the time in its queue as well.
+pub(super) fn client(
+    proxy: Option<&str>,
+    timeout: Duration,
+    connections: usize,
+) -> Result<Client, String> {
+    let config = blocking::config(longshore::ureq::config(), proxy, timeout, connections)?;
+    let lane = Lane::builder("compare").limit(connections.max(1)).build();
+    Ok(Client::new(lane, longshore::ureq::agent(config)).max_redirects(0))
+}
+
+/// Makes all calls, no more at once than the lane has threads: one that waits for a thread would
+/// count as begun.
+pub(super) async fn run(work: &Arc<Work>) {
+    stream::iter(0..work.calls.len())
+        .for_each_concurrent(work.limit, |index| async move {
+            work.begin(index);
+            let answer = exchange(work, index).await;
+            work.end(index, answer);
+        })
+        .await;
+}
+
+async fn exchange(work: &Work, index: usize) -> Result<Answer, Failure> {
+    let call = &work.calls[index];
+    let Clients::Offloaded(clients) = &work.clients else {
+        unreachable!("the offloaded strategy is given clients of Longshore's")
+    };
+    let client = super::of_proxy(clients, call);
+    let mut request = client.get(&call.url);
+    if let Some(value) = &call.authorization {
+        request = request.header("authorization", value);
+    }
+    let response = request
+        .send()
+        .await
+        .map_err(|error| Failure::longshore(&error, Phase::Head))?;
+    let status = response.status().as_u16();
+
+    let mut body = response.stream();
+    let mut bytes = 0;
+    let mut kept = Vec::new();
+    while let Some(chunk) = body
+        .try_next()
+        .await
+        .map_err(|error| Failure::longshore(&error, Phase::Body(status)))?
+    {
+        bytes += chunk.len() as u64;
+        if bytes > LARGEST_BODY {
+            return Err(too_large(status));
         }
-    });
-    join_all(calls).await;
+        if call.expected.is_some() {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    judge(call, status, bytes, &kept)
 }

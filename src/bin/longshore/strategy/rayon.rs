@@ -1,0 +1,38 @@
+//! rayon: a lane on a pool of one thread a core, which is right for work that computes and wrong for
+//! work that waits.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use futures_util::future::join_all;
+use longshore::Lane;
+
+use super::Work;
+use crate::wire::Failure;
+
+/// Hands all calls to the lane and awaits them.
+///
+/// The calls have their own timeout, which starts with the request as it does for every other
+/// strategy. A deadline of the lane would count the time in its queue as well.
+pub(super) async fn run(work: &Arc<Work>) {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let pool = match rayon::ThreadPoolBuilder::new().num_threads(cores).build() {
+        Ok(pool) => Arc::new(pool),
+        Err(error) => {
+            for index in 0..work.calls.len() {
+                work.end(index, Err(Failure::new("no thread", error.to_string())));
+            }
+            return;
+        }
+    };
+    let lane = Lane::builder("cpu").limit(cores).rayon(pool).build();
+    let calls = (0..work.calls.len()).map(|index| {
+        let (job, lane) = (Arc::clone(work), &lane);
+        async move {
+            if let Err(error) = lane.offload(move || job.block_on_call(index)).await {
+                work.end(index, Err(Failure::lane(&error)));
+            }
+        }
+    });
+    join_all(calls).await;
+}
