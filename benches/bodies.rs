@@ -8,12 +8,16 @@
 //! - `reqwest`: the native async client, chunk by chunk.
 //! - `agent`: as `stock`, with `longshore::ureq::agent` in a lane.
 //!
-//! The first and the third do not bring a byte of the body to async code: they are what can be had
-//! where that is not needed.
+//! - `client`: `longshore::ureq::Client`, a stream of chunks.
+//!
+//! `stock` and `agent` do not bring a byte of the body to async code: they are what can be had where
+//! that is not needed.
 //!
 //! Criterion takes bodies of 64 MiB, the ratios, for which the contenders take turns, 1 GiB;
 //! `LONGSHORE_BODY_MIB` sets both. A ratio is the median of the ratios of each round, with what the
-//! middle half of them lies between.
+//! middle half of them lies between. While the ratios are measured the client holds 100 more bodies,
+//! of which nobody reads any further, on the same lane, whose limit is 4; how many threads these
+//! hold is printed.
 //!
 //! ```text
 //! cargo bench --features cli --bench bodies                 both, about 3 minutes
@@ -25,6 +29,8 @@
 mod body_server;
 #[path = "support/child.rs"]
 mod child;
+#[path = "support/table.rs"]
+mod table;
 #[path = "support/turns.rs"]
 mod turns;
 
@@ -35,10 +41,17 @@ use std::{
 
 use child::Child;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use longshore::Lane;
+use futures::TryStreamExt as _;
+use longshore::{
+    Lane,
+    ureq::{Client, ResponseBody},
+};
+use table::Table;
 use tokio::runtime::{Builder, Runtime};
-use turns::Ratio;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// So many half-read bodies wait while the ratios are measured.
+const HELD: usize = 100;
 
 fn main() {
     if child::role().is_some() {
@@ -88,16 +101,18 @@ enum Contender {
     Stock,
     Reqwest,
     Agent,
+    Client,
 }
 
 impl Contender {
-    const ALL: [Self; 3] = [Self::Stock, Self::Reqwest, Self::Agent];
+    const ALL: [Self; 4] = [Self::Stock, Self::Reqwest, Self::Agent, Self::Client];
 
     fn name(self) -> &'static str {
         match self {
             Self::Stock => "stock",
             Self::Reqwest => "reqwest",
             Self::Agent => "agent",
+            Self::Client => "client",
         }
     }
 }
@@ -110,6 +125,7 @@ struct Stage {
     reqwest: reqwest::Client,
     agent: ureq::Agent,
     lane: Lane,
+    client: Client,
 }
 
 impl Stage {
@@ -122,7 +138,14 @@ impl Stage {
         let certificates = certificate.iter().map(|der| {
             reqwest::Certificate::from_der(der).expect("a certificate that has just been made")
         });
-        // It builds no client without one.
+        let agent = longshore::ureq::agent(
+            longshore::ureq::config()
+                .proxy(None)
+                .tls_config(tls.clone())
+                .build(),
+        );
+        let lane = Lane::builder("bodies").limit(4).build();
+        // reqwest builds no client without one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             runtime: Builder::new_multi_thread()
@@ -132,7 +155,7 @@ impl Stage {
             url: url.to_owned(),
             stock: ureq::Agent::config_builder()
                 .proxy(None)
-                .tls_config(tls.clone())
+                .tls_config(tls)
                 .build()
                 .new_agent(),
             reqwest: reqwest::Client::builder()
@@ -140,13 +163,9 @@ impl Stage {
                 .tls_certs_only(certificates)
                 .build()
                 .expect("a client with one certificate can be had"),
-            agent: longshore::ureq::agent(
-                longshore::ureq::config()
-                    .proxy(None)
-                    .tls_config(tls)
-                    .build(),
-            ),
-            lane: Lane::builder("bodies").limit(4).build(),
+            client: Client::new(lane.clone(), agent.clone()),
+            agent,
+            lane,
         }
     }
 
@@ -184,7 +203,34 @@ impl Stage {
                 let task = self.lane.offload(move || read(&agent, &url));
                 task.await.expect("the whole body")
             }
+            Contender::Client => {
+                let response = self.client.get(url).send().await;
+                let mut body = response.expect("a good answer").stream();
+                let mut bytes = 0;
+                while let Some(chunk) = body.try_next().await.expect("the whole body") {
+                    bytes += chunk.len() as u64;
+                }
+                bytes
+            }
         }
+    }
+
+    /// Bodies of which the first chunk was read, and how many threads these hold.
+    fn hold(&self, bodies: usize) -> (Vec<ResponseBody>, usize) {
+        // More than all buffers on the way can take.
+        let url = format!("{}{}", self.url, 1_u64 << 30);
+        self.runtime.block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..bodies {
+                let response = self.client.get(&url).send().await;
+                let mut body = response.expect("a good answer").stream();
+                body.try_next().await.expect("the first chunk");
+                held.push(body);
+            }
+            // Longer than it takes to read ahead, and than an idle thread lingers.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            (held, self.lane.stats().workers)
+        })
     }
 }
 
@@ -222,27 +268,22 @@ fn measure(criterion: &mut Criterion, name: &str, stage: &Stage, mib: u64) {
 fn print_ratios(stages: &[(&str, Stage)], mib: u64) {
     let rounds = turns::rounds(9);
     println!("\nMB/s of a body of {mib} MiB, median of {rounds} rounds in turn");
-    print!("{:>7}", "");
-    for contender in Contender::ALL {
-        print!("  {:>8}", contender.name());
-    }
-    println!("  {:>20}  {:>20}", "agent / stock", "agent / reqwest");
+    let names = Contender::ALL.map(Contender::name);
+    let mut table = Table::begin(&names);
+    let mut threads = Vec::new();
     for (name, stage) in stages {
+        let (held, theirs) = stage.hold(HELD);
+        threads.push(format!("{name} {theirs}"));
         let rates = turns::in_turn(Contender::ALL.len(), rounds, |contender| {
             let time = stage.time(Contender::ALL[contender], mib, 1);
             (mib << 20) as f64 / 1e6 / time.as_secs_f64()
         });
-        print!("{name:>7}");
-        for rates in &rates {
-            print!("  {:>8.0}", turns::median(rates));
-        }
-        let [stock, reqwest, agent] = &rates[..] else {
-            unreachable!("there are three contenders")
-        };
-        println!(
-            "  {:>20}  {:>20}",
-            Ratio::of(agent, stock).to_string(),
-            Ratio::of(agent, reqwest).to_string()
-        );
+        drop(held);
+        table.row(*name, rates);
     }
+    table.finish();
+    println!(
+        "\nThreads held by {HELD} half-read bodies of the client: {}",
+        threads.join(", ")
+    );
 }

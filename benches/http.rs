@@ -10,6 +10,7 @@
 //!   connections; with its own 3 for a host it would spend its time opening more.
 //! - `reqwest`: the native async client.
 //! - `agent`: `longshore::ureq::agent` through a lane with a limit of N.
+//! - `client`: `longshore::ureq::Client` on the same.
 //!
 //! Criterion measures one contender after the other, so that a machine that gets slower meanwhile
 //! wrongs the later ones. For ratios there is a mode of its own, in which the contenders take
@@ -17,7 +18,7 @@
 //! round, with what the middle half of them lies between.
 //!
 //! ```text
-//! cargo bench --features cli --bench http                      both, about 3 minutes
+//! cargo bench --features cli --bench http                      both, about 4 minutes
 //! cargo bench --features cli --bench http -- ratios            the ratios alone
 //! LONGSHORE_ROUNDS=31 cargo bench --features cli --bench http -- ratios
 //! ```
@@ -28,6 +29,8 @@ mod answers;
 mod caller;
 #[path = "support/child.rs"]
 mod child;
+#[path = "support/table.rs"]
+mod table;
 #[path = "support/turns.rs"]
 mod turns;
 
@@ -43,8 +46,8 @@ use caller::{Caller, Contender};
 use child::Child;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use longshore::Lane;
+use table::Table;
 use tokio::runtime::{Builder, Runtime};
-use turns::Ratio;
 
 const IN_FLIGHT: [usize; 4] = [1, 8, 64, 256];
 
@@ -158,28 +161,15 @@ fn measure(url: &str) {
 
 fn print_ratios(url: &str) {
     let rounds = turns::rounds(15);
-    println!("\nRequests a second, median of {rounds} rounds in turn");
-    print!("{:>9}", "in flight");
-    for contender in Contender::ALL {
-        print!("  {:>10}", contender.name());
-    }
-    println!("  {:>22}  {:>22}", "agent / stock", "agent / reqwest");
+    println!("\nRequests a second by requests in flight, median of {rounds} rounds in turn");
+    let names = Contender::ALL.map(Contender::name);
+    let mut table = Table::begin(&names);
     for (in_flight, requests) in IN_FLIGHT.into_iter().zip(REQUESTS) {
         let stage = Stage::new(url, in_flight);
         let rates = turns::in_turn(Contender::ALL.len(), rounds, |contender| {
             requests as f64 / stage.time(contender, requests).as_secs_f64()
         });
-        print!("{in_flight:>9}");
-        for rates in &rates {
-            print!("  {:>10.0}", turns::median(rates));
-        }
-        let [stock, reqwest, ours] = &rates[..] else {
-            unreachable!("there are three contenders")
-        };
-        println!(
-            "  {:>22}  {:>22}",
-            Ratio::of(ours, stock).to_string(),
-            Ratio::of(ours, reqwest).to_string()
-        );
+        table.row(in_flight.to_string(), rates);
     }
+    table.finish();
 }

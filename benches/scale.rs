@@ -11,6 +11,7 @@
 //! - `reqwest`: the native async client.
 //! - `agent`: `longshore::ureq::agent` through a lane with N threads of its own, whose stacks are
 //!   512 KiB; of a stack only what is used takes memory.
+//! - `client`: `longshore::ureq::Client` on the same.
 //!
 //! Memory is what the process had resident at its peak, less what it had before the calls (when the
 //! client had made one), for each call. It has all that the client's side needs but the sockets

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore::{Lane, lane::Builder};
+use longshore::{Lane, lane::Builder, ureq::Client};
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Contender {
@@ -12,16 +12,19 @@ pub(crate) enum Contender {
     Reqwest,
     /// An agent of Longshore's in a lane.
     Agent,
+    /// The async client of Longshore's, on the same two.
+    Client,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 3] = [Self::Stock, Self::Reqwest, Self::Agent];
+    pub(crate) const ALL: [Self; 4] = [Self::Stock, Self::Reqwest, Self::Agent, Self::Client];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stock => "stock",
             Self::Reqwest => "reqwest",
             Self::Agent => "agent",
+            Self::Client => "client",
         }
     }
 }
@@ -32,6 +35,7 @@ pub(crate) enum Caller {
     Stock(ureq::Agent),
     Reqwest(reqwest::Client),
     Agent(Lane, ureq::Agent),
+    Client(Client),
 }
 
 impl Caller {
@@ -69,16 +73,11 @@ impl Caller {
                 )
             }
             // The lane's timeout is the call's: the agent learns it from its job.
-            Contender::Agent => Self::Agent(
-                lane.timeout(timeout).build(),
-                longshore::ureq::agent(
-                    longshore::ureq::config()
-                        .proxy(None)
-                        .max_idle_connections(connections)
-                        .max_idle_connections_per_host(connections)
-                        .build(),
-                ),
-            ),
+            Contender::Agent => Self::Agent(lane.timeout(timeout).build(), ours(connections)),
+            Contender::Client => {
+                let lane = lane.timeout(timeout).build();
+                Self::Client(Client::new(lane, ours(connections)))
+            }
         }
     }
 
@@ -103,8 +102,22 @@ impl Caller {
                 let task = lane.offload(move || get(&agent, &url));
                 task.await.expect("a good answer")
             }
+            Self::Client(client) => {
+                let response = client.get(url).send().await.expect("a good answer");
+                response.bytes().await.expect("the whole answer").len()
+            }
         }
     }
+}
+
+fn ours(connections: usize) -> ureq::Agent {
+    longshore::ureq::agent(
+        longshore::ureq::config()
+            .proxy(None)
+            .max_idle_connections(connections)
+            .max_idle_connections_per_host(connections)
+            .build(),
+    )
 }
 
 /// Blocks until the whole answer is there.
