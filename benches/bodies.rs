@@ -29,8 +29,8 @@
 mod body_server;
 #[path = "support/child.rs"]
 mod child;
-#[path = "support/table.rs"]
-mod table;
+#[path = "support/figures.rs"]
+mod figures;
 #[path = "support/turns.rs"]
 mod turns;
 
@@ -46,8 +46,8 @@ use longshore::{
     Lane,
     ureq::{Client, ResponseBody},
 };
-use table::Table;
 use tokio::runtime::{Builder, Runtime};
+use turns::Table;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// So many half-read bodies wait while the ratios are measured.
@@ -266,7 +266,7 @@ fn measure(criterion: &mut Criterion, name: &str, stage: &Stage, mib: u64) {
 // ===== In turn =====
 
 fn print_ratios(stages: &[(&str, Stage)], mib: u64) {
-    let rounds = turns::rounds(9);
+    let rounds = figures::rounds(9);
     println!("\nMB/s of a body of {mib} MiB, median of {rounds} rounds in turn");
     let names = Contender::ALL.map(Contender::name);
     let mut table = Table::begin(&names);

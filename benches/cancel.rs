@@ -57,8 +57,8 @@ use ureq::SendBody;
 /// More than the buffers of a connection take.
 const UPLOAD: usize = 64 << 20;
 
-/// A call is cancelled between so many milliseconds after its start and twice as many: on this
-/// machine it is where it shall be within one.
+/// A call is cancelled between so long after its start and twice as long. On a machine that has
+/// nothing else to do it is where it shall be within a millisecond.
 const UNDER_WAY: Duration = Duration::from_millis(4);
 
 fn main() {

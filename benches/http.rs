@@ -29,8 +29,8 @@ mod answers;
 mod caller;
 #[path = "support/child.rs"]
 mod child;
-#[path = "support/table.rs"]
-mod table;
+#[path = "support/figures.rs"]
+mod figures;
 #[path = "support/turns.rs"]
 mod turns;
 
@@ -46,8 +46,8 @@ use caller::{Caller, Contender};
 use child::Child;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use longshore::Lane;
-use table::Table;
 use tokio::runtime::{Builder, Runtime};
+use turns::Table;
 
 const IN_FLIGHT: [usize; 4] = [1, 8, 64, 256];
 
@@ -160,7 +160,7 @@ fn measure(url: &str) {
 // ===== In turn =====
 
 fn print_ratios(url: &str) {
-    let rounds = turns::rounds(15);
+    let rounds = figures::rounds(15);
     println!("\nRequests a second by requests in flight, median of {rounds} rounds in turn");
     let names = Contender::ALL.map(Contender::name);
     let mut table = Table::begin(&names);

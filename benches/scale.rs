@@ -35,10 +35,10 @@ mod answers;
 mod caller;
 #[path = "support/child.rs"]
 mod child;
+#[path = "support/figures.rs"]
+mod figures;
 #[path = "support/files.rs"]
 mod files;
-#[path = "support/turns.rs"]
-mod turns;
 
 use std::{
     fs, panic,
@@ -48,9 +48,9 @@ use std::{
 
 use caller::{Caller, Contender};
 use child::Child;
+use figures::Ratio;
 use longshore::{Lane, Threads};
 use tokio::runtime::Builder;
-use turns::Ratio;
 
 const CALLS: [usize; 4] = [20, 200, 2_000, 10_000];
 
@@ -86,11 +86,11 @@ fn bench() {
     let set = set.map(|set| set.parse().expect("LONGSHORE_CALLS is a whole number"));
     let real = std::env::args().any(|argument| argument == "--bench");
     let (sizes, rounds) = match (real, set) {
-        (true, Some(calls)) => (vec![calls], turns::rounds(3)),
+        (true, Some(calls)) => (vec![calls], figures::rounds(3)),
         (true, None) => {
             let most = files::limit().map_or(u64::MAX, |limit| (limit.max(200) - OTHER_FILES) / 2);
             let possible = |calls: usize| calls.min(usize::try_from(most).unwrap_or(calls));
-            (CALLS.map(possible).to_vec(), turns::rounds(3))
+            (CALLS.map(possible).to_vec(), figures::rounds(3))
         }
         (false, _) => (vec![CALLS[0]], 1),
     };
@@ -107,17 +107,21 @@ fn bench() {
             .into_iter()
             .filter(|&contender| contender != Contender::Stock || calls <= MOST_STOCK_CALLS)
             .collect();
-        let mut memory = vec![Vec::new(); contenders.len()];
-        let walls = turns::in_turn(contenders.len(), rounds, |at| {
-            let order = Order {
-                contender: contenders[at],
-                calls,
-                address: address.clone(),
-            };
-            let (wall, each) = order.hand_out();
-            memory[at].push(each);
-            wall
-        });
+        let mut walls = vec![Vec::new(); contenders.len()];
+        let mut memory = walls.clone();
+        // In turn, and without a round to warm up: processes are new.
+        for _ in 0..rounds {
+            for (at, &contender) in contenders.iter().enumerate() {
+                let order = Order {
+                    contender,
+                    calls,
+                    address: address.clone(),
+                };
+                let (wall, each) = order.hand_out();
+                walls[at].push(wall);
+                memory[at].push(each);
+            }
+        }
         let native = contenders
             .iter()
             .position(|&contender| contender == Contender::Reqwest)
@@ -126,9 +130,9 @@ fn bench() {
             println!(
                 "{calls:>6}  {:>8}  {:>7.3} s  {:>18}  {:>9.1} KiB",
                 contender.name(),
-                turns::median(&walls[at]),
+                figures::median(&walls[at]),
                 Ratio::of(&walls[at], &walls[native]).to_string(),
-                turns::median(&memory[at])
+                figures::median(&memory[at])
             );
         }
     }

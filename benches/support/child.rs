@@ -18,11 +18,13 @@ const ROLE: &str = "LONGSHORE_BENCH_ROLE";
 /// A process with a role ends with the one that started it, also if that is killed.
 pub(crate) fn role() -> Option<String> {
     let role = env::var(ROLE).ok()?;
-    thread::spawn(|| {
+    let watch = || {
         // The other end of the pipe is open for as long as the parent lives.
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         std::process::exit(0);
-    });
+    };
+    let watcher = thread::Builder::new().name(String::from("parent"));
+    watcher.spawn(watch).expect("a thread can be had");
     Some(role)
 }
 

@@ -1,13 +1,6 @@
 //! Contenders that take turns, so that a machine that gets slower wrongs all of them alike.
 
-use std::fmt;
-
-/// How often everybody has a turn: `LONGSHORE_ROUNDS`, or `default`.
-pub(crate) fn rounds(default: usize) -> usize {
-    let set = std::env::var("LONGSHORE_ROUNDS").ok();
-    let rounds = set.map(|set| set.parse().expect("LONGSHORE_ROUNDS is a whole number"));
-    rounds.unwrap_or(default).max(1)
-}
+use crate::figures::{Ratio, median};
 
 /// Lets each of `contenders` be measured once a round. The first round warms up and does not
 /// count. Gives the figures of each, one for each round.
@@ -28,40 +21,58 @@ pub(crate) fn in_turn(
     figures
 }
 
-pub(crate) fn median(figures: &[f64]) -> f64 {
-    quantile(figures, 0.5)
-}
-
-/// The nearest rank, from 0 for the least to 1 for the greatest.
-fn quantile(figures: &[f64], rank: f64) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * rank).round() as usize]
-}
-
-/// One contender's figures over another's, round by round.
+/// The figures of several contenders, of which the first two are others' and the rest ours.
 ///
-/// Figures of one round were taken at almost the same time, so that what the machine did to them
-/// cancels out.
-pub(crate) struct Ratio {
-    median: f64,
-    middle_half: (f64, f64),
+/// Printed as medians, a row at a time, and in the end as ratios of each of ours to each of the
+/// others'.
+pub(crate) struct Table<'a> {
+    names: &'a [&'a str],
+    rows: Vec<(String, Vec<Vec<f64>>)>,
 }
 
-impl Ratio {
-    pub(crate) fn of(figures: &[f64], others: &[f64]) -> Self {
-        let ratios: Vec<f64> = figures.iter().zip(others).map(|(a, b)| a / b).collect();
+impl<'a> Table<'a> {
+    pub(crate) fn begin(names: &'a [&'a str]) -> Self {
+        print!("{:>9}", "");
+        for name in names {
+            print!("  {name:>10}");
+        }
+        println!();
         Self {
-            median: median(&ratios),
-            middle_half: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            names,
+            rows: Vec::new(),
         }
     }
-}
 
-/// `1.23 (1.18-1.31)`: the median, and between what the middle half of the rounds lies.
-impl fmt::Display for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = self.middle_half;
-        f.pad(&format!("{:.2} ({low:.2}-{high:.2})", self.median))
+    pub(crate) fn row(&mut self, title: impl Into<String>, figures: Vec<Vec<f64>>) {
+        let title = title.into();
+        print!("{title:>9}");
+        for figures in &figures {
+            print!("  {:>10.0}", median(figures));
+        }
+        println!();
+        self.rows.push((title, figures));
+    }
+
+    pub(crate) fn finish(self) {
+        let others = 0..2;
+        let ours = 2..self.names.len();
+        let pairs: Vec<_> = others
+            .flat_map(|other| ours.clone().map(move |own| (own, other)))
+            .collect();
+        print!("\n{:>9}", "");
+        for &(own, other) in &pairs {
+            print!(
+                "  {:>18}",
+                format!("{} / {}", self.names[own], self.names[other])
+            );
+        }
+        println!();
+        for (title, figures) in &self.rows {
+            print!("{title:>9}");
+            for &(own, other) in &pairs {
+                print!("  {:>18}", Ratio::of(&figures[own], &figures[other]));
+            }
+            println!();
+        }
     }
 }
