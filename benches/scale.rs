@@ -13,6 +13,8 @@
 //!   512 KiB; of a stack only what is used takes memory.
 //! - `client`: `longshore::ureq::Client` on the same.
 //!
+//! All of them keep 1,000 idle connections.
+//!
 //! Memory is what the process had resident at its peak, less what it had before the calls (when the
 //! client had made one), for each call. It has all that the client's side needs but the sockets
 //! and threads of the kernel.
