@@ -92,6 +92,7 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 /// let agent = longshore::ureq::agent(config);
 /// # assert_eq!(agent.config().output_buffer_size(), 16 * 1024);
 /// ```
+#[must_use]
 pub fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     ureq::Agent::config_builder()
         .input_buffer_size(HEAD + cut::MARGIN)

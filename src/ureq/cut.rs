@@ -6,8 +6,7 @@
 use std::{
     cell::Cell,
     io::{self, Read, Write},
-    net::SocketAddr,
-    sync::Arc,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -35,7 +34,10 @@ use super::{
     socks::{self, Credentials, Target},
     stop::{Stop, Until},
 };
-use crate::error::Cancelled;
+use crate::{
+    error::Cancelled,
+    sync::{Arc, Mutex, Weak},
+};
 
 /// The size of a buffer to begin with, and for good where nothing large is sent or read.
 pub(super) const SMALL: usize = 16 * 1024;
@@ -50,10 +52,11 @@ pub(super) const MARGIN: usize = 1024;
 const SHORT: Duration = Duration::from_millis(5);
 
 pub(super) fn agent(config: Config) -> Agent {
+    let open = Arc::<Open>::default();
     let chain =
-        ().chain(Socks)
+        ().chain(Socks(open.clone()))
             .chain(ConnectProxyConnector::default())
-            .chain(Tcp)
+            .chain(Tcp(open))
             .chain(Connected)
             .chain(RustlsConnector::default());
     #[cfg(feature = "native-tls")]
@@ -182,7 +185,7 @@ impl Drop for Level {
 
 /// Opens the connection, unless a proxy has.
 #[derive(Debug)]
-struct Tcp;
+struct Tcp(Arc<Open>);
 
 impl<In: Transport> Connector<In> for Tcp {
     type Out = Either<In, Wire>;
@@ -195,7 +198,7 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(connection) = chained {
             return Ok(Some(Either::A(connection)));
         }
-        let wire = Wire::open(&details.addrs, details.timeout, details)?;
+        let wire = Wire::open(&details.addrs, details.timeout, details, &self.0)?;
         Ok(Some(Either::B(wire)))
     }
 }
@@ -221,7 +224,7 @@ impl<In: Transport> Connector<In> for Connected {
 
 /// Opens the connection by way of a SOCKS proxy, if that is what the configuration says.
 #[derive(Debug)]
-struct Socks;
+struct Socks(Arc<Open>);
 
 impl<In: Transport> Connector<In> for Socks {
     type Out = Either<In, Wire>;
@@ -260,7 +263,7 @@ impl<In: Transport> Connector<In> for Socks {
         if let Some(left) = end.left() {
             timeout.after = left.into();
         }
-        let mut wire = Wire::open(&addresses, timeout, details)?;
+        let mut wire = Wire::open(&addresses, timeout, details, &self.0)?;
         let mut conversation = Conversation {
             socket: &mut wire.socket,
             timeout: details.timeout,
@@ -313,6 +316,60 @@ impl Write for Conversation<'_> {
     }
 }
 
+/// The connections of an agent, for [`Agent::shutdown`] to find.
+///
+/// ureq looks through all that is registered with it at every call, so this is the one thing that
+/// is.
+#[derive(Debug, Default)]
+struct Open(Mutex<Streams>);
+
+#[derive(Debug, Default)]
+struct Streams {
+    registered: bool,
+    shut_down: bool,
+    open: Vec<Weak<TcpStream>>,
+    /// At how many to look which are still there.
+    look_at: usize,
+}
+
+impl Open {
+    fn admit(
+        self: &Arc<Self>,
+        stream: &Arc<TcpStream>,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<(), Error> {
+        let mut streams = self.0.lock();
+        if streams.shut_down {
+            let error = io::Error::new(io::ErrorKind::NotConnected, "the agent is shut down");
+            return Err(error.into());
+        }
+        if streams.open.len() >= streams.look_at {
+            streams.open.retain(|stream| stream.strong_count() > 0);
+            streams.look_at = 2 * streams.open.len().max(32);
+        }
+        streams.open.push(Arc::downgrade(stream));
+        let known = std::mem::replace(&mut streams.registered, true);
+        // Not with the lock held: ureq has one of its own, and calls us.
+        drop(streams);
+        if !known {
+            let handle = Arc::downgrade(self);
+            (details.register_shutdown)(handle)?;
+        }
+        Ok(())
+    }
+}
+
+impl ShutdownHandle for Open {
+    fn shutdown(&self) {
+        let mut streams = self.0.lock();
+        streams.shut_down = true;
+        for stream in streams.open.drain(..).filter_map(|weak| weak.upgrade()) {
+            // An error means that it is closed already.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
 // ===== The transport =====
 
 /// A connection as ureq sees it.
@@ -322,6 +379,8 @@ struct Wire {
     space: Space,
     /// The peer has answered before it had the whole request, and takes no more of it.
     answered: bool,
+    /// Something was sent or read since ureq asked whether it is open.
+    used: bool,
     /// Something was sent since the last input: the next is not likely to be there already.
     asked: bool,
 }
@@ -332,6 +391,7 @@ impl Wire {
         addresses: &[SocketAddr],
         timeout: NextTimeout,
         details: &ConnectionDetails<'_>,
+        open: &Arc<Open>,
     ) -> Result<Self, Error> {
         let end = until(timeout);
         let mut outcome = Err(Error::HostNotFound);
@@ -341,7 +401,7 @@ impl Wire {
                 _ => end,
             };
             match Socket::connect(address, share) {
-                Ok(socket) => return Self::new(socket, details),
+                Ok(socket) => return Self::new(socket, details, open),
                 // Nobody wants it any more.
                 Err(stop @ (Stop::Cancelled | Stop::Deadline)) => return Err(error(stop, timeout)),
                 Err(stop) => outcome = Err(error(stop, timeout)),
@@ -350,13 +410,16 @@ impl Wire {
         outcome
     }
 
-    fn new(socket: Socket, details: &ConnectionDetails<'_>) -> Result<Self, Error> {
+    fn new(
+        socket: Socket,
+        details: &ConnectionDetails<'_>,
+        open: &Arc<Open>,
+    ) -> Result<Self, Error> {
         let config = details.config;
         if config.no_delay() {
             socket.stream().set_nodelay(true)?;
         }
-        let weak = Arc::downgrade(socket.stream()) as std::sync::Weak<dyn ShutdownHandle>;
-        (details.register_shutdown)(weak)?;
+        open.admit(socket.stream(), details)?;
         let sizes = Sizes {
             input: config.input_buffer_size().min(SMALL),
             largest_input: (config.input_buffer_size())
@@ -368,6 +431,7 @@ impl Wire {
             socket,
             space: Space::new(sizes),
             answered: false,
+            used: false,
             asked: false,
         })
     }
@@ -405,7 +469,7 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        self.asked = true;
+        (self.used, self.asked) = (true, true);
         if self.answered {
             // Ureq will look for the answer when it has no more to send.
             return Ok(());
@@ -422,6 +486,7 @@ impl Transport for Wire {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
+        self.used = true;
         call::enter_if(Phase::Send, Phase::Head);
         self.fill(until(timeout))
             .map(|read| read > 0)
@@ -429,9 +494,14 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        // Asked before it goes to the pool, where it should not hold more than it must.
+        // Asked when it goes to the pool, where it should not hold more than it must, and again
+        // when it comes from there. The second time is early enough to look at the socket.
         self.space.shrink();
-        self.socket.is_open()
+        if std::mem::take(&mut self.used) {
+            self.socket.is_sound()
+        } else {
+            self.socket.is_open()
+        }
     }
 }
 

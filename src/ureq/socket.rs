@@ -31,6 +31,9 @@ use crate::job::Job;
 /// The longest wait that the system is asked for; a longer one is made of several.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a thread waits at a time that nobody can wake.
+const NOW_AND_THEN: Duration = Duration::from_millis(10);
+
 #[derive(Debug)]
 pub(super) struct Socket {
     /// Shared, so that `ureq::Agent::shutdown` finds what to shut down.
@@ -123,7 +126,12 @@ impl Socket {
             Ok(_) => false,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
-        !self.spoiled && quiet()
+        self.is_sound() && quiet()
+    }
+
+    /// Whether nothing went wrong on it that we know of.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.spoiled
     }
 
     fn unless_it_fails<T>(
@@ -231,15 +239,16 @@ fn wait(stream: &TcpStream, events: PollFlags, until: Until) -> Result<PollFlags
             }
         }
     };
-    let wake = wake::mine()?;
-    let hook = job.on_cancel({
-        let wake = wake.clone();
-        move || wake.wake()
-    });
+    // With no descriptor left for it, the job is asked every now and then instead.
+    let wake = wake::mine().ok();
+    let hook = wake.clone().map(|wake| job.on_cancel(move || wake.wake()));
     let waited = (|| {
         loop {
-            let left = time_left(Some(&job), until)?;
-            let ready = poll_once(stream, events, Some(&wake), left)?;
+            let mut left = time_left(Some(&job), until)?;
+            if wake.is_none() {
+                left = Some(left.map_or(NOW_AND_THEN, |left| left.min(NOW_AND_THEN)));
+            }
+            let ready = poll_once(stream, events, wake.as_deref(), left)?;
             if !ready.is_empty() {
                 // Both may have happened at once.
                 return time_left(Some(&job), until).map(|_| ready);
@@ -247,7 +256,7 @@ fn wait(stream: &TcpStream, events: PollFlags, until: Until) -> Result<PollFlags
         }
     })();
     drop(hook);
-    if job.is_cancelled() {
+    if let Some(wake) = wake.filter(|_| job.is_cancelled()) {
         wake.clear();
     }
     waited
