@@ -214,6 +214,8 @@ pub(super) struct Measured<R> {
     reader: R,
     length: Option<u64>,
     given: u64,
+    /// Called before each read, which may take its time.
+    before: Box<dyn Fn()>,
 }
 
 /// Marks an error as one of the request's body, on its way through ureq.
@@ -231,15 +233,17 @@ pub(super) enum WrongLength {
 }
 
 impl<R: Read> Measured<R> {
-    pub(super) fn new(reader: R, length: Option<u64>) -> Self {
+    pub(super) fn new(reader: R, length: Option<u64>, before: impl Fn() + 'static) -> Self {
         Self {
             reader,
             length,
             given: 0,
+            before: Box::new(before),
         }
     }
 
     fn read_measured(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (self.before)();
         let read = self.read_some(buffer)?;
         self.given += read as u64;
         let Some(length) = self.length else {
@@ -300,7 +304,7 @@ mod tests {
 
     fn measure(text: &str, length: Option<u64>) -> Result<String, String> {
         let mut read = String::new();
-        match Measured::new(text.as_bytes(), length).read_to_string(&mut read) {
+        match Measured::new(text.as_bytes(), length, || ()).read_to_string(&mut read) {
             Ok(_) => Ok(read),
             Err(error) => {
                 let marked = error.into_inner().unwrap().downcast::<BodyFailed>();
@@ -320,7 +324,7 @@ mod tests {
     fn of_a_body_that_is_too_long_the_last_byte_is_never_given() {
         let told = measure("hello!", Some(5)).unwrap_err();
         assert_eq!(told, "|its length was given as 5 and it has more bytes");
-        let mut slowly = Measured::new(b"hello!".chain(&b"more"[..]), Some(6));
+        let mut slowly = Measured::new(b"hello!".chain(&b"more"[..]), Some(6), || ());
         let mut given = Vec::new();
         while let Ok(1..) = slowly.read(&mut [0; 2]) {
             given.push(slowly.given);

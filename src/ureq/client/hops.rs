@@ -47,31 +47,34 @@ pub(super) enum Payload {
 impl Plan {
     /// Makes the exchange on this thread. What comes of it goes to `shared`.
     pub(super) fn run(self, shared: &Arc<HandOver>, job: &Job) {
-        let told = Told::default();
-        let hops = Rc::new(Cell::new(0));
-        let (heard, made) = (told.clone(), hops.clone());
-        let _watched = told.watch(shared.clone(), move || progress(made.get(), heard.get()));
-        match self.hop(shared, job, &told, &hops) {
-            Ok(pump) => pump.run(shared, &told, job),
+        let trip = Trip {
+            shared: shared.clone(),
+            told: Told::default(),
+            hops: Rc::default(),
+        };
+        let seen = trip.clone();
+        let _watched = (trip.told).watch(shared.clone(), move || seen.progress());
+        match self.hop(&trip, job) {
+            Ok(pump) => pump.run(shared, &trip.told, job),
             Err(error) => shared.finish(Err(error.at(shared.url()))),
         }
     }
 
-    fn hop(
-        mut self,
-        shared: &HandOver,
-        job: &Job,
-        told: &Told,
-        hops: &Cell<u32>,
-    ) -> Result<Pump, Error> {
+    fn hop(mut self, trip: &Trip, job: &Job) -> Result<Pump, Error> {
         let begun = Instant::now();
+        let head_limit = self.agent.config().max_response_header_size();
         loop {
             call::begin();
-            let so_far = progress(hops.get(), told.get());
-            shared.begin(&self.parts.uri, so_far, job.deadline());
-            let response = self
-                .call(job, begun, hops.get())
-                .map_err(|error| self.failed(error, job, told, hops))?;
+            (trip.shared).begin(&self.parts.uri, trip.progress(), job.deadline());
+            let response = self.call(trip, job, begun).map_err(|error| {
+                let progress = trip.progress();
+                let place = Place {
+                    progress,
+                    job,
+                    head_limit,
+                };
+                of_call(error, &place)
+            })?;
             call::enter(Phase::Body);
 
             let (head, body) = response.into_parts();
@@ -79,22 +82,21 @@ impl Plan {
                 let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
                 return Err(after_head(unasked));
             }
-            let follow =
-                self.policy
-                    .follow(&mut self.parts, hops.get(), head.status, &head.headers);
+            let hops = trip.hops.get();
+            let follow = (self.policy).follow(&mut self.parts, hops, head.status, &head.headers);
             match follow {
                 Err(why) => return Err(after_head(Error::new(ErrorKind::Redirect).detail(why))),
                 Ok(Some(fate)) => {
                     read_leftover(body);
                     self.next_payload(fate)?;
-                    hops.set(hops.get() + 1);
+                    trip.hops.set(hops + 1);
                 }
                 Ok(None) => {
-                    shared.head(Head {
+                    trip.shared.head(Head {
                         expected: body.content_length(),
                         parts: head,
                         uri: self.parts.uri,
-                        hops: hops.get(),
+                        hops,
                     });
                     return Ok(Pump::new(body));
                 }
@@ -105,15 +107,15 @@ impl Plan {
     /// One call of ureq, which follows no redirect and takes every status for a response.
     fn call(
         &mut self,
+        trip: &Trip,
         job: &Job,
         begun: Instant,
-        hops: u32,
     ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let parts = self.parts.clone();
         // What ureq's clock allows for the whole is for all hops together.
         let global = self.agent.config().timeouts().global;
         let left = global
-            .filter(|_| hops > 0)
+            .filter(|_| trip.hops.get() > 0)
             .map(|global| global.saturating_sub(begun.elapsed()));
         let agent = &self.agent;
         match std::mem::replace(&mut self.payload, Payload::Spent) {
@@ -130,18 +132,27 @@ impl Plan {
                 self.payload = Payload::Bytes(bytes);
                 answer
             }
-            Payload::Blocking(reader) => run(agent, parts, self.read_by_ureq(reader)?, left),
+            Payload::Blocking(reader) => {
+                let body = self.read_by_ureq(reader, trip)?;
+                run(agent, parts, body, left)
+            }
             Payload::Stream(conduit) => {
-                let intake = Intake::new(conduit, job);
-                run(agent, parts, self.read_by_ureq(intake)?, left)
+                let body = self.read_by_ureq(Intake::new(conduit, job), trip)?;
+                run(agent, parts, body, left)
             }
             Payload::Spent => unreachable!("a redirect that needs it again was refused"),
         }
     }
 
     /// A body that ureq reads, held against its length.
-    fn read_by_ureq(&self, reader: impl Read + 'static) -> Result<SendBody<'static>, ureq::Error> {
-        let mut measured = Measured::new(reader, self.length);
+    fn read_by_ureq(
+        &self,
+        reader: impl Read + 'static,
+        trip: &Trip,
+    ) -> Result<SendBody<'static>, ureq::Error> {
+        let seen = trip.clone();
+        let before = move || seen.shared.flush(Some(seen.progress()));
+        let mut measured = Measured::new(reader, self.length, before);
         if self.length == Some(0) {
             // ureq takes that at its word and never reads.
             let read = measured.read(&mut [0])?;
@@ -162,14 +173,28 @@ impl Plan {
         }
         Ok(())
     }
+}
 
-    fn failed(&self, error: ureq::Error, job: &Job, told: &Told, hops: &Cell<u32>) -> Error {
-        let place = Place {
-            progress: progress(hops.get(), told.get()),
-            job,
-            head_limit: self.agent.config().max_response_header_size(),
-        };
-        of_call(error, &place)
+/// An exchange under way, for all who want to know how far it is.
+#[derive(Clone)]
+struct Trip {
+    shared: Arc<HandOver>,
+    told: Told,
+    hops: Rc<Cell<u32>>,
+}
+
+impl Trip {
+    /// What the thread knows of its call. An agent that tells nothing leaves it at the beginning,
+    /// and then the request may have been sent.
+    fn progress(&self) -> Progress {
+        let phase = call::phase();
+        let known = self.told.get() || phase != Phase::Resolve;
+        let hops = self.hops.get();
+        Progress {
+            phase: known.then_some(phase),
+            sent: hops > 0 || !known || call::sent(),
+            received: hops > 0 || call::received(),
+        }
     }
 }
 
@@ -213,18 +238,6 @@ fn after_head(error: Error) -> Error {
         received,
     } = Progress::BODY;
     error.during(phase, sent, received)
-}
-
-/// What the thread knows of its call. An agent that tells nothing leaves it at the beginning, and
-/// then the request may have been sent.
-fn progress(hops: u32, told: bool) -> Progress {
-    let phase = call::phase();
-    let known = told || phase != Phase::Resolve;
-    Progress {
-        phase: known.then_some(phase),
-        sent: hops > 0 || !known || call::sent(),
-        received: hops > 0 || call::received(),
-    }
 }
 
 /// Reads a body that nobody wants, if it is short: a connection with something unread is closed.

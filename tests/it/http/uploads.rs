@@ -3,11 +3,12 @@
 use std::{
     io::{self, Read},
     sync::{Arc, Mutex, mpsc},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use longshore::ureq::{Body, ErrorKind};
+use longshore::ureq::{Body, ErrorKind, Phase};
 
 use super::{
     client,
@@ -137,6 +138,20 @@ everywhere! {
         }
     }
 
+    async fn a_stream_that_gives_nothing_is_bound_by_the_deadline(place: Place) {
+        let (peer, kept) = keeping();
+        let (client, lane) = client(place, 1);
+        let silent = stream::once(async { Ok::<_, io::Error>(Bytes::from_static(b"half")) })
+            .chain(stream::pending());
+        let call = client.post(peer.url("/")).body(Body::stream(silent));
+        let error = call.timeout(Duration::from_millis(500)).send().await.unwrap_err();
+        assert!(error.is_timeout() && !error.is_retryable(), "{error:?}");
+        assert_eq!(error.phase(), Some(Phase::Send));
+        is_as_new(&lane).await;
+        eventually("the connection is closed", || peer.open() == 0).await;
+        assert!(!kept.lock().unwrap().ends_with(b"0\r\n\r\n"));
+    }
+
     async fn a_stream_is_asked_for_no_more_than_the_peer_takes(place: Place) {
         let (go, going) = mpsc::channel::<()>();
         let going = Mutex::new(going);
@@ -156,7 +171,7 @@ everywhere! {
         // The sockets' buffers take some megabytes; 100 MB they do not.
         let mut before = 0;
         while std::mem::replace(&mut before, *asked.lock().unwrap()) != before {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(*asked.lock().unwrap() < count);
         go.send(()).unwrap();
