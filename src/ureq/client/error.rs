@@ -2,8 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, io};
 
-use http::StatusCode;
-
+use super::kind::ErrorKind;
 use crate::ureq::Phase;
 
 type Source = Box<dyn StdError + Send + Sync>;
@@ -45,66 +44,6 @@ struct Inner {
     sent: bool,
     received: bool,
     source: Option<Source>,
-}
-
-/// What happened, in an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The request is not valid: its URL, a header, its method or its body. Nothing was sent.
-    Request,
-    /// The lane did not run it, or it panicked: the `source()` is a [`longshore::Error`](crate::Error).
-    Lane,
-    /// The host's name was not found.
-    Resolve,
-    /// No connection could be made, to the host or to a proxy.
-    Connect,
-    /// The TLS handshake failed; where the peer's certificate was refused, too.
-    Tls,
-    /// The time was up: that of the request, of the lane, or one in the agent's `Config`.
-    TimedOut,
-    /// It was cancelled, by a token or by a shutdown of its lane.
-    Cancelled,
-    /// The peer closed or reset the connection before the response was complete.
-    PeerClosed,
-    /// What the peer sent is not HTTP, or not what HTTP allows here.
-    Protocol,
-    /// The response is larger than it may be.
-    #[non_exhaustive]
-    TooLarge {
-        /// Its head, or its body.
-        part: Part,
-        /// What is allowed, in bytes. For a body [`Client::max_body_size`], counted after
-        /// decompression; for a head `max_response_header_size` of the agent's `Config`.
-        ///
-        /// [`Client::max_body_size`]: crate::ureq::Client::max_body_size
-        limit: u64,
-    },
-    /// A redirect was not followed.
-    Redirect,
-    /// The status is one of a failure, and [`Response::error_for_status`] was asked about it.
-    ///
-    /// [`Response::error_for_status`]: crate::ureq::Response::error_for_status
-    Status(StatusCode),
-    /// The body is not what was to be read from it: not JSON of the type, or not compressed as its
-    /// head says.
-    Decode,
-    /// The body that was to be sent failed, or is not as long as was said.
-    Body,
-    /// Something else went wrong with the connection.
-    Io,
-    /// Something that ureq reports and that none of the above says.
-    Other,
-}
-
-/// What of a response is too large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Part {
-    /// The status line and the headers.
-    Head,
-    /// The body.
-    Body,
 }
 
 impl Error {
@@ -287,43 +226,6 @@ impl Error {
             _ => false,
         }
     }
-
-    fn fmt_kind(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.inner;
-        match inner.kind {
-            ErrorKind::Request => f.write_str("the request cannot be made"),
-            ErrorKind::Lane => f.write_str("the exchange was not carried out"),
-            ErrorKind::Resolve => f.write_str("the host was not found"),
-            ErrorKind::Connect => f.write_str("no connection could be made"),
-            ErrorKind::Tls => f.write_str("no secure connection could be made"),
-            ErrorKind::TimedOut => match inner.phase {
-                Some(phase) => write!(f, "the time was up while {phase}"),
-                None => f.write_str("the time was up"),
-            },
-            ErrorKind::Cancelled => match inner.phase {
-                Some(phase) => write!(f, "given up while {phase}"),
-                None => f.write_str("given up"),
-            },
-            ErrorKind::PeerClosed => match inner.phase {
-                Some(phase) => write!(f, "the peer closed the connection while {phase}"),
-                None => f.write_str("the peer closed the connection"),
-            },
-            ErrorKind::Protocol => f.write_str("the peer does not keep to HTTP"),
-            ErrorKind::TooLarge { part, limit } => {
-                let part = match part {
-                    Part::Head => "head",
-                    Part::Body => "body",
-                };
-                write!(f, "the {part} of the response exceeds {limit} bytes")
-            }
-            ErrorKind::Redirect => f.write_str("the redirect was not followed"),
-            ErrorKind::Status(status) => write!(f, "the server answered {status}"),
-            ErrorKind::Decode => f.write_str("the body cannot be decoded"),
-            ErrorKind::Body => f.write_str("the body to be sent is not complete"),
-            ErrorKind::Io => f.write_str("the connection failed"),
-            ErrorKind::Other => f.write_str("the exchange failed"),
-        }
-    }
 }
 
 /// Whether a connection that failed so was ended by the peer.
@@ -340,7 +242,7 @@ pub(super) fn is_disconnect(kind: io::ErrorKind) -> bool {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_kind(f)?;
+        self.inner.kind.describe(self.inner.phase, f)?;
         if let Some(detail) = &self.inner.detail {
             write!(f, ": {detail}")?;
         }
@@ -391,7 +293,10 @@ impl From<Error> for io::Error {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
+    use crate::ureq::client::kind::Part;
 
     fn every_kind() -> Vec<Error> {
         let lane = crate::lane::Lane::builder("web").build();

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    error::{Error, ErrorKind},
+    error::Error,
     hand_over::{Found, HandOver, Head},
+    kind::ErrorKind,
     pump,
 };
 use crate::{

@@ -9,9 +9,11 @@ use std::{io, time::Duration};
 use ureq::Timeout;
 
 use super::{
-    body::{BodyFailed, Failure},
-    error::{Error, ErrorKind, Part, is_disconnect},
+    body::Failure,
+    error::{Error, is_disconnect},
     hand_over::Progress,
+    kind::{ErrorKind, Part},
+    measured::BodyFailed,
 };
 use crate::{error::Cancelled, job::Job, ureq::Phase};
 
@@ -34,8 +36,7 @@ pub(super) fn of_call(error: ureq::Error, place: &Place<'_>) -> Error {
         error => Ok(error),
     };
     if place.job.remaining() == Some(Duration::ZERO) {
-        let error = Error::new(ErrorKind::TimedOut);
-        return during(source_of(error, told.ok()), progress);
+        return during(Error::new(ErrorKind::TimedOut), progress);
     }
     match told {
         Err(failed) if place.job.is_cancelled() => {
@@ -65,11 +66,14 @@ fn of_ureq(error: ureq::Error, place: &Place<'_>) -> Error {
         ),
         // As sure as can be: it is part of what ureq does before it sends.
         _ if phase.is_some_and(|phase| phase < Phase::Send) && progress.phase.is_none() => {
-            source_of(found.during(phase, false, false), Some(error))
+            // Unless a redirect has led here.
+            let earlier = progress.received;
+            found.during(phase, earlier, earlier).source(error)
         }
         _ => {
-            let found = found.during(progress.phase.or(phase), progress.sent, progress.received);
-            source_of(found, Some(error))
+            let phase = progress.phase.or(phase);
+            let found = found.during(phase, progress.sent, progress.received);
+            found.source(error)
         }
     }
 }
@@ -93,8 +97,11 @@ fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Option<Phase>)
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => (ErrorKind::Tls, Some(Phase::Tls)),
         ureq::Error::LargeResponseHeader(_, limit) => (too_large(*limit), None),
         ureq::Error::BodyExceedsLimit(_) => (ErrorKind::Body, None),
+        // Said by a proxy, or of a request that was found wrong on its way out.
+        ureq::Error::Protocol(_) if matches!(phase, Some(Phase::Connect | Phase::Tls)) => {
+            (ErrorKind::Connect, None)
+        }
         ureq::Error::Protocol(_) if phase.is_some_and(|phase| phase < Phase::Head) => {
-            // It was found wrong on its way out.
             (ErrorKind::Request, None)
         }
         ureq::Error::Protocol(inner) if inner.to_string().contains("too many headers") => {
@@ -177,13 +184,6 @@ fn too_large(limit: usize) -> ErrorKind {
 
 fn during(error: Error, progress: Progress) -> Error {
     error.during(progress.phase, progress.sent, progress.received)
-}
-
-fn source_of(error: Error, source: Option<ureq::Error>) -> Error {
-    match source {
-        Some(source) => error.source(source),
-        None => error,
-    }
 }
 
 /// What the user's body said, if that is what failed.
@@ -341,6 +341,25 @@ mod tests {
             assert_eq!(error.phase(), phase, "{text}: {error:?}");
             assert_eq!(error.is_retryable(), retryable, "{text}: {error:?}");
         }
+    }
+
+    #[test]
+    fn what_fails_after_a_redirect_was_sent_before_it() {
+        let error = in_job(|job| {
+            let progress = Progress {
+                phase: None,
+                sent: true,
+                received: true,
+            };
+            let place = Place {
+                progress,
+                job,
+                head_limit: 64,
+            };
+            of_call(io(io::ErrorKind::ConnectionRefused), &place)
+        });
+        assert!(error.is_connect() && error.sent(), "{error:?}");
+        assert!(!error.is_retryable(), "{error:?}");
     }
 
     #[test]

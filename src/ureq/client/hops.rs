@@ -7,10 +7,12 @@ use http::{Method, Request, StatusCode, request::Parts};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{
-    body::{Content, Measured},
-    error::{Error, ErrorKind},
+    body::Content,
+    error::Error,
     failure::{Place, of_call},
     hand_over::{HandOver, Head, Progress},
+    kind::ErrorKind,
+    measured::Measured,
     pump::{Pump, Told},
     redirect::{BodyFate, Policy},
     upload::{Conduit, Intake},

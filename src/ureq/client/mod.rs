@@ -2,13 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `builder`, `body`, `response`, `stream`, `error`, `service` | the public side, with [`Client`] here |
+//! | `builder`, `body`, `response`, `stream`, `error`, `kind`, `service` | the public side, with [`Client`] here |
 //! | `request`, `target`, `encode` | what is checked before anything is sent |
 //! | `redirect`, `reference` | whether a redirect is followed, and where it leads |
 //! | `hops` | the job: one call of ureq for each hop |
 //! | `pump`, `buffers` | reading the body, as long as there is room |
 //! | `hand_over`, `exchange`, `future` | what lies between the thread and the caller, and the caller's half |
-//! | `upload`, `chunks` | a streamed request body, the other way |
+//! | `upload`, `chunks`, `measured` | a request body, the other way |
 //! | `failure` | what ureq's errors mean |
 
 mod body;
@@ -22,6 +22,8 @@ mod failure;
 mod future;
 mod hand_over;
 mod hops;
+mod kind;
+mod measured;
 mod pump;
 mod redirect;
 mod reference;
@@ -43,8 +45,9 @@ pub use self::service::ClientService;
 pub use self::{
     body::Body,
     builder::RequestBuilder,
-    error::{Error, ErrorKind, Part},
+    error::Error,
     future::ResponseFuture,
+    kind::{ErrorKind, Part},
     response::Response,
     stream::ResponseBody,
 };

@@ -5,12 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri, Version, response::Parts};
 
-use super::{
-    error::{Error, ErrorKind},
-    hand_over::Head,
-    stream::ResponseBody,
-    target::shown,
-};
+use super::{error::Error, hand_over::Head, kind::ErrorKind, stream::ResponseBody, target::shown};
 
 /// A response, whatever its status.
 ///

@@ -11,8 +11,9 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{
-    error::{Error, ErrorKind, Part},
+    error::Error,
     exchange::Exchange,
+    kind::{ErrorKind, Part},
 };
 
 /// How much is collected where nothing else was set.
