@@ -23,6 +23,12 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n / 251 + n % 251) as u8).collect()
 }
 
+/// Answers everything with so many bytes.
+fn giving(length: usize) -> Peer {
+    let reply = response("200 OK", pattern(length));
+    Peer::answering(move |_| reply.clone())
+}
+
 everywhere! {
     async fn a_large_body_comes_whole_and_in_order(place: Place) {
         let body = pattern(3_000_001);
@@ -71,7 +77,7 @@ everywhere! {
 
     /// S7.
     async fn a_body_that_is_dropped_half_read_closes_its_connection(place: Place) {
-        let peer = Peer::answering(|_| response("200 OK", pattern(8_000_000)));
+        let peer = giving(8_000_000);
         let (client, lane) = client(place, 2);
         for chunks in [0, 1, 20] {
             let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
@@ -341,7 +347,7 @@ everywhere! {
     }
 
     async fn a_body_ends_with_an_error_if_its_lane_is_closed(place: Place) {
-        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
+        let peer = giving(1_500_000);
         let (client, lane) = client(place, 1);
         let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
         eventually("the pump has left", || lane.stats().running == 0).await;
@@ -377,8 +383,8 @@ everywhere! {
         assert!(error.sent() && error.received());
         gate.open();
 
-        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(600);
+        let peer = giving(1_500_000);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
         let call = client.get(peer.url("/")).deadline(deadline).send();
         let stream = call.await.unwrap().stream();
         tokio::time::sleep_until(deadline).await;
@@ -388,10 +394,10 @@ everywhere! {
     }
 
     async fn the_deadline_is_kept_in_line_for_a_full_lane(place: Place) {
-        let peer = Peer::answering(|_| response("200 OK", pattern(1_500_000)));
+        let peer = giving(1_500_000);
         let lane = place.bounded(1, 0);
         let client = Client::new(lane.clone(), agent());
-        let call = client.get(peer.url("/")).timeout(Duration::from_millis(600)).send();
+        let call = client.get(peer.url("/")).timeout(Duration::from_secs(1)).send();
         let stream = call.await.unwrap().stream();
         eventually("the pump has left", || lane.stats().running == 0).await;
         let gate = Gate::new();
