@@ -6,17 +6,13 @@
 use std::{
     cell::Cell,
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
+    net::SocketAddr,
 };
 
 use ureq::{
     Agent, Error, ProxyProtocol, Timeout,
     config::Config,
-    http::{
-        Uri,
-        uri::{Authority, Scheme},
-    },
+    http::Uri,
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver},
         transport::{
@@ -27,17 +23,17 @@ use ureq::{
 };
 
 use super::{
+    authority,
     buffers::{Sizes, Space},
     call::{self, Phase},
     dns,
-    socket::{Sent, Socket},
+    open::Open,
+    socket::Socket,
     socks::{self, Credentials, Target},
     stop::{Stop, Until},
+    wire::Wire,
 };
-use crate::{
-    error::Cancelled,
-    sync::{Arc, Mutex, Weak},
-};
+use crate::{error::Cancelled, sync::Arc};
 
 /// The size of a buffer to begin with, and for good where nothing large is sent or read.
 pub(super) const SMALL: usize = 16 * 1024;
@@ -47,9 +43,6 @@ const LARGE: usize = 128 * 1024;
 
 /// What ureq needs beyond the head of a response to see that it is not too large.
 pub(super) const MARGIN: usize = 1024;
-
-/// A connection that waits longer than this for its peer does so without buffers.
-const SHORT: Duration = Duration::from_millis(5);
 
 pub(super) fn agent(config: Config) -> Agent {
     let open = Arc::<Open>::default();
@@ -99,37 +92,7 @@ impl Resolver for Names {
 const MOST: usize = 16;
 
 fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
-    let authority = uri
-        .authority()
-        .ok_or_else(|| Error::BadUri(format!("{uri} has no host")))?;
-    Ok((authority.host(), port(uri.scheme(), authority)?))
-}
-
-/// The port that is written, or that of the scheme.
-fn port(scheme: Option<&Scheme>, authority: &Authority) -> Result<u16, Error> {
-    if let Some(port) = authority.port_u16() {
-        return Ok(port);
-    }
-    let host = authority.host();
-    let after_host = authority
-        .as_str()
-        .rsplit_once(host)
-        .map_or("", |(_, port)| port);
-    if after_host.len() > 1 {
-        // `http` takes a port that is too large for none at all.
-        let port = &after_host[1..];
-        return Err(Error::BadUri(format!(
-            "the port of {host} is {port}, and must be at most 65535"
-        )));
-    }
-    match scheme.map(Scheme::as_str) {
-        Some("http") => Ok(80),
-        Some("https") => Ok(443),
-        Some("socks4" | "socks4a" | "socks" | "socks5" | "socks5h") => Ok(1080),
-        _ => Err(Error::BadUri(format!(
-            "{host} has neither a known scheme nor a port"
-        ))),
-    }
+    authority::host_and_port(uri).map_err(Error::BadUri)
 }
 
 // ===== Connections =====
@@ -198,7 +161,7 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(connection) = chained {
             return Ok(Some(Either::A(connection)));
         }
-        let wire = Wire::open(&details.addrs, details.timeout, details, &self.0)?;
+        let wire = connect(&details.addrs, details.timeout, details, &self.0)?;
         Ok(Some(Either::B(wire)))
     }
 }
@@ -263,9 +226,9 @@ impl<In: Transport> Connector<In> for Socks {
         if let Some(left) = end.left() {
             timeout.after = left.into();
         }
-        let mut wire = Wire::open(&addresses, timeout, details, &self.0)?;
+        let mut wire = connect(&addresses, timeout, details, &self.0)?;
         let mut conversation = Conversation {
-            socket: &mut wire.socket,
+            socket: wire.socket(),
             timeout: details.timeout,
             end,
         };
@@ -316,192 +279,60 @@ impl Write for Conversation<'_> {
     }
 }
 
-/// The connections of an agent, for [`Agent::shutdown`] to find.
-///
-/// ureq looks through all that is registered with it at every call, so this is the one thing that
-/// is.
-#[derive(Debug, Default)]
-struct Open(Mutex<Streams>);
-
-#[derive(Debug, Default)]
-struct Streams {
-    registered: bool,
-    shut_down: bool,
-    open: Vec<Weak<TcpStream>>,
-    /// At how many to look which are still there.
-    look_at: usize,
-}
-
-impl Open {
-    fn admit(
-        self: &Arc<Self>,
-        stream: &Arc<TcpStream>,
-        details: &ConnectionDetails<'_>,
-    ) -> Result<(), Error> {
-        let mut streams = self.0.lock();
-        if streams.shut_down {
-            let error = io::Error::new(io::ErrorKind::NotConnected, "the agent is shut down");
-            return Err(error.into());
-        }
-        if streams.open.len() >= streams.look_at {
-            streams.open.retain(|stream| stream.strong_count() > 0);
-            streams.look_at = 2 * streams.open.len().max(32);
-        }
-        streams.open.push(Arc::downgrade(stream));
-        let known = std::mem::replace(&mut streams.registered, true);
-        // Not with the lock held: ureq has one of its own, and calls us.
-        drop(streams);
-        if !known {
-            let handle = Arc::downgrade(self);
-            (details.register_shutdown)(handle)?;
-        }
-        Ok(())
+/// Opens a connection and sees to it that a shutdown of the agent finds it.
+fn connect(
+    addresses: &[SocketAddr],
+    timeout: NextTimeout,
+    details: &ConnectionDetails<'_>,
+    open: &Arc<Open>,
+) -> Result<Wire, Error> {
+    let config = details.config;
+    let sizes = Sizes {
+        input: config.input_buffer_size().min(SMALL),
+        largest_input: (config.input_buffer_size())
+            .max(config.max_response_header_size().saturating_add(MARGIN))
+            .max(LARGE),
+        output: config.output_buffer_size().min(SMALL),
+    };
+    let wire = Wire::open(addresses, until(timeout), config.no_delay(), sizes)
+        .map_err(|stop| error(stop, timeout))?;
+    if open.admit(wire.stream())? {
+        let handle = Arc::downgrade(open);
+        (details.register_shutdown)(handle)?;
     }
+    Ok(wire)
 }
 
 impl ShutdownHandle for Open {
     fn shutdown(&self) {
-        let mut streams = self.0.lock();
-        streams.shut_down = true;
-        for stream in streams.open.drain(..).filter_map(|weak| weak.upgrade()) {
-            // An error means that it is closed already.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
+        self.shut_down();
     }
 }
 
 // ===== The transport =====
 
-/// A connection as ureq sees it.
-#[derive(Debug)]
-struct Wire {
-    socket: Socket,
-    space: Space,
-    /// The peer has answered before it had the whole request, and takes no more of it.
-    answered: bool,
-    /// Something was sent or read since ureq asked whether it is open.
-    used: bool,
-    /// Something was sent since the last input: the next is not likely to be there already.
-    asked: bool,
-}
-
-impl Wire {
-    /// Tries one address after the other, in half of the time that is left each but the last.
-    fn open(
-        addresses: &[SocketAddr],
-        timeout: NextTimeout,
-        details: &ConnectionDetails<'_>,
-        open: &Arc<Open>,
-    ) -> Result<Self, Error> {
-        let end = until(timeout);
-        let mut outcome = Err(Error::HostNotFound);
-        for (others, &address) in (0..addresses.len()).rev().zip(addresses) {
-            let share = match end.left() {
-                Some(left) if others > 0 => Until::after(Some(left / 2)),
-                _ => end,
-            };
-            match Socket::connect(address, share) {
-                Ok(socket) => return Self::new(socket, details, open),
-                // Nobody wants it any more.
-                Err(stop @ (Stop::Cancelled | Stop::Deadline)) => return Err(error(stop, timeout)),
-                Err(stop) => outcome = Err(error(stop, timeout)),
-            }
-        }
-        outcome
-    }
-
-    fn new(
-        socket: Socket,
-        details: &ConnectionDetails<'_>,
-        open: &Arc<Open>,
-    ) -> Result<Self, Error> {
-        let config = details.config;
-        if config.no_delay() {
-            socket.stream().set_nodelay(true)?;
-        }
-        open.admit(socket.stream(), details)?;
-        let sizes = Sizes {
-            input: config.input_buffer_size().min(SMALL),
-            largest_input: (config.input_buffer_size())
-                .max(config.max_response_header_size().saturating_add(MARGIN))
-                .max(LARGE),
-            output: config.output_buffer_size().min(SMALL),
-        };
-        Ok(Self {
-            socket,
-            space: Space::new(sizes),
-            answered: false,
-            used: false,
-            asked: false,
-        })
-    }
-
-    /// Waits for input, and if that takes long, without holding memory.
-    fn wait(&mut self, end: Until) -> Result<(), Stop> {
-        if end.left().is_none_or(|left| left > SHORT) {
-            let short = Until::after(Some(SHORT));
-            match self.socket.await_input_patiently(short) {
-                Err(Stop::Timeout) => self.space.release(),
-                outcome => return outcome,
-            }
-        }
-        self.socket.await_input(end)
-    }
-
-    fn fill(&mut self, end: Until) -> Result<usize, Stop> {
-        if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
-            self.wait(end)?;
-        }
-        loop {
-            if let Some(read) = self.socket.try_read(self.space.room(), end)? {
-                self.space.filled(read);
-                return Ok(read);
-            }
-            self.wait(end)?;
-        }
-    }
-}
-
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.space
+        self.space()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        (self.used, self.asked) = (true, true);
-        if self.answered {
-            // Ureq will look for the answer when it has no more to send.
-            return Ok(());
-        }
-        let sent = (self.socket)
-            .write_all(self.space.written(amount), until(timeout))
-            .map_err(|stop| error(stop, timeout))?;
-        if sent == Sent::Answered {
-            self.answered = true;
-            call::answered();
-        }
-        Ok(())
+        self.send(amount, until(timeout))
+            .map_err(|stop| error(stop, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
-        self.used = true;
         call::enter_if(Phase::Send, Phase::Head);
-        self.fill(until(timeout))
-            .map(|read| read > 0)
-            .map_err(|stop| error(stop, timeout))
+        match self.fill(until(timeout)) {
+            Ok(read) => Ok(read > 0),
+            Err(stop) => Err(error(stop, timeout)),
+        }
     }
 
     fn is_open(&mut self) -> bool {
-        // Asked when it goes to the pool, where it should not hold more than it must, and again
-        // when it comes from there. The second time is early enough to look at the socket.
-        self.space.shrink();
-        if std::mem::take(&mut self.used) {
-            self.socket.is_sound()
-        } else {
-            self.socket.is_open()
-        }
+        self.is_open()
     }
 }
 

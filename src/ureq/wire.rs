@@ -1,0 +1,131 @@
+//! A connection with its buffers.
+
+use std::{io, net::SocketAddr, net::TcpStream, time::Duration};
+
+use super::{
+    buffers::{Sizes, Space},
+    call,
+    socket::{Sent, Socket},
+    stop::{Stop, Until},
+};
+use crate::sync::Arc;
+
+/// A connection that waits longer than this for its peer does so without buffers.
+const SHORT: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: Socket,
+    space: Space,
+    /// The peer has answered before it had the whole request, and takes no more of it.
+    answered: bool,
+    /// Something was sent or read since somebody asked whether it is open.
+    used: bool,
+    /// Something was sent since the last input: the next is not likely to be there already.
+    asked: bool,
+}
+
+impl Wire {
+    /// Tries one address after the other, in half of the time that is left each but the last.
+    pub(super) fn open(
+        addresses: &[SocketAddr],
+        end: Until,
+        no_delay: bool,
+        sizes: Sizes,
+    ) -> Result<Self, Stop> {
+        let mut outcome = Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
+        for (others, &address) in (0..addresses.len()).rev().zip(addresses) {
+            let share = match end.left() {
+                Some(left) if others > 0 => Until::after(Some(left / 2)),
+                _ => end,
+            };
+            match Socket::connect(address, share) {
+                Ok(socket) => return Self::new(socket, no_delay, sizes),
+                // Nobody wants it any more.
+                Err(stop @ (Stop::Cancelled | Stop::Deadline)) => return Err(stop),
+                Err(stop) => outcome = Err(stop),
+            }
+        }
+        outcome
+    }
+
+    fn new(socket: Socket, no_delay: bool, sizes: Sizes) -> Result<Self, Stop> {
+        if no_delay {
+            socket.stream().set_nodelay(true)?;
+        }
+        Ok(Self {
+            socket,
+            space: Space::new(sizes),
+            answered: false,
+            used: false,
+            asked: false,
+        })
+    }
+
+    pub(super) fn stream(&self) -> &Arc<TcpStream> {
+        self.socket.stream()
+    }
+
+    /// The bare socket, for what is said before the first request.
+    pub(super) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    pub(super) fn space(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    /// Sends the beginning of the output, or nothing if the peer does not take it any more.
+    pub(super) fn send(&mut self, amount: usize, end: Until) -> Result<(), Stop> {
+        (self.used, self.asked) = (true, true);
+        if self.answered {
+            // Whoever sends looks for the answer when there is no more to send.
+            return Ok(());
+        }
+        if self.socket.write_all(self.space.written(amount), end)? == Sent::Answered {
+            self.answered = true;
+            call::answered();
+        }
+        Ok(())
+    }
+
+    /// Reads what there is, and waits until there is something. None is the end.
+    pub(super) fn fill(&mut self, end: Until) -> Result<usize, Stop> {
+        self.used = true;
+        if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
+            self.wait(end)?;
+        }
+        loop {
+            if let Some(read) = self.socket.try_read(self.space.room(), end)? {
+                self.space.filled(read);
+                return Ok(read);
+            }
+            self.wait(end)?;
+        }
+    }
+
+    /// Whether a request may be sent on it.
+    ///
+    /// Asked when it goes to the pool, where it should not hold more than it must, and again when
+    /// it comes from there. The second time is early enough to look at the socket.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.space.shrink();
+        if std::mem::take(&mut self.used) {
+            self.socket.is_sound()
+        } else {
+            self.socket.is_open()
+        }
+    }
+
+    /// Waits for input, and if that takes long, without holding memory.
+    fn wait(&mut self, end: Until) -> Result<(), Stop> {
+        if end.left().is_none_or(|left| left > SHORT) {
+            let short = Until::after(Some(SHORT));
+            match self.socket.await_input_patiently(short) {
+                Err(Stop::Timeout) => self.space.release(),
+                outcome => return outcome,
+            }
+        }
+        self.socket.await_input(end)
+    }
+}
