@@ -7,6 +7,8 @@
 mod support;
 
 mod aborts;
+#[cfg(feature = "ureq")]
+mod agent;
 mod api;
 mod architecture;
 mod bounds;

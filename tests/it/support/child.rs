@@ -62,6 +62,12 @@ impl Child {
         self
     }
 
+    /// Without a variable that this process may have.
+    pub(crate) fn env_remove(mut self, name: &str) -> Self {
+        self.0.env_remove(name);
+        self
+    }
+
     /// Runs it to its end, which has to come.
     pub(crate) fn output(mut self) -> Output {
         let mut child = self.0.spawn().expect("this binary can be run");

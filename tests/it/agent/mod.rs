@@ -1,0 +1,65 @@
+//! `longshore::ureq::agent`: an agent of ureq's that does all that ureq's own does, whose calls end
+//! when the job does that makes them.
+//!
+//! Each test talks to real peers on loopback, which [`peers`] has in every kind.
+
+#[macro_use]
+mod places;
+mod answers;
+mod cancelling;
+mod chain;
+mod deadlines;
+mod handshakes;
+mod names;
+mod peers;
+mod pooled;
+mod process;
+mod proxies;
+
+use std::time::Duration;
+
+use ureq::{
+    Agent, Error,
+    config::{Config, ConfigBuilder},
+    typestate::AgentScope,
+};
+
+/// The agent that all of this is about.
+fn agent(config: Config) -> Agent {
+    Agent::new_with_config(config)
+}
+
+/// A configuration that does not depend on the environment, and in which no call lasts for ever.
+fn config() -> ConfigBuilder<AgentScope> {
+    Config::builder()
+        .proxy(None)
+        .timeout_global(Some(Duration::from_secs(10)))
+}
+
+/// An agent with no more than that.
+fn plain_agent() -> Agent {
+    agent(config().build())
+}
+
+/// Makes a request and reads the answer to its end.
+fn get(agent: &Agent, url: &str) -> Result<String, Error> {
+    agent.get(url).call()?.body_mut().read_to_string()
+}
+
+/// What kind of error it is, as far as a table of tests tells them apart.
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Protocol(_) => "protocol",
+        Error::LargeResponseHeader(..) => "large head",
+        Error::BodyExceedsLimit(_) => "large body",
+        Error::Io(_) => "io",
+        Error::Timeout(_) => "timeout",
+        Error::Rustls(_) | Error::Tls(_) => "tls",
+        Error::HostNotFound => "dns",
+        Error::ConnectProxyFailed(_) | Error::ConnectionFailed => "connect",
+        Error::Decompress(..) => "decompress",
+        Error::StatusCode(_) => "status",
+        Error::Other(_) => "other",
+        _ => "something else",
+    }
+}

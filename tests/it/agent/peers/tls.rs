@@ -1,0 +1,98 @@
+//! Peers behind TLS, and whom a client has to trust for them.
+
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+};
+
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::{
+    Script,
+    conn::{Plain, Wire},
+};
+
+/// A name that no resolver knows (RFC 6761): only a proxy can lead there.
+pub(crate) const NOWHERE: &str = "peer.invalid";
+
+/// What the certificates are for.
+pub(crate) const HOSTS: [&str; 4] = ["127.0.0.1", "::1", "localhost", NOWHERE];
+
+/// A certificate that has signed itself, and all that goes with it.
+pub(crate) struct Authority {
+    certificate: Vec<u8>,
+    server: Arc<ServerConfig>,
+}
+
+impl Authority {
+    /// For [`HOSTS`].
+    pub(crate) fn new() -> Self {
+        Self::of(&HOSTS)
+    }
+
+    /// For these names and no others.
+    pub(crate) fn of(hosts: &[&str]) -> Self {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(hosts).expect("the names are valid");
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring knows them")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
+            .expect("the key is the certificate's");
+        Self {
+            certificate: made.cert.der().to_vec(),
+            server: Arc::new(server),
+        }
+    }
+
+    /// What a client needs that is to trust it, and nobody else.
+    pub(crate) fn trusted(&self) -> TlsConfig {
+        let root = Certificate::from_der(&self.certificate).to_owned();
+        TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[root]))
+            .build()
+    }
+
+    /// The script, with TLS around it.
+    pub(super) fn wrap(&self, script: Script) -> Script {
+        let config = self.server.clone();
+        Arc::new(move |conn| {
+            let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+            let socket = Plain(conn.socket());
+            conn.speak(Box::new(Tls(StreamOwned::new(connection, socket))));
+            script(conn)
+        })
+    }
+}
+
+struct Tls(StreamOwned<ServerConnection, Plain>);
+
+impl Wire for Tls {
+    fn bid_farewell(&mut self) {
+        self.0.conn.send_close_notify();
+        let _ = self.0.flush();
+    }
+}
+
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
