@@ -26,7 +26,7 @@ use ureq::{
 
 /// The agent that all of this is about.
 fn agent(config: Config) -> Agent {
-    Agent::new_with_config(config)
+    longshore::ureq::agent(config)
 }
 
 /// A configuration that does not depend on the environment, and in which no call lasts for ever.
