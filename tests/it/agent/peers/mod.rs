@@ -85,9 +85,13 @@ impl Peer {
         script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let script = authority.wrap(Arc::new(script));
-        let mut peer = Self::new(move |conn| script(conn));
-        peer.scheme = "https";
-        peer
+        Self::new(move |conn| script(conn)).https()
+    }
+
+    /// The same, whose URLs say that it speaks TLS.
+    pub(crate) fn https(mut self) -> Self {
+        self.scheme = "https";
+        self
     }
 
     /// `first` has the first connection, `rest` all that follow.

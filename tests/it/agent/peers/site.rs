@@ -34,7 +34,7 @@ pub(crate) fn site(conn: &mut Conn) -> io::Result<()> {
             }
             "/drip" => drip(conn)?,
             "/endless" => pour(conn)?,
-            "/reads-nothing" => {
+            "/reads-nothing" | "/reads-nothing?known-length" => {
                 conn.reach();
                 conn.pass();
                 conn.watch()?;

@@ -61,7 +61,7 @@ impl Authority {
     }
 
     /// The script, with TLS around it.
-    pub(super) fn wrap(&self, script: Script) -> Script {
+    pub(crate) fn wrap(&self, script: Script) -> Script {
         let config = self.server.clone();
         Arc::new(move |conn| {
             let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
