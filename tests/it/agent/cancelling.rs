@@ -52,6 +52,7 @@ everywhere! {
         let scene = Arc::new(Scene::new(
             Stuck::At { path: "/silent", tls: false, pooled: false },
             &Authority::new(),
+            None,
         ));
         let (token, call) = (CancelToken::new(), scene.stuck_call());
         let (told, outcome) = std::sync::mpsc::channel();
@@ -94,7 +95,7 @@ async fn play(place: Place, scenes: Vec<Stuck>) {
 async fn cancel_once(place: Place, stuck: Stuck, leaving: Leaving, authority: &Authority) -> bool {
     let cell = format!("{stuck:?}, {leaving:?}, {place:?}");
     let lane = place.lane(1);
-    let mut scene = Scene::new(stuck, authority);
+    let mut scene = Scene::new(stuck, authority, None);
     if let Stuck::At { pooled: true, .. } = stuck {
         let first = lane.offload(scene.good_call()).await.unwrap();
         assert_eq!(first.unwrap(), "0", "{cell}");

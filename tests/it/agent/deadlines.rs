@@ -1,1 +1,196 @@
-//! x
+//! Time: a call is over when its time is up, whatever it is doing then (fault O).
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ureq::{Error, SendBody, Timeout};
+
+use super::{
+    agent, config, kind,
+    peers::{Authority, Conn, Peer},
+    scene::{BEFORE, PATHS, Scene, Stuck},
+};
+use crate::support::{AT_ONCE, Flavour, Place, Source, assert_books, eventually, watched};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How late a call may be over. ureq's own agent takes three times [`TIMEOUT`] at some peers.
+const LATE: Duration = Duration::from_millis(250);
+
+/// What a peer does that is sent a large body.
+#[derive(Clone, Copy, Debug)]
+enum Reader {
+    /// Reads a little, now and then.
+    Slow,
+    /// Reads nothing.
+    Never,
+    /// Answers before the body is there, and reads nothing of it (H25).
+    AnswersAtOnce,
+}
+
+const READERS: [Reader; 3] = [Reader::Slow, Reader::Never, Reader::AnswersAtOnce];
+
+impl Reader {
+    fn peer(self) -> Peer {
+        Peer::with_a_small_window(move |conn: &mut Conn| {
+            conn.request()?;
+            match self {
+                // The window opens each time, and some of the body goes.
+                Self::Slow => {
+                    while !conn.is_let_pass() {
+                        conn.take(30_000)?;
+                        thread::sleep(TIMEOUT * 4 / 5);
+                    }
+                }
+                Self::Never => {}
+                Self::AnswersAtOnce => {
+                    conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")?;
+                }
+            }
+            conn.reach();
+            conn.pass();
+            conn.watch()
+        })
+    }
+}
+
+/// Sends 64 MiB.
+fn send_much(agent: &ureq::Agent, url: &str) -> Result<(), Error> {
+    let body = SendBody::from_owned_reader(std::io::repeat(0));
+    let request = agent.post(url).header("content-length", 64 << 20);
+    request.send(body).map(drop)
+}
+
+/// H24, H25.
+#[test]
+fn a_large_body_is_not_sent_for_longer_than_the_timeout_says() {
+    watched(|| {
+        for reader in READERS {
+            let peer = reader.peer();
+            let agent = agent(config().timeout_global(Some(TIMEOUT)).build());
+            let begun = Instant::now();
+            let error = send_much(&agent, &peer.url("/")).unwrap_err();
+            let took = begun.elapsed();
+            assert!(took < TIMEOUT + LATE, "{reader:?}: {took:?}, {error:?}");
+            match error {
+                Error::Timeout(Timeout::Global) => assert!(took >= TIMEOUT),
+                Error::StatusCode(413) if matches!(reader, Reader::AnswersAtOnce) => {}
+                other => panic!("{reader:?}: {other:?}"),
+            }
+            peer.open();
+        }
+    });
+}
+
+everywhere! {
+    /// H24, H25.
+    async fn a_large_body_is_not_sent_for_longer_than_the_jobs_deadline_says(place: Place) {
+        let lane = place.lane(4);
+        for reader in READERS {
+            let peer = reader.peer();
+            let (agent, url) = (agent(config().timeout_global(None).build()), peer.url("/"));
+            let begun = Instant::now();
+            let task = lane.timeout(TIMEOUT).offload(move || send_much(&agent, &url));
+            match task.await {
+                Err(error) => assert!(error.is_timeout(), "{error:?}"),
+                // It may have seen the answer.
+                Ok(told) => {
+                    let error = told.unwrap_err();
+                    assert!(matches!(error, Error::StatusCode(413)), "{reader:?}: {error:?}");
+                }
+            }
+            eventually("the thread is free", || {
+                let stats = lane.stats();
+                stats.running + stats.draining == 0
+            })
+            .await;
+            let took = begun.elapsed();
+            assert!(took < TIMEOUT + LATE, "{reader:?}: {took:?}");
+            peer.open();
+            eventually("the connection is gone", || peer.record(0).end.is_some()).await;
+        }
+        assert_books(&lane.stats());
+    }
+}
+
+/// ureq's own timeouts, outside of any job.
+#[test]
+fn a_timeout_of_ureqs_holds_in_every_phase() {
+    watched(|| {
+        let authority = Authority::new();
+        let paths = PATHS.map(|path| {
+            [false, true].map(|tls| {
+                let pooled = false;
+                Stuck::At { path, tls, pooled }
+            })
+        });
+        let scenes: Vec<Stuck> = BEFORE.into_iter().chain(paths.concat()).collect();
+        thread::scope(|scope| {
+            for stuck in scenes {
+                let authority = &authority;
+                scope.spawn(move || {
+                    let scene = Scene::new(stuck, authority, Some(TIMEOUT));
+                    let begun = Instant::now();
+                    let error = scene.stuck_call()().unwrap_err();
+                    let took = begun.elapsed();
+                    assert_eq!(kind(&error), "timeout", "{stuck:?}: {error:?}");
+                    // All of them at once, on two cores.
+                    let late = LATE * 4;
+                    assert!(
+                        took >= TIMEOUT && took < TIMEOUT + late,
+                        "{stuck:?}: {took:?}"
+                    );
+                });
+            }
+        });
+    });
+}
+
+/// A job's deadline is kept by its runtime; a thread does not rely on that.
+#[test]
+fn a_deadline_holds_where_nobody_drives_the_runtime() {
+    watched(|| {
+        let authority = Authority::new();
+        for source in [Source::Tokio, Source::Threads] {
+            for path in [
+                "/silent",
+                "/drip",
+                "/endless",
+                "/swallows",
+                "/reads-nothing",
+            ] {
+                let place = Place {
+                    source,
+                    flavour: Flavour::CurrentThread,
+                };
+                let stuck = Stuck::At {
+                    path,
+                    tls: false,
+                    pooled: false,
+                };
+                let scene = Scene::new(stuck, &authority, None);
+                let runtime = place.flavour.runtime();
+                let lane = place.lane(1);
+                let (call, (told, outcome)) = (scene.stuck_call(), mpsc::channel());
+                let begun = Instant::now();
+                let _entered = runtime.enter();
+                let task = lane
+                    .timeout(TIMEOUT)
+                    .offload(move || told.send(call()).unwrap());
+                let error = outcome
+                    .recv_timeout(TIMEOUT + AT_ONCE)
+                    .unwrap()
+                    .unwrap_err();
+                assert!(begun.elapsed() >= TIMEOUT);
+                assert!(
+                    ["timeout", "other"].contains(&kind(&error)),
+                    "{path}: {error:?}"
+                );
+                drop(task);
+            }
+        }
+    });
+}

@@ -98,7 +98,8 @@ enum Front {
 }
 
 impl Scene {
-    pub(crate) fn new(stuck: Stuck, authority: &Authority) -> Self {
+    /// `timeout` is for the call as a whole; there is no other.
+    pub(crate) fn new(stuck: Stuck, authority: &Authority, timeout: Option<Duration>) -> Self {
         let behind = |tls| {
             if tls {
                 Peer::with_tls(authority, site)
@@ -106,9 +107,8 @@ impl Scene {
                 Peer::new(site)
             }
         };
-        // Nothing but a cancel is to end these calls.
         let config = config()
-            .timeout_global(None)
+            .timeout_global(timeout)
             .timeout_await_100(None)
             .tls_config(authority.trusted());
         let (front, behind, config, path) = match stuck {

@@ -166,6 +166,11 @@ impl Conn {
         );
     }
 
+    /// Whether the peer was opened, or dropped.
+    pub(crate) fn is_let_pass(&self) -> bool {
+        *lock(&self.shared.gate)
+    }
+
     /// A pause between two bytes of a peer that is slow.
     pub(crate) fn linger(&self) {
         thread::sleep(Duration::from_millis(5));

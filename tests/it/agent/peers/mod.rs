@@ -65,6 +65,7 @@ pub(crate) struct Peer {
 struct Shared {
     stopping: AtomicBool,
     reached: AtomicUsize,
+    ended: AtomicUsize,
     records: Mutex<Vec<Record>>,
     streams: Mutex<Vec<Weak<TcpStream>>>,
     gate: Mutex<bool>,
@@ -79,7 +80,18 @@ impl Peer {
         Self::on(listener, Arc::new(script))
     }
 
-    /// The same behind TLS, with a certificate of `authority` for [`HOSTS`].
+    /// With so small a window that the client has to wait for every few kilobytes.
+    pub(crate) fn with_a_small_window(
+        script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        // What is accepted has it from the socket that listens.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096)
+            .expect("a buffer may be small");
+        Self::on(listener, Arc::new(script))
+    }
+
+    /// Behind TLS, with a certificate of `authority` for [`HOSTS`].
     pub(crate) fn with_tls(
         authority: &Authority,
         script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
@@ -158,6 +170,11 @@ impl Peer {
         self.shared.reached.load(Ordering::SeqCst)
     }
 
+    /// How many connections this side is done with: the socket is closed.
+    pub(crate) fn ended(&self) -> usize {
+        self.shared.ended.load(Ordering::SeqCst)
+    }
+
     /// Lets the scripts go on that wait in [`Conn::pass`], now and from now on.
     pub(crate) fn open(&self) {
         self.shared.open();
@@ -214,11 +231,13 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Script) {
             records.len() - 1
         };
         let mut conn = Conn::new(id, stream, shared.clone());
-        let script = script.clone();
+        let (script, shared) = (script.clone(), shared.clone());
         threads.push(thread::spawn(move || {
             if let Err(error) = script(&mut conn) {
                 conn.broke(&error);
             }
+            drop(conn);
+            shared.ended.fetch_add(1, Ordering::SeqCst);
         }));
     }
     for thread in threads {
