@@ -1,1 +1,304 @@
-//! x
+//! H1-H25: answers that are wrong, late or cut short. Each is an error of the right kind and at
+//! once, and its connection is not used again.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    agent, config, get, kind,
+    peers::{Conn, Peer, site},
+    plain_agent,
+};
+use crate::support::{AT_ONCE, resident, settles};
+
+/// What a peer does after its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Closes,
+    Resets,
+    /// Waits for the client to do something.
+    Stays,
+}
+
+use Then::{Closes, Resets, Stays};
+
+/// What the client is to make of it: a whole body, or an error of one of these kinds.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Body(&'static str),
+    Fails(&'static [&'static str]),
+}
+
+use Told::{Body, Fails};
+
+/// What it says is not HTTP.
+const WRONG: Told = Fails(&["protocol"]);
+const LATE: Told = Fails(&["timeout"]);
+
+/// Asks for `/`, is answered so, and asks somebody else for `/ok` afterwards.
+#[track_caller]
+fn check(name: &str, answer: &[u8], then: Then, told: Told) {
+    let answer = answer.to_vec();
+    check_script(name, told, move |conn| {
+        conn.send(&answer)?;
+        match then {
+            Closes => conn.finish(),
+            Resets => conn.reset(),
+            Stays => conn.watch(),
+        }
+    });
+}
+
+#[track_caller]
+fn check_script(
+    name: &str,
+    told: Told,
+    script: impl Fn(&mut Conn) -> std::io::Result<()> + Send + Sync + 'static,
+) {
+    let peer = Peer::new(move |conn| {
+        if conn.id() > 0 {
+            return site(conn);
+        }
+        conn.request()?;
+        script(conn)
+    });
+    // Long enough for all but those that are about it.
+    let timeout = match told {
+        Fails(kinds) if kinds.contains(&"timeout") => Duration::from_millis(300),
+        _ => Duration::from_secs(10),
+    };
+    let agent = agent(config().timeout_global(Some(timeout)).build());
+    let begun = Instant::now();
+    let outcome = get(&agent, &peer.url("/"));
+    let took = begun.elapsed();
+    match (told, &outcome) {
+        (Body(body), Ok(got)) => assert_eq!(body, got, "{name}"),
+        (Fails(kinds), Err(error)) if kinds.contains(&kind(error)) => {}
+        _ => panic!("{name}: expected {told:?}, got {outcome:?}"),
+    }
+    assert!(
+        took < Duration::from_millis(300) + AT_ONCE,
+        "{name}: {took:?}"
+    );
+    assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "1", "{name}");
+    settles("the connection is gone", || peer.ended() >= 1);
+}
+
+in_and_out_of_a_job! {
+    /// H1-H3.
+    fn an_answer_that_does_not_come_is_late() {
+        check("silent", b"", Stays, LATE);
+        check("half a head", b"HTTP/1.1 200 OK\r\nContent-Le", Stays, LATE);
+        check("no body", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", Stays, LATE);
+        check("half a body", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234", Stays, LATE);
+        check("no end", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n01234", Stays, LATE);
+        check_script("a head in drops", LATE, |conn| {
+            conn.send("HTTP/1.1 200 OK\r\nX: ")?;
+            loop {
+                conn.send(".")?;
+                conn.linger();
+            }
+        });
+        check_script("a body in drops", LATE, |conn| {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
+            loop {
+                conn.send(".")?;
+                conn.linger();
+            }
+        });
+    }
+
+    /// H4-H6. Never a short body for a whole one.
+    fn an_answer_that_is_cut_short_is_an_error() {
+        for then in [Closes, Resets] {
+            for answer in [
+                "",
+                "HTTP/1.1 200 OK\r\nContent-Le",
+                "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n012",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n",
+            ] {
+                check(answer, answer.as_bytes(), then, Fails(&["io", "protocol"]));
+            }
+        }
+        // The last chunk, and not the line after it: all is there.
+        let ended = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n";
+        check(ended, ended.as_bytes(), Closes, Body("01234"));
+    }
+
+    /// H7.
+    fn chunks_that_are_wrong_are_an_error() {
+        for chunk in [
+            "hello\r\n01234\r\n0\r\n\r\n",
+            "FFFFFFFFFFFFFFFFFF\r\n01234\r\n0\r\n\r\n",
+            "-5\r\n01234\r\n0\r\n\r\n",
+            "5\r\n01234567\r\n0\r\n\r\n",
+        ] {
+            let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+            check(chunk, answer.as_bytes(), Stays, WRONG);
+        }
+    }
+
+    /// H8.
+    fn lengths_that_are_wrong_are_an_error() {
+        for length in ["-3", "+5", "18446744073709551616", "5\r\nContent-Length: 6", "five", ""] {
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n01234");
+            check(length, answer.as_bytes(), Stays, WRONG);
+        }
+        let before = resident();
+        let longest = "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n01234";
+        // Refused by its length, or missed when the peer closes.
+        check("longest", longest.as_bytes(), Closes, Fails(&["io", "large body", "protocol"]));
+        // Nobody believes it: other tests of this process may take some meanwhile.
+        assert!(resident() < before + (1 << 30));
+        let both = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n\
+                    5\r\n01234\r\n0\r\n\r\n";
+        check("both lengths", both.as_bytes(), Closes, Body("01234"));
+    }
+
+    /// H12.
+    fn a_storm_of_interim_answers_ends() {
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        check_script("100 for ever", Fails(&["large head", "protocol", "timeout"]), |conn| {
+            loop {
+                conn.send("HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+        });
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100) + good;
+        check("103 a hundred times", hints.as_bytes(), Stays, Body("ok"));
+    }
+
+    /// H19.
+    fn a_port_where_nobody_listens_is_an_error_at_once() {
+        let url = {
+            let peer = Peer::new(site);
+            peer.url("/ok")
+        };
+        let begun = Instant::now();
+        let error = get(&plain_agent(), &url).unwrap_err();
+        assert_eq!(kind(&error), "io");
+        assert!(begun.elapsed() < AT_ONCE);
+    }
+
+    /// H22.
+    fn what_is_not_http_is_an_error() {
+        for garbage in [
+            "<html>it works</html>\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 99999 Far out\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n\r\n",
+        ] {
+            check(garbage, garbage.as_bytes(), Stays, WRONG);
+        }
+    }
+
+    /// H22. A body where there can be none is not one, and not the next answer either.
+    fn a_body_that_should_not_be_there_spoils_its_connection() {
+        let empty = "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n01234";
+        check("204", empty.as_bytes(), Stays, Body(""));
+        let peer = Peer::new(|conn| {
+            while conn.request()?.is_some() {
+                conn.reply("01234")?;
+                conn.reach();
+            }
+            Ok(())
+        });
+        let agent = plain_agent();
+        for call in 1..=20 {
+            agent.head(peer.url("/")).call().unwrap();
+            settles("it came", || peer.reached() == call);
+        }
+        assert_eq!(peer.connections(), 20);
+    }
+
+    /// H20. The peer ends each connection after an answer that says nothing of that.
+    fn a_connection_that_was_closed_is_not_used_again() {
+        for resets in [false, true] {
+            let peer = Peer::new(move |conn| {
+                conn.request()?;
+                conn.reply("once")?;
+                if resets { conn.reset() } else { conn.finish() }
+            });
+            let agent = plain_agent();
+            for call in 1..=50 {
+                assert_eq!(get(&agent, &peer.url("/")).unwrap(), "once");
+                settles("it is closed", || peer.ended() == call);
+            }
+            assert_eq!(peer.connections(), 50);
+        }
+    }
+
+    /// H20, K21. It dies with the second request in it: nobody sends that again by himself.
+    fn a_request_that_may_have_been_carried_out_is_not_sent_again() {
+        for method in ["GET", "POST"] {
+            let peer = Peer::new(|conn| {
+                if let Some(request) = conn.request()? {
+                    conn.body(&request)?;
+                    conn.reply("once")?;
+                }
+                if let Some(request) = conn.request()? {
+                    conn.body(&request)?;
+                }
+                Ok(())
+            });
+            let agent = plain_agent();
+            for call in 0..40 {
+                let told = match method {
+                    "GET" => agent.get(peer.url("/")).call(),
+                    _ => agent.post(peer.url("/")).send("body"),
+                };
+                match told {
+                    Ok(mut answer) => {
+                        assert_eq!(call % 2, 0);
+                        answer.body_mut().read_to_string().unwrap();
+                    }
+                    Err(error) => assert!(call % 2 == 1 && kind(&error) == "io", "{error:?}"),
+                }
+            }
+            assert_eq!(peer.heads().len(), 40, "{method}: each once");
+            assert_eq!(peer.connections(), 20);
+        }
+    }
+
+    /// H21. An answer that nobody asked for, with the right one and some time after it.
+    fn an_answer_that_nobody_asked_for_is_nobodys() {
+        const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+        for late in [false, true] {
+            let peer = Peer::new(move |conn| {
+                while conn.request()?.is_some() {
+                    let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+                    if late {
+                        conn.send(good)?;
+                        conn.send(POISON)?;
+                    } else {
+                        conn.send(format!("{good}{POISON}"))?;
+                    }
+                    conn.reach();
+                }
+                Ok(())
+            });
+            let agent = plain_agent();
+            for call in 1..=200 {
+                assert_eq!(get(&agent, &peer.url("/")).unwrap(), "good");
+                settles("it came", || peer.reached() == call);
+            }
+        }
+    }
+
+    /// H25. The peer answers before it has the body, and resets.
+    fn an_early_refusal_with_a_reset_is_an_error() {
+        let peer = Peer::new(|conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")?;
+            conn.reset()
+        });
+        let begun = Instant::now();
+        let body = vec![0; 64 << 20];
+        let error = plain_agent().post(peer.url("/")).send(&body[..]).unwrap_err();
+        assert!(["io", "status"].contains(&kind(&error)), "{error:?}");
+        assert!(begun.elapsed() < AT_ONCE);
+    }
+}
