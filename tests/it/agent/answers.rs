@@ -30,8 +30,11 @@ enum Told {
 
 use Told::{Body, Fails};
 
+/// The peer is gone.
+const GONE: Told = Fails(&["io", "other"]);
 /// What it says is not HTTP.
 const WRONG: Told = Fails(&["protocol"]);
+const LARGE: Told = Fails(&["large head", "protocol"]);
 const LATE: Told = Fails(&["timeout"]);
 
 /// Asks for `/`, is answered so, and asks somebody else for `/ok` afterwards.
@@ -127,6 +130,15 @@ in_and_out_of_a_job! {
         check(ended, ended.as_bytes(), Closes, Body("01234"));
     }
 
+    /// H6. Where the close is the end of the body, a reset is not.
+    fn a_connection_that_breaks_is_not_the_end_of_a_body() {
+        for length in [5, 100_000] {
+            let body = "x".repeat(length);
+            let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}");
+            check("reset, not closed", answer.as_bytes(), Resets, GONE);
+        }
+    }
+
     /// H7.
     fn chunks_that_are_wrong_are_an_error() {
         for chunk in [
@@ -155,6 +167,34 @@ in_and_out_of_a_job! {
         let both = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n\
                     5\r\n01234\r\n0\r\n\r\n";
         check("both lengths", both.as_bytes(), Closes, Body("01234"));
+    }
+
+    fn a_head_may_be_as_large_as_the_configuration_says() {
+        // 64 KiB, unless it says something else.
+        for kilobytes in [1, 15, 17, 31, 33, 60] {
+            let field = "x".repeat(kilobytes << 10);
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nX: {field}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+            );
+            check(&format!("{kilobytes} KiB"), answer.as_bytes(), Stays, Body("ok"));
+        }
+    }
+
+    /// H9.
+    fn heads_that_are_too_large_are_an_error() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(1 << 20));
+        check("one of 1 MiB", long.as_bytes(), Stays, LARGE);
+        for count in [500, 20_000] {
+            let many = "X: y\r\n".repeat(count);
+            let answer = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 0\r\n\r\n");
+            check("many", answer.as_bytes(), Stays, LARGE);
+        }
+        check_script("without end", LARGE, |conn| {
+            conn.send("HTTP/1.1 200 OK\r\n")?;
+            loop {
+                conn.send("X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n")?;
+            }
+        });
     }
 
     /// H12.

@@ -93,4 +93,20 @@ in_and_out_of_a_job! {
             assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "1");
         }
     }
+
+    /// A body that ends with its connection, and a connection that ends without TLS saying so.
+    fn a_tls_connection_that_is_cut_is_not_the_end_of_a_body() {
+        let authority = Authority::new();
+        for resets in [false, true] {
+            let peer = Peer::with_tls(&authority, move |conn| {
+                conn.request()?;
+                conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n01234")?;
+                if resets { conn.reset() } else { Ok(()) }
+            });
+            let agent = agent(config().tls_config(authority.trusted()).build());
+            let told = get(&agent, &peer.url("/"));
+            let error = told.expect_err("a cut is not an end");
+            assert!(["io", "other"].contains(&kind(&error)), "{error:?}");
+        }
+    }
 }
