@@ -1,1 +1,245 @@
-//! x
+//! What concerns the whole process: descriptors that run out or are inherited, and being stopped.
+
+use std::{
+    env,
+    fs::File,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use longshore::{Lane, lane::Threads};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use ureq::Error;
+
+use super::{
+    agent, config, get,
+    peers::{Authority, Peer, site},
+    plain_agent,
+};
+use crate::support::{
+    AT_ONCE, Child, Flavour, Gate, Place, Source, assert_books, in_child, is_as_new, watched,
+};
+
+/// Where the peers are whose process has descriptors left.
+const PEERS: [&str; 2] = ["LONGSHORE_PEER_A", "LONGSHORE_PEER_B"];
+
+everywhere! {
+    /// W16.
+    async fn a_child_process_inherits_no_socket(place: Place) {
+        let lane = place.lane(32);
+        let authority = Authority::new();
+        let peers = [Peer::new(site), Peer::with_tls(&authority, site)];
+        let agent = agent(config().tls_config(authority.trusted()).build());
+        let before = tokio::task::spawn_blocking(inheritable).await.unwrap();
+        let gate = Gate::new();
+        let tasks: FuturesUnordered<_> = (0..32)
+            .map(|call| {
+                let (agent, url, door) =
+                    (agent.clone(), peers[call % 2].url("/ok"), gate.door());
+                lane.offload(move || {
+                    let answer = agent.get(url).call().unwrap();
+                    // All of them are in use, by as many threads.
+                    door.pass();
+                    let inherited = inheritable();
+                    drop(answer);
+                    inherited
+                })
+            })
+            .collect();
+        gate.arrived(32).await;
+        gate.open();
+        for inherited in tasks.collect::<Vec<_>>().await {
+            assert_eq!(inherited.unwrap(), before);
+        }
+        is_as_new(&lane).await;
+    }
+}
+
+/// What a child finds open of the kinds that an agent opens, sorted.
+fn inheritable() -> Vec<String> {
+    let listed = Command::new("ls")
+        .args(["-l", "/proc/self/fd"])
+        .output()
+        .expect("it can be run");
+    let mut found: Vec<String> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .filter_map(|line| Some(line.split_once(" -> ")?.1.to_owned()))
+        .filter(|target| target.starts_with("socket:") || target.starts_with("anon_inode:"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Runs the test in a child, with two peers in this process.
+fn with_peers_elsewhere(test: &str, wrapper: &[&str]) {
+    let peers = [Peer::new(site), Peer::new(site)];
+    let mut child = Child::new(test);
+    if !wrapper.is_empty() {
+        child = child.within(wrapper);
+    }
+    for (name, peer) in PEERS.iter().zip(&peers) {
+        child = child.env(name, &peer.url("/ok"));
+    }
+    child.passes();
+}
+
+fn peers_elsewhere() -> [String; 2] {
+    PEERS.map(|name| env::var(name).expect("there are peers"))
+}
+
+/// Every descriptor that the process may have, until it is dropped.
+struct NoMoreFiles {
+    _files: Vec<File>,
+}
+
+impl NoMoreFiles {
+    fn take() -> Self {
+        let few = Rlimit {
+            current: Some(128),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, few).expect("a soft limit may be lowered");
+        let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        assert!(!files.is_empty());
+        Self { _files: files }
+    }
+}
+
+/// S1.
+#[test]
+fn without_descriptors_a_call_is_an_error_and_the_next_one_works() {
+    let test = concat!(
+        module_path!(),
+        "::without_descriptors_a_call_is_an_error_and_the_next_one_works"
+    );
+    if !in_child() {
+        return with_peers_elsewhere(test, &[]);
+    }
+    watched(|| {
+        let [known, new] = peers_elsewhere();
+        let by_name = new.replace("127.0.0.1", "localhost");
+        let agent = plain_agent();
+        let runtime = Flavour::CurrentThread.runtime();
+        let lane = Lane::builder("poor")
+            .limit(2)
+            .own_threads(Threads::new())
+            .build();
+        get(&agent, &known).unwrap();
+        for _ in 0..3 {
+            let none = NoMoreFiles::take();
+            let begun = Instant::now();
+            for url in [&new, &by_name] {
+                // Outside of jobs, and in one whose thread has not made a call before.
+                let outside = get(&agent, url).unwrap_err();
+                let (caller, url) = (agent.clone(), url.clone());
+                let inside = runtime
+                    .block_on(async { lane.offload(move || get(&caller, &url)).await })
+                    .expect("no panic")
+                    .unwrap_err();
+                for error in [outside, inside] {
+                    assert!(matches!(error, Error::Io(_)), "{error:?}");
+                }
+            }
+            // What is open already goes on being useful.
+            assert_eq!(get(&agent, &known).unwrap(), "0");
+            assert!(begun.elapsed() < AT_ONCE);
+            drop(none);
+            let (caller, url) = (agent.clone(), known.clone());
+            let inside = runtime.block_on(async { lane.offload(move || get(&caller, &url)).await });
+            inside.unwrap().unwrap();
+        }
+        for url in [&new, &by_name] {
+            get(&agent, url).unwrap();
+        }
+        assert_books(&lane.stats());
+    });
+}
+
+/// C10.
+#[test]
+fn a_process_that_was_stopped_keeps_its_deadlines() {
+    const CALLS: u64 = 8;
+    let test = concat!(
+        module_path!(),
+        "::a_process_that_was_stopped_keeps_its_deadlines"
+    );
+    if !in_child() {
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let peer = Peer::new(site);
+        let agent = agent(config().timeout_global(None).build());
+        let lane = Place {
+            source: Source::Threads,
+            flavour: Flavour::MultiThread,
+        }
+        .lane(CALLS as usize);
+        Flavour::MultiThread.runtime().block_on(async {
+            // All but the last two are due while the process is stopped.
+            let tasks: FuturesUnordered<_> = (0..CALLS)
+                .map(|call| {
+                    let time = match call {
+                        0..6 => Duration::from_millis(300 + 200 * call),
+                        _ => Duration::from_millis(2_300 + 100 * call),
+                    };
+                    let (agent, url) = (agent.clone(), peer.url("/silent"));
+                    lane.timeout(time).offload(move || get(&agent, &url))
+                })
+                .collect();
+            let stop = "kill -STOP $PPID; sleep 2; kill -CONT $PPID";
+            let mut sh = Command::new("sh").args(["-c", stop]).spawn().unwrap();
+            tokio::task::spawn_blocking(move || sh.wait())
+                .await
+                .unwrap()
+                .unwrap();
+            let goes_on = Instant::now();
+            let mut told: Vec<_> = tasks.collect().await;
+            assert!(goes_on.elapsed() < Duration::from_millis(1_500) + AT_ONCE);
+            assert!(told.drain(..).all(|told| told.unwrap_err().is_timeout()));
+            is_as_new(&lane).await;
+            assert_eq!(lane.stats().timed_out, CALLS, "each once");
+        });
+    });
+}
+
+/// S2.
+#[test]
+fn system_calls_that_fail_are_errors_and_nothing_worse() {
+    let test = concat!(
+        module_path!(),
+        "::system_calls_that_fail_are_errors_and_nothing_worse"
+    );
+    if in_child() {
+        return watched(calls_that_may_fail);
+    }
+    if Command::new("fiu-run").arg("-h").output().is_err() {
+        return eprintln!("skipped: fiu-run is not installed");
+    }
+    for call in ["socket", "connect", "send", "recv", "poll", "shutdown"] {
+        let fault = format!("enable_random name=posix/io/net/{call},probability=0.1");
+        with_peers_elsewhere(test, &["fiu-run", "-x", "-c", &fault]);
+    }
+}
+
+fn calls_that_may_fail() {
+    let agent = agent(
+        config()
+            .timeout_global(Some(Duration::from_secs(1)))
+            .build(),
+    );
+    let lane = Lane::builder("faulty")
+        .limit(4)
+        .own_threads(Threads::new())
+        .build();
+    let urls = peers_elsewhere();
+    let mut good = 0;
+    for call in 0..200 {
+        let (agent, url) = (agent.clone(), urls[call % 2].clone());
+        // No runtime: that has system calls of its own.
+        let told = futures::executor::block_on(lane.offload(move || get(&agent, &url)));
+        good += usize::from(told.expect("no panic").is_ok());
+    }
+    assert!(good > 0, "something still works");
+    assert_books(&lane.stats());
+}

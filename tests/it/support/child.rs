@@ -68,6 +68,26 @@ impl Child {
         self
     }
 
+    /// Has it started by another command, which is to run what follows its own arguments.
+    pub(crate) fn within(self, wrapper: &[&str]) -> Self {
+        let (program, arguments) = wrapper.split_first().expect("a command");
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .arg(self.0.get_program())
+            .args(self.0.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self(command)
+    }
+
     /// Runs it to its end, which has to come.
     pub(crate) fn output(mut self) -> Output {
         let mut child = self.0.spawn().expect("this binary can be run");

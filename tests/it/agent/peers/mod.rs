@@ -23,11 +23,11 @@ use std::{
 
 pub(crate) use self::{
     backlog::Backlog,
-    conn::{Conn, Request},
+    conn::Conn,
     proxy::{Manners, connect_proxy},
-    site::{ENDLESS, site},
+    site::site,
     socks::{SocksManners, socks_proxy},
-    tls::{Authority, HOSTS, NOWHERE},
+    tls::{Authority, NOWHERE},
 };
 
 /// What is done with a connection, from its beginning to its end.
@@ -91,7 +91,7 @@ impl Peer {
         Self::on(listener, Arc::new(script))
     }
 
-    /// Behind TLS, with a certificate of `authority` for [`HOSTS`].
+    /// Behind TLS, with a certificate of `authority` for [`tls::HOSTS`].
     pub(crate) fn with_tls(
         authority: &Authority,
         script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,

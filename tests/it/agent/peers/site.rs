@@ -5,7 +5,7 @@ use std::io;
 use super::Conn;
 
 /// How much has to have gone over the wire before a stream counts as going at full speed.
-pub(crate) const ENDLESS: usize = 1 << 20;
+const ENDLESS: usize = 1 << 20;
 
 /// Answers `/ok` with the number of the connection, and takes leave of good manners elsewhere.
 ///

@@ -20,7 +20,7 @@ use super::{
 pub(crate) const NOWHERE: &str = "peer.invalid";
 
 /// What the certificates are for.
-pub(crate) const HOSTS: [&str; 4] = ["127.0.0.1", "::1", "localhost", NOWHERE];
+pub(super) const HOSTS: [&str; 4] = ["127.0.0.1", "::1", "localhost", NOWHERE];
 
 /// A certificate that has signed itself, and all that goes with it.
 pub(crate) struct Authority {
