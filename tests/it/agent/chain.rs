@@ -12,7 +12,7 @@ use super::{
     peers::{Authority, Conn, Peer, site},
     plain_agent,
 };
-use crate::support::AT_ONCE;
+use crate::support::{AT_ONCE, settles};
 
 /// `gzip` of "all of it, well packed\n", made once.
 const PACKED: &[u8] = &[
@@ -229,6 +229,96 @@ in_and_out_of_a_job! {
         assert!(matches!(error, ureq::Error::StatusCode(503)), "{error:?}");
         let lenient = agent(config().http_status_as_error(false).build());
         assert_eq!(get(&lenient, &peer.url("/")).unwrap(), "busy");
+    }
+
+    /// With a pause at every place: it is long enough for a connection to give its buffers back.
+    fn an_answer_may_come_in_any_two_parts() {
+        const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                              4\r\n0123\r\n3\r\n456\r\n0\r\n\r\n";
+        let authority = Authority::new();
+        let parts = |conn: &mut Conn| {
+            while let Some(request) = conn.request()? {
+                let place: usize = request.target()[1..].parse().unwrap();
+                conn.send(&ANSWER[..place])?;
+                conn.linger();
+                conn.linger();
+                conn.send(&ANSWER[place..])?;
+            }
+            Ok(())
+        };
+        let agent = agent(config().tls_config(authority.trusted()).build());
+        for peer in [Peer::new(parts), Peer::with_tls(&authority, parts)] {
+            for place in 0..ANSWER.len() {
+                let told = get(&agent, &peer.url(&format!("/{place}")));
+                assert_eq!(told.unwrap(), "0123456", "at {place}");
+            }
+            assert_eq!(peer.connections(), 1);
+        }
+    }
+
+    /// Head, pause, a lot, pause, a lot.
+    fn a_body_with_pauses_is_whole() {
+        const PART: usize = 300_000;
+        let authority = Authority::new();
+        let pauses = |conn: &mut Conn| {
+            conn.request()?;
+            conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 8 * PART))?;
+            for part in 0..8 {
+                conn.linger();
+                conn.linger();
+                let body: Vec<u8> = (0..PART).map(|at| ((at + part) % 251) as u8).collect();
+                conn.send(body)?;
+            }
+            conn.finish()
+        };
+        let agent = agent(config().tls_config(authority.trusted()).build());
+        for peer in [Peer::new(pauses), Peer::with_tls(&authority, pauses)] {
+            let mut answer = agent.get(peer.url("/")).call().unwrap();
+            let body = answer.body_mut().read_to_vec().unwrap();
+            assert_eq!(body.len(), 8 * PART);
+            for (part, body) in body.chunks(PART).enumerate() {
+                let good = |(at, byte): (usize, &u8)| *byte == ((at + part) % 251) as u8;
+                assert!(body.iter().enumerate().all(good), "part {part}");
+            }
+        }
+    }
+
+    /// ureq's own way to end calls goes on working.
+    fn shutting_an_agent_down_ends_its_calls() {
+        for path in ["/silent", "/half-head", "/head-only", "/drip", "/swallows"] {
+            let peer = Peer::new(site);
+            let agent = agent(config().timeout_global(None).build());
+            let (url, theirs) = (peer.url(path), agent.clone());
+            let call = std::thread::spawn(move || {
+                if path == "/swallows" {
+                    let zeros = ureq::SendBody::from_owned_reader(std::io::repeat(0));
+                    theirs.post(url).send(zeros).map(drop)
+                } else {
+                    get(&theirs, &url).map(drop)
+                }
+            });
+            settles("the call is under way", || peer.reached() > 0);
+            agent.clone().shutdown();
+            call.join().unwrap().unwrap_err();
+            get(&agent, &peer.url("/ok")).unwrap_err();
+        }
+    }
+
+    /// `http` takes such a port for none at all, and ureq then goes to port 80 (fault G).
+    fn a_port_that_cannot_be_is_an_error() {
+        let peer = Peer::new(|conn| {
+            while conn.request()?.is_some() {
+                let there = "http://127.0.0.1:99999/";
+                conn.send(format!(
+                    "HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+                ))?;
+            }
+            Ok(())
+        });
+        for url in ["http://127.0.0.1:99999/", "http://localhost:65536/", &peer.url("/")] {
+            let error = get(&plain_agent(), url).unwrap_err();
+            assert!(matches!(error, ureq::Error::BadUri(_)), "{url}: {error:?}");
+        }
     }
 
     fn many_threads_may_share_an_agent() {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ureq::{Error, SendBody, Timeout};
+use ureq::{Error, SendBody, Timeout, config::ConfigBuilder, typestate::AgentScope};
 
 use super::{
     agent, config, kind,
@@ -16,6 +16,7 @@ use super::{
 use crate::support::{AT_ONCE, Flavour, Place, Source, assert_books, eventually, watched};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
+const SOON: Option<Duration> = Some(TIMEOUT);
 
 /// How late a call may be over. ureq's own agent takes three times [`TIMEOUT`] at some peers.
 const LATE: Duration = Duration::from_millis(250);
@@ -146,6 +147,65 @@ fn a_timeout_of_ureqs_holds_in_every_phase() {
                 });
             }
         });
+    });
+}
+
+/// ureq says which of its timeouts it was.
+#[test]
+fn a_timeout_is_called_by_its_name() {
+    type Config = ConfigBuilder<AgentScope>;
+    let cases: [(fn(Config) -> Config, &str, Timeout); 7] = [
+        (|c| c.timeout_connect(SOON), "", Timeout::Connect),
+        (
+            |c| c.timeout_recv_response(SOON),
+            "/silent",
+            Timeout::RecvResponse,
+        ),
+        (
+            |c| c.timeout_recv_body(SOON),
+            "/half-body",
+            Timeout::RecvBody,
+        ),
+        (
+            |c| c.timeout_send_body(SOON),
+            "/reads-nothing",
+            Timeout::SendBody,
+        ),
+        (|c| c.timeout_per_call(SOON), "/elsewhere", Timeout::PerCall),
+        (
+            |c| c.timeout_per_read(SOON),
+            "/half-chunk",
+            Timeout::PerRead,
+        ),
+        (
+            |c| c.timeout_per_write(SOON),
+            "/reads-nothing",
+            Timeout::PerWrite,
+        ),
+    ];
+    watched(move || {
+        let authority = Authority::new();
+        for (set, path, name) in cases {
+            let stuck = match path {
+                "" => Stuck::Connecting,
+                path => Stuck::At {
+                    path,
+                    tls: false,
+                    pooled: false,
+                },
+            };
+            let scene = Scene::configured(stuck, &authority, set);
+            let begun = Instant::now();
+            match scene.stuck_call()().unwrap_err() {
+                Error::Timeout(told) => assert_eq!(told, name),
+                other => panic!("{name:?}: {other:?}"),
+            }
+            let took = begun.elapsed();
+            assert!(
+                took >= TIMEOUT && took < TIMEOUT + LATE,
+                "{name:?}: {took:?}"
+            );
+        }
     });
 }
 

@@ -15,6 +15,7 @@ mod peers;
 mod pooled;
 mod process;
 mod proxies;
+mod reuse;
 mod scene;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use std::{
     io::Read,
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -56,6 +56,34 @@ everywhere! {
         }
         is_as_new(&lane).await;
         assert_eq!(peer.connections(), 1);
+    }
+
+    /// With the configuration that is meant for lanes.
+    async fn as_many_connections_are_kept_as_calls_are_made_at_once(place: Place) {
+        const CALLS: usize = 24;
+        let lane = place.lane(CALLS);
+        let agent = agent(longshore::ureq::config().proxy(None).build());
+        // Answers when all of them have asked.
+        let arrived = Arc::new(Barrier::new(CALLS));
+        let peer = Peer::new(move |conn| {
+            while conn.request()?.is_some() {
+                arrived.wait();
+                conn.reply("all here")?;
+            }
+            Ok(())
+        });
+        for _ in 0..3 {
+            let tasks: Vec<_> = (0..CALLS)
+                .map(|_| {
+                    let (agent, url) = (agent.clone(), peer.url("/"));
+                    lane.offload(move || get(&agent, &url))
+                })
+                .collect();
+            for task in tasks {
+                assert_eq!(task.await.unwrap().unwrap(), "all here");
+            }
+        }
+        assert_eq!(peer.connections(), CALLS);
     }
 
     /// C4. Cancels at any moment, beside calls that share the connections.

@@ -1,5 +1,10 @@
 //! Proxies: by CONNECT and by SOCKS, with and without a password, from the environment and not.
 
+use std::{
+    net::{Ipv6Addr, TcpListener},
+    sync::Arc,
+};
+
 use ureq::Proxy;
 
 use super::{
@@ -39,6 +44,47 @@ in_and_out_of_a_job! {
             }
         }
         assert_eq!(peer.connections(), 1, "who is not known does not come through");
+    }
+
+    fn a_proxy_may_be_behind_tls_itself() {
+        let authority = Authority::new();
+        let proxy = Peer::with_tls(&authority, connect_proxy(Manners::Guarded));
+        let via = format!("https://user:pass@127.0.0.1:{}", proxy.port());
+        let agent = agent(
+            config()
+                .proxy(Some(Proxy::new(&via).unwrap()))
+                .tls_config(authority.trusted())
+                .build(),
+        );
+        for peer in [Peer::new(site), Peer::with_tls(&authority, site)] {
+            for _ in 0..3 {
+                assert_eq!(get(&agent, &peer.url_at(NOWHERE, "/ok")).unwrap(), "0");
+            }
+        }
+        assert_eq!(proxy.connections(), 2);
+    }
+
+    fn a_proxy_may_be_asked_for_an_address_of_version_6() {
+        let Ok(six) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            return eprintln!("skipped: this machine has no ::1");
+        };
+        let peer = Peer::on(six, Arc::new(site));
+        let http = Peer::new(connect_proxy(Manners::Open));
+        let socks = Peer::new(socks_proxy(SocksManners::Open));
+        for (scheme, port) in [
+            ("http", http.port()),
+            ("socks5", socks.port()),
+            ("socks5h", socks.port()),
+        ] {
+            let via = Proxy::new(&format!("{scheme}://127.0.0.1:{port}")).unwrap();
+            let agent = agent(config().proxy(Some(via)).build());
+            get(&agent, &peer.url("/ok")).unwrap();
+        }
+        // Which that one cannot put into words.
+        let via = Proxy::new(&format!("socks4://127.0.0.1:{}", socks.port())).unwrap();
+        let agent = agent(config().proxy(Some(via)).build());
+        get(&agent, &peer.url("/ok")).unwrap_err();
+        assert_eq!(peer.heads().len(), 3);
     }
 
     fn a_proxy_that_refuses_is_an_error() {

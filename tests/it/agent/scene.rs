@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ureq::{Agent, Error, Proxy, SendBody};
+use ureq::{Agent, Error, Proxy, SendBody, config::ConfigBuilder, typestate::AgentScope};
 
 use super::{
     agent, config, get,
@@ -100,6 +100,15 @@ enum Front {
 impl Scene {
     /// `timeout` is for the call as a whole; there is no other.
     pub(crate) fn new(stuck: Stuck, authority: &Authority, timeout: Option<Duration>) -> Self {
+        Self::configured(stuck, authority, |config| config.timeout_global(timeout))
+    }
+
+    /// With no timeouts but those that `set` sets.
+    pub(crate) fn configured(
+        stuck: Stuck,
+        authority: &Authority,
+        set: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+    ) -> Self {
         let behind = |tls| {
             if tls {
                 Peer::with_tls(authority, site)
@@ -108,9 +117,10 @@ impl Scene {
             }
         };
         let config = config()
-            .timeout_global(timeout)
+            .timeout_global(None)
             .timeout_await_100(None)
             .tls_config(authority.trusted());
+        let config = set(config);
         let (front, behind, config, path) = match stuck {
             Stuck::Connecting => (Front::Backlog(Some(Backlog::new())), None, config, "/ok"),
             Stuck::Handshake => {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::{End, Record, Shared, lock};
 
 /// More than any head that a test expects to be read.
@@ -26,6 +28,11 @@ pub(crate) struct Conn {
 pub(crate) trait Wire: Read + Write + Send {
     /// Says that nothing will follow, where the protocol has a word for it.
     fn bid_farewell(&mut self) {}
+
+    /// Whether something was taken from the socket that is still to be read here.
+    fn holds_back(&mut self) -> bool {
+        false
+    }
 }
 
 /// The socket itself.
@@ -191,33 +198,36 @@ impl Conn {
     }
 
     /// Copies in both directions between the client and `upstream`, until both have closed.
+    ///
+    /// One at a time: neither client nor upstream talks without listening.
     pub(crate) fn splice(&mut self, upstream: TcpStream) -> io::Result<()> {
         let upstream = Arc::new(upstream);
         upstream.set_nodelay(true)?;
         if !self.shared.register(&upstream) {
             return Ok(());
         }
-        (&*upstream).write_all(&self.ahead)?;
-        self.ahead.clear();
-        let (down, client) = (upstream.clone(), self.socket.clone());
-        let back = thread::spawn(move || {
-            let _ = io::copy(&mut &*down, &mut &*client);
-            let _ = client.shutdown(Shutdown::Write);
-        });
-        let copied = io::copy(&mut &*self.socket, &mut &*upstream);
-        // Whoever is behind has to hear of it, also if it was not a close in good order.
-        let _ = upstream.shutdown(if copied.is_ok() {
-            Shutdown::Write
-        } else {
-            Shutdown::Both
-        });
-        self.note(|record| {
-            record.end = Some(match copied {
-                Ok(_) => End::Closed,
-                Err(_) => End::Reset,
-            });
-        });
-        let _ = back.join();
+        let (mut from_client, mut from_upstream) = (true, true);
+        while from_client || from_upstream {
+            (&*upstream).write_all(&std::mem::take(&mut self.ahead))?;
+            let (client_ready, upstream_ready) = if self.wire.holds_back() {
+                (from_client, false)
+            } else {
+                readable([(&self.socket, from_client), (&upstream, from_upstream)])?
+            };
+            if upstream_ready {
+                let mut buffer = [0; 16 << 10];
+                let read = (&*upstream).read(&mut buffer)?;
+                self.send(&buffer[..read])?;
+                if read == 0 {
+                    from_upstream = false;
+                    self.finish()?;
+                }
+            }
+            if client_ready && self.read_more()? == 0 {
+                from_client = false;
+                upstream.shutdown(Shutdown::Write)?;
+            }
+        }
         Ok(())
     }
 
@@ -286,6 +296,22 @@ impl Write for Plain {
     fn flush(&mut self) -> io::Result<()> {
         (&*self.0).flush()
     }
+}
+
+/// Waits until one of the two is, of those that are wanted.
+fn readable(streams: [(&TcpStream, bool); 2]) -> io::Result<(bool, bool)> {
+    let mut both = streams.map(|(stream, wanted)| {
+        let events = if wanted {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
+        PollFd::new(stream, events)
+    });
+    // Until one is: a peer that is dropped shuts both down.
+    poll(&mut both, None)?;
+    let [first, second] = [&both[0], &both[1]].map(|polled| !polled.revents().is_empty());
+    Ok((first && streams[0].1, second && streams[1].1))
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {

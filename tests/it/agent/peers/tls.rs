@@ -79,6 +79,11 @@ impl Wire for Tls {
         self.0.conn.send_close_notify();
         let _ = self.0.flush();
     }
+
+    fn holds_back(&mut self) -> bool {
+        let state = self.0.conn.process_new_packets();
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
 }
 
 impl Read for Tls {
