@@ -154,7 +154,8 @@ fn a_timeout_of_ureqs_holds_in_every_phase() {
 #[test]
 fn a_timeout_is_called_by_its_name() {
     type Config = ConfigBuilder<AgentScope>;
-    let cases: [(fn(Config) -> Config, &str, Timeout); 7] = [
+    type Set = fn(Config) -> Config;
+    let cases: [(Set, &str, Timeout); 7] = [
         (|c| c.timeout_connect(SOON), "", Timeout::Connect),
         (
             |c| c.timeout_recv_response(SOON),

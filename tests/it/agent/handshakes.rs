@@ -70,11 +70,13 @@ in_and_out_of_a_job! {
                     conn.take(1)?;
                     // The beginning of a record that would be long.
                     conn.send(if drips { &[22, 3, 3, 0x40, 0][..] } else { &[] })?;
-                    while drips {
+                    if !drips {
+                        return conn.watch();
+                    }
+                    loop {
                         conn.send([0])?;
                         conn.linger();
                     }
-                    conn.watch()
                 }),
                 authority.wrap(Arc::new(site)),
             )

@@ -63,12 +63,14 @@ impl Child {
     }
 
     /// Without a variable that this process may have.
+    #[cfg(feature = "ureq")]
     pub(crate) fn env_remove(mut self, name: &str) -> Self {
         self.0.env_remove(name);
         self
     }
 
     /// Has it started by another command, which is to run what follows its own arguments.
+    #[cfg(feature = "ureq")]
     pub(crate) fn within(self, wrapper: &[&str]) -> Self {
         let (program, arguments) = wrapper.split_first().expect("a command");
         let mut command = Command::new(program);
