@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use longshore::{CancelToken, error::Cancelled};
-use ureq::Error;
+use ureq::{Error, Timeout};
 
 use super::{
     kind,
@@ -17,7 +17,7 @@ use super::{
 use crate::support::{AT_ONCE, Leaving, Place, assert_books, eventually, is_as_new};
 
 /// How many scenes are played at once.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 4;
 
 /// Long enough for a call to get stuck first, mostly.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -133,11 +133,16 @@ async fn cancel_once(place: Place, stuck: Stuck, leaving: Leaving, authority: &A
     match leaving {
         Leaving::Drops => assert!(told.is_none()),
         Leaving::CancelsAToken => assert!(told.unwrap().unwrap_err().is_cancelled(), "{cell}"),
-        _ => assert!(told.unwrap().unwrap_err().is_timeout(), "{cell}"),
+        // Where the runtime is late, the thread has seen for itself that its time was up.
+        _ => match told.unwrap() {
+            Err(error) => assert!(error.is_timeout(), "{cell}: {error:?}"),
+            Ok(told) => assert_eq!(told, Ok(0), "{cell}"),
+        },
     }
     let outcome = outcome.lock().unwrap().take().expect("the call is over");
     match outcome {
         Ok(body) => panic!("{cell}: a body of {} bytes", body.len()),
+        Err(Error::Timeout(Timeout::Global)) if leaving == Leaving::HasATimeout => {}
         Err(error) => assert_was_cancelled(&error),
     }
 
@@ -157,7 +162,7 @@ async fn cancel_once(place: Place, stuck: Stuck, leaving: Leaving, authority: &A
 
 /// Not an error of the connection, which somebody might try again upon.
 #[track_caller]
-pub(super) fn assert_was_cancelled(error: &Error) {
+fn assert_was_cancelled(error: &Error) {
     let ours = match error {
         Error::Other(cause) => cause.is::<Cancelled>(),
         _ => false,
