@@ -86,6 +86,33 @@ everywhere! {
         assert_eq!(peer.connections(), CALLS);
     }
 
+    /// A body may be read elsewhere than where its head was: that job is the one that counts.
+    async fn a_body_belongs_to_the_job_that_reads_it(place: Place) {
+        let lane = place.lane(1);
+        let (peer, agent, token) = (Peer::new(site), plain_agent(), CancelToken::new());
+        let url = peer.url("/half-body");
+        let head = lane.cancelled_by(&token).offload(move || agent.get(url).call());
+        let body = head.await.unwrap().unwrap().into_body();
+        token.cancel();
+        let (gate, (told, reads)) = (Gate::new(), mpsc::channel());
+        let door = gate.door();
+        let task = lane.offload(move || {
+            let mut body = body.into_reader();
+            let mut start = [0; 5];
+            told.send(body.read_exact(&mut start)).unwrap();
+            door.pass();
+            told.send(body.read_exact(&mut start)).unwrap();
+        });
+        gate.arrived(1).await;
+        reads.recv().unwrap().expect("the cancel was for another job");
+        gate.open();
+        eventually("it waits for more", || lane.stats().running == 1).await;
+        drop(task);
+        is_as_new(&lane).await;
+        reads.recv().unwrap().unwrap_err();
+        eventually("the peer sees it closed", || peer.record(0).end.is_some()).await;
+    }
+
     /// C4. Cancels at any moment, beside calls that share the connections.
     async fn cancels_never_reach_another_call(place: Place) {
         for tls in [false, true] {

@@ -18,7 +18,8 @@ use super::{
     plain_agent,
 };
 use crate::support::{
-    AT_ONCE, Child, Flavour, Gate, Place, Source, assert_books, in_child, is_as_new, watched,
+    AT_ONCE, Child, Flavour, Gate, Place, Source, assert_books, eventually, in_child, is_as_new,
+    watched,
 };
 
 /// Where the peers are whose process has descriptors left.
@@ -153,6 +154,54 @@ fn without_descriptors_a_call_is_an_error_and_the_next_one_works() {
             get(&agent, url).unwrap();
         }
         assert_books(&lane.stats());
+    });
+}
+
+/// A thousand calls that time out: no thread, no socket and no slot is left of them.
+#[test]
+fn a_thousand_calls_that_time_out_leave_nothing() {
+    let test = concat!(
+        module_path!(),
+        "::a_thousand_calls_that_time_out_leave_nothing"
+    );
+    if !in_child() {
+        return with_peers_elsewhere(test, &[]);
+    }
+    watched(|| {
+        let url = peers_elsewhere()[0].replace("/ok", "/silent");
+        let agent = agent(config().timeout_global(None).build());
+        let place = Place {
+            source: Source::Threads,
+            flavour: Flavour::MultiThread,
+        };
+        let lane = place.lane(64);
+        place.flavour.runtime().block_on(async {
+            let count = |of: &str| {
+                std::fs::read_dir(format!("/proc/self/{of}"))
+                    .unwrap()
+                    .count()
+            };
+            let before = (count("fd"), count("task"));
+            let tasks: FuturesUnordered<_> = (0..1_000)
+                .map(|_| {
+                    let (agent, url) = (agent.clone(), url.clone());
+                    lane.timeout(Duration::from_millis(500))
+                        .offload(move || get(&agent, &url))
+                })
+                .collect();
+            for told in tasks.collect::<Vec<_>>().await {
+                if let Ok(told) = told {
+                    let error = told.unwrap_err();
+                    assert!(
+                        matches!(error, Error::Timeout(Timeout::Global)),
+                        "{error:?}"
+                    );
+                }
+            }
+            is_as_new(&lane).await;
+            let left = || (count("fd"), count("task")) == before;
+            eventually("nothing is left", left).await;
+        });
     });
 }
 

@@ -39,6 +39,13 @@ pub(crate) fn site(conn: &mut Conn) -> io::Result<()> {
                 conn.pass();
                 conn.watch()?;
             }
+            // Says so, and looks at nothing that comes after that.
+            "/refuses" => {
+                conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")?;
+                conn.reach();
+                conn.pass();
+                conn.watch()?;
+            }
             "/swallows" => swallow(conn)?,
             // Does not say that the body may come.
             "/expects-nothing" => stall(conn, "")?,
