@@ -42,7 +42,7 @@ pub(crate) enum Stuck {
 }
 
 /// The paths on which a peer goes wrong while a request is under way.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 14] = [
     "/silent",
     "/half-head",
     "/head-only",
@@ -55,6 +55,7 @@ pub(crate) const PATHS: [&str; 13] = [
     "/reads-nothing",
     "/reads-nothing?known-length",
     "/swallows",
+    "/refuses",
     "/expects-nothing",
 ];
 
@@ -197,7 +198,7 @@ impl Scene {
             } else if url.ends_with("?known-length") {
                 let request = agent.post(&url).header("content-length", 64 << 20);
                 request.send(SendBody::from_owned_reader(bytes))?
-            } else if url.ends_with("/swallows") {
+            } else if url.ends_with("/swallows") || url.ends_with("/refuses") {
                 agent.post(&url).send(SendBody::from_owned_reader(bytes))?
             } else if url.ends_with("/expects-nothing") {
                 agent
