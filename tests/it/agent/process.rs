@@ -190,13 +190,7 @@ fn a_thousand_calls_that_time_out_leave_nothing() {
                 })
                 .collect();
             for told in tasks.collect::<Vec<_>>().await {
-                if let Ok(told) = told {
-                    let error = told.unwrap_err();
-                    assert!(
-                        matches!(error, Error::Timeout(Timeout::Global)),
-                        "{error:?}"
-                    );
-                }
+                assert_was_late(told);
             }
             is_as_new(&lane).await;
             let left = || (count("fd"), count("task")) == before;
@@ -246,23 +240,27 @@ fn a_process_that_was_stopped_keeps_its_deadlines() {
             let told: Vec<_> = tasks.collect().await;
             assert!(goes_on.elapsed() < Duration::from_millis(1_500) + AT_ONCE);
             for told in told {
-                match told {
-                    Err(error) => assert!(error.is_timeout(), "{error:?}"),
-                    // Its thread was on its feet before the runtime, and saw for itself.
-                    Ok(told) => {
-                        let error = told.unwrap_err();
-                        assert!(
-                            matches!(error, Error::Timeout(Timeout::Global)),
-                            "{error:?}"
-                        );
-                    }
-                }
+                assert_was_late(told);
             }
             is_as_new(&lane).await;
             let stats = lane.stats();
             assert_eq!(stats.timed_out + stats.completed, CALLS, "each once");
         });
     });
+}
+
+/// Its lane says so; or its thread was on its feet before the runtime, and has seen for itself.
+fn assert_was_late(told: Result<Result<String, Error>, longshore::Error>) {
+    match told {
+        Err(error) => assert!(error.is_timeout(), "{error:?}"),
+        Ok(told) => {
+            let error = told.unwrap_err();
+            assert!(
+                matches!(error, Error::Timeout(Timeout::Global)),
+                "{error:?}"
+            );
+        }
+    }
 }
 
 /// S2.
