@@ -154,22 +154,36 @@ fn two_hundred_requests_leave_no_threads_behind() {
     });
 }
 
-/// F4, H18. Every lookup hangs, in a network where the only name server says nothing.
+/// F4, H18.
 #[test]
 fn lookups_that_hang_hold_four_threads_and_nobody_up() {
     let test = concat!(
         module_path!(),
         "::lookups_that_hang_hold_four_threads_and_nobody_up"
     );
+    where_lookups_hang(test, 5, hanging_lookups);
+}
+
+/// What is given up while it waits for a thread is not looked up later, before what is wanted.
+#[test]
+fn names_that_were_given_up_do_not_stand_in_the_way() {
+    let test = concat!(
+        module_path!(),
+        "::names_that_were_given_up_do_not_stand_in_the_way"
+    );
+    where_lookups_hang(test, 1, names_given_up);
+}
+
+/// Runs a test in a network where the only name server says nothing, and lookups give up after so
+/// many seconds, or somewhat more.
+fn where_lookups_hang(test: &str, seconds: u32, body: fn()) {
     if in_child() {
-        return watched(hanging_lookups);
+        return watched(body);
     }
-    let conf = std::env::temp_dir().join(format!("longshore-resolv-{}", std::process::id()));
-    fs::write(
-        &conf,
-        "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n",
-    )
-    .unwrap();
+    let file = format!("longshore-resolv-{}-{seconds}", std::process::id());
+    let conf = std::env::temp_dir().join(file);
+    let options = format!("nameserver 127.0.0.1\noptions timeout:{seconds} attempts:1\n");
+    fs::write(&conf, options).unwrap();
     let mount = format!(
         "ip link set lo up && mount --bind '{}' /etc/resolv.conf",
         conf.display()
@@ -254,6 +268,27 @@ fn hanging_lookups() {
     let begun = Instant::now();
     assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "0");
     assert!(begun.elapsed() < AT_ONCE);
+}
+
+fn names_given_up() {
+    let _server = UdpSocket::bind("127.0.0.1:53").expect("this network is ours");
+    let timeout = Some(Duration::from_millis(300));
+    let agent = agent(config().timeout_global(timeout).build());
+    thread::scope(|scope| {
+        for call in 0..60 {
+            let agent = &agent;
+            scope.spawn(move || get(agent, &format!("http://late{call}.test/")).unwrap_err());
+        }
+    });
+    // Four lookups hang, and the others have nobody any more who wants to know.
+    let peer = Peer::new(site);
+    let begun = Instant::now();
+    get(&plain_agent(), &peer.url_at("localhost", "/ok")).unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// One lookup for all who ask for a name at once, and each of them has the answer.
