@@ -4,6 +4,32 @@ use super::{get, kind, peers::Peer, plain_agent};
 use crate::support::settles;
 
 in_and_out_of_a_job! {
+    /// As large as ureq's own agent can send it with the same configuration.
+    fn a_request_may_have_a_large_head() {
+        let peer = Peer::new(|conn| {
+            while let Some(request) = conn.request()? {
+                conn.reply(request.head.len().to_string())?;
+            }
+            Ok(())
+        });
+        let agent = plain_agent();
+        for kilobytes in [1, 15, 17, 33, 100] {
+            let value = "x".repeat(kilobytes << 10);
+            let request = agent.get(peer.url("/")).header("x-ticket", &value);
+            let told = request.call().and_then(|mut answer| answer.body_mut().read_to_string());
+            let told = told.unwrap_or_else(|error| panic!("a field of {kilobytes} KiB: {error:?}"));
+            assert!(told.parse::<usize>().unwrap() > kilobytes << 10);
+            if kilobytes > 60 {
+                // More than `http` takes for a URL.
+                continue;
+            }
+            let told = get(&agent, &peer.url(&format!("/{value}")));
+            let told = told.unwrap_or_else(|error| panic!("a path of {kilobytes} KiB: {error:?}"));
+            assert!(told.parse::<usize>().unwrap() > kilobytes << 10);
+        }
+        assert_eq!(peer.connections(), 1);
+    }
+
     /// H20. The peer ends each connection after an answer that says nothing of that.
     fn a_connection_that_was_closed_is_not_used_again() {
         for resets in [false, true] {
