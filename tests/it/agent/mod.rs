@@ -11,6 +11,7 @@ mod chain;
 mod deadlines;
 mod handshakes;
 mod names;
+mod network;
 mod peers;
 mod pooled;
 mod process;

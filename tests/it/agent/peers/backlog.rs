@@ -17,7 +17,10 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::of(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"))
+    }
+
+    pub(crate) fn of(listener: TcpListener) -> Self {
         rustix::net::listen(&listener, 0).expect("a listening socket may listen again");
         let mut backlog = Self {
             listener,

@@ -1,0 +1,210 @@
+//! Names in a network of one's own, where the only name server says nothing (F4, H18), and one host
+//! has two addresses.
+//!
+//! Needs the right to have such a network; skipped, and said so, without.
+
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use longshore::{Lane, lane::Threads};
+
+use super::{
+    agent, config, get, kind,
+    peers::{Backlog, Peer, site},
+    plain_agent,
+};
+use crate::support::{
+    AT_ONCE, Child, Flavour, assert_books, eventually, in_child, threads_named, watched,
+};
+
+/// What the threads that look names up are called.
+const RESOLVERS: &str = "longshore-dns";
+
+/// How many of them there may be.
+const MOST: usize = 4;
+
+/// F4, H18.
+#[test]
+fn lookups_that_hang_hold_four_threads_and_nobody_up() {
+    let test = concat!(
+        module_path!(),
+        "::lookups_that_hang_hold_four_threads_and_nobody_up"
+    );
+    in_a_network_of_its_own(test, 5, hanging_lookups);
+}
+
+/// What is given up while it waits for a thread is not looked up later, before what is wanted.
+#[test]
+fn names_that_were_given_up_do_not_stand_in_the_way() {
+    let test = concat!(
+        module_path!(),
+        "::names_that_were_given_up_do_not_stand_in_the_way"
+    );
+    in_a_network_of_its_own(test, 1, names_given_up);
+}
+
+/// H19. The one that answers is found, whether the other refuses or is silent.
+#[test]
+fn a_host_with_two_addresses_is_reached_at_either() {
+    let test = concat!(
+        module_path!(),
+        "::a_host_with_two_addresses_is_reached_at_either"
+    );
+    in_a_network_of_its_own(test, 2, two_addresses);
+}
+
+/// Runs a test in a network where lookups hang for so many seconds, or somewhat more.
+fn in_a_network_of_its_own(test: &str, seconds: u32, body: fn()) {
+    if in_child() {
+        return watched(body);
+    }
+    let files = std::env::temp_dir().join(format!("longshore-{}-{seconds}", std::process::id()));
+    let files = Files::new(files, seconds);
+    let mount = format!(
+        "ip link set lo up && cd '{}' && mount --bind resolv.conf /etc/resolv.conf && \
+         mount --bind hosts /etc/hosts && cd / && exec \"$@\"",
+        files.0.display()
+    );
+    let wrapper = ["unshare", "-mn", "sh", "-c", &mount, "sh"];
+    let allowed = Command::new(wrapper[0])
+        .args(&wrapper[1..])
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if allowed {
+        Child::new(test).within(&wrapper).passes();
+    } else {
+        eprintln!("skipped: it takes a network of one's own, and the right to have one");
+    }
+}
+
+/// What the system knows of names there, for as long as it is needed.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(at: PathBuf, seconds: u32) -> Self {
+        fs::create_dir(&at).expect("nobody else has it");
+        let options = format!("nameserver 127.0.0.1\noptions timeout:{seconds} attempts:1\n");
+        fs::write(at.join("resolv.conf"), options).unwrap();
+        let hosts = "127.0.0.1 localhost\n127.0.0.9 two.test\n127.0.0.1 two.test\n";
+        fs::write(at.join("hosts"), hosts).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn hanging_lookups() {
+    const CALLS: usize = 40;
+    let timeout = Duration::from_millis(300);
+    let server = UdpSocket::bind("127.0.0.1:53").expect("this network is ours");
+    let agent = agent(config().timeout_global(None).build());
+    let lane = Lane::builder("asks")
+        .limit(CALLS)
+        .own_threads(Threads::new())
+        .build();
+    let is_free = || {
+        let stats = lane.stats();
+        stats.running + stats.draining == 0
+    };
+    let runtime = Flavour::CurrentThread.runtime();
+    runtime.block_on(async {
+        // A cancel.
+        let (caller, begun) = (agent.clone(), Instant::now());
+        let task = lane.offload(move || get(&caller, "http://hangs.test/"));
+        server.set_nonblocking(true).unwrap();
+        eventually("the name is asked for", || {
+            server.recv(&mut [0; 512]).is_ok()
+        })
+        .await;
+        drop(task);
+        let dropped = Instant::now();
+        eventually("the thread is free", is_free).await;
+        assert!(dropped.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+
+        // Deadlines.
+        let begun = Instant::now();
+        let tasks: Vec<_> = (0..CALLS)
+            .map(|call| {
+                let (caller, url) = (agent.clone(), format!("http://hangs{call}.test/"));
+                lane.timeout(timeout).offload(move || get(&caller, &url))
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.await.unwrap_err().is_timeout());
+        }
+        eventually("the threads are free", is_free).await;
+        assert!(begun.elapsed() < timeout + AT_ONCE, "{:?}", begun.elapsed());
+        assert_books(&lane.stats());
+    });
+
+    // Outside of jobs, with timeouts of ureq's.
+    let agent = super::agent(config().timeout_global(Some(timeout)).build());
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for call in 0..CALLS {
+            let agent = &agent;
+            scope.spawn(move || {
+                let error = get(agent, &format!("http://late{call}.test/")).unwrap_err();
+                assert_eq!(kind(&error), "timeout", "{error:?}");
+            });
+        }
+    });
+    assert!(begun.elapsed() < timeout + AT_ONCE, "{:?}", begun.elapsed());
+    let resolvers = threads_named(RESOLVERS);
+    assert!((1..=MOST).contains(&resolvers.len()), "{resolvers:?}");
+
+    // Whoever needs no lookup is not held up.
+    let peer = Peer::new(site);
+    let begun = Instant::now();
+    assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "0");
+    assert!(begun.elapsed() < AT_ONCE);
+}
+
+fn names_given_up() {
+    let _server = UdpSocket::bind("127.0.0.1:53").expect("this network is ours");
+    let timeout = Some(Duration::from_millis(300));
+    let agent = agent(config().timeout_global(timeout).build());
+    thread::scope(|scope| {
+        for call in 0..60 {
+            let agent = &agent;
+            scope.spawn(move || get(agent, &format!("http://late{call}.test/")).unwrap_err());
+        }
+    });
+    // Four lookups hang, and the others have nobody any more who wants to know.
+    let peer = Peer::new(site);
+    let begun = Instant::now();
+    get(&plain_agent(), &peer.url_at("localhost", "/ok")).unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+fn two_addresses() {
+    let peer = Peer::new(site);
+    let timeout = Some(Duration::from_secs(2));
+    let config = || config().timeout_connect(timeout);
+    let url = peer.url_at("two.test", "/ok");
+    let begun = Instant::now();
+    // Nobody listens at the other.
+    get(&agent(config().build()), &url).unwrap();
+    assert!(begun.elapsed() < AT_ONCE);
+    // Somebody does, and takes no more.
+    let full = TcpListener::bind(("127.0.0.9", peer.port())).unwrap();
+    let _backlog = Backlog::of(full);
+    get(&agent(config().build()), &url).unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1) + AT_ONCE, "{took:?}");
+}
