@@ -46,6 +46,12 @@ everywhere! {
         play(place, at_every_path(true, true)).await;
     }
 
+    /// H25. Nothing that is still sent reaches anybody, and its reader has no end.
+    async fn a_cancel_ends_an_upload_that_the_peer_has_refused(place: Place) {
+        let stuck = |pooled| Stuck::At { path: "/refuses", tls: false, pooled };
+        play(place, vec![stuck(false), stuck(true)]).await;
+    }
+
     /// C6. Nothing is sent for a job that is cancelled already.
     async fn a_call_that_begins_after_the_cancel_makes_no_connection(place: Place) {
         let lane = place.lane(1);

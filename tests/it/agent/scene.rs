@@ -42,7 +42,7 @@ pub(crate) enum Stuck {
 }
 
 /// The paths on which a peer goes wrong while a request is under way.
-pub(crate) const PATHS: [&str; 14] = [
+pub(crate) const PATHS: [&str; 13] = [
     "/silent",
     "/half-head",
     "/head-only",
@@ -55,7 +55,6 @@ pub(crate) const PATHS: [&str; 14] = [
     "/reads-nothing",
     "/reads-nothing?known-length",
     "/swallows",
-    "/refuses",
     "/expects-nothing",
 ];
 
