@@ -22,11 +22,12 @@ use super::cut;
 ///   shared, answers used again for 5 s. A call that is given up leaves at once; the lookup, which
 ///   nobody can interrupt, goes on without it. ureq starts a thread for each call that has a
 ///   timeout, also for an address that needs no lookup and for a connection from the pool.
-/// - A connection starts with two buffers of 16 KiB at the most, has the one for input grow while a
-///   large head or a fast body fills it (to 128 KiB, or what `config` says if that is more), and
-///   holds neither while it waits for its peer for more than 5 ms. ureq has two of the full size,
-///   for good. (Over TLS there are two more of the sizes in `config`, which are ureq's own: see
-///   [`config`].)
+/// - A connection starts with 16 KiB for input, has that grow while a large head or a fast body fills
+///   it (to 128 KiB, or what `config` says if that is more), and holds no buffer at all while it
+///   waits for its peer for more than 5 ms. ureq has two of 128 KiB, for good. (Over TLS there are two
+///   more of the sizes in `config`, which are ureq's own: see [`config`].)
+/// - A connection that breaks is never taken for the end of a body. ureq does so where a body has
+///   neither a length nor chunks.
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
 ///   connect to port 80.
 /// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and
@@ -75,8 +76,9 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 ///
 /// ureq's defaults, but for
 ///
-/// - buffers of 65 KiB for input, which holds the largest head that is accepted by default, and of
-///   16 KiB for output, not 128 KiB each: that is what a TLS connection keeps;
+/// - buffers of 65 KiB for input and 32 for output, not 128 KiB each, as that is what a connection
+///   over TLS keeps. They are as large as the largest head of a response that is accepted by default
+///   and as the largest head of a request that servers are likely to accept;
 /// - up to 1,000 idle connections, all of them to one host if need be, not 10 and 3: else all but
 ///   three of the calls that a lane makes at once would leave a connection that is thrown away.
 ///
@@ -90,16 +92,19 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 ///     .user_agent("billing/1.0")
 ///     .build();
 /// let agent = longshore::ureq::agent(config);
-/// # assert_eq!(agent.config().output_buffer_size(), 16 * 1024);
+/// # assert_eq!(agent.config().output_buffer_size(), 32 * 1024);
 /// ```
 #[must_use]
 pub fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     ureq::Agent::config_builder()
         .input_buffer_size(HEAD + cut::MARGIN)
-        .output_buffer_size(cut::SMALL)
+        .output_buffer_size(REQUEST_HEAD)
         .max_idle_connections(IDLE)
         .max_idle_connections_per_host(IDLE)
 }
+
+/// The largest head of a request that can be sent.
+const REQUEST_HEAD: usize = 32 * 1024;
 
 /// The largest head of a response that ureq accepts by default.
 const HEAD: usize = 64 * 1024;

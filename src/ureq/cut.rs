@@ -36,7 +36,7 @@ use super::{
 use crate::{error::Cancelled, sync::Arc};
 
 /// The size of a buffer to begin with, and for good where nothing large is sent or read.
-pub(super) const SMALL: usize = 16 * 1024;
+const SMALL: usize = 16 * 1024;
 
 /// What the input may grow to: as much as ureq's own is from the beginning.
 const LARGE: usize = 128 * 1024;
@@ -71,7 +71,7 @@ impl Resolver for Names {
     ) -> Result<ResolvedSocketAddrs, Error> {
         // A proxy's name is looked up while its connection is made, which is what takes the time.
         if DEPTH.get() == 0 {
-            call::enter(Phase::Resolve);
+            call::begin();
         }
         let (host, port) = host_and_port(uri)?;
         let addresses =
@@ -108,7 +108,7 @@ thread_local! {
 struct Whole<C>(C);
 
 impl<C: Connector> Connector for Whole<C> {
-    type Out = C::Out;
+    type Out = Checked<C::Out>;
 
     fn connect(
         &self,
@@ -123,8 +123,45 @@ impl<C: Connector> Connector for Whole<C> {
         } else {
             call::enter(Phase::Connect);
         }
-        Ok(connected)
+        Ok(connected.map(Checked))
     }
+}
+
+/// A connection whose breaking is not taken for an end.
+#[derive(Debug)]
+struct Checked<T>(T);
+
+impl<T: Transport> Transport for Checked<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.0.await_input(timeout).map_err(|error| match error {
+            // In a body that ends with its connection ureq takes these kinds for that end.
+            Error::Io(error) if call::received() && breaks(error.kind()) => {
+                io::Error::other(error).into()
+            }
+            error => error,
+        })
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+}
+
+fn breaks(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 struct Level;
@@ -292,7 +329,8 @@ fn connect(
         largest_input: (config.input_buffer_size())
             .max(config.max_response_header_size().saturating_add(MARGIN))
             .max(LARGE),
-        output: config.output_buffer_size().min(SMALL),
+        // The head of a request has to fit.
+        output: config.output_buffer_size(),
     };
     let wire = Wire::open(addresses, until(timeout), config.no_delay(), sizes)
         .map_err(|stop| error(stop, timeout))?;

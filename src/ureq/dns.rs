@@ -2,16 +2,20 @@
 //!
 //! `getaddrinfo` cannot be interrupted, and may take as long as it likes. So it is called on the
 //! threads of a small lane of its own, whatever happens [`THREADS`] at the most; a call that is
-//! given up leaves at once and the lookup goes on without it. Lookups of one name are one lookup,
-//! and its answer is good for [`FRESH`] after it came.
+//! given up leaves at once and the lookup goes on without it; one that has not begun when the last
+//! who wanted it leaves never begins. Lookups of one name are one lookup, and its answer is good for
+//! [`FRESH`] after it came.
 //!
 //! Invariants:
 //!
-//! 1. A name is in the book as `Asked` exactly while a job of the lane has its [`Answering`], the
-//!    drop of which tells whoever waits: also where the job was never run.
-//! 2. A waiter is listed under the lock under which it found the name asked for, so it is told.
+//! 1. A name that is in the book as `Asked` has a job of the lane with its [`Answering`], the drop
+//!    of which tells whoever waits: also where the job was never run.
+//! 2. Whoever finds a question in the book is counted as interested in it under the book's lock, and
+//!    a question that nobody is interested in is taken out under the same. So nobody is left with
+//!    one that was withdrawn.
+//! 3. Tasks are dropped under no lock: that may drop an `Answering`.
 //!
-//! Lock order: the book's, and none within it.
+//! Lock order: the book's, then a question's.
 
 use std::{
     collections::HashMap,
@@ -26,7 +30,7 @@ use super::{
     stop::{Stop, Until, time_left},
 };
 use crate::{
-    job::Job,
+    job::{Job, Task},
     lane::{Lane, Threads},
     sync::{self, Arc, Mutex, Patience, Thread},
 };
@@ -100,7 +104,13 @@ struct Question {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
+    /// How many want the answer, whether they wait already or are about to.
+    interested: usize,
     waiting: Vec<Thread>,
+    /// The lookup is under way, and goes on whoever wants it.
+    begun: bool,
+    /// Its job, to take it back.
+    task: Option<Task<()>>,
 }
 
 #[derive(Clone)]
@@ -128,9 +138,13 @@ impl Resolver {
         time_left(job.as_ref(), until)?;
         match self.ask(host) {
             Name::Known(addresses, _) => Ok(addresses),
-            Name::Asked(question) => match question.wait(job.as_ref(), until)? {
-                Answer::Addresses(addresses) => Ok(addresses),
-                Answer::Failed(kind, reason) => Err(io::Error::new(kind, &*reason).into()),
+            Name::Asked(question) => match question.wait(job.as_ref(), until) {
+                Ok(Answer::Addresses(addresses)) => Ok(addresses),
+                Ok(Answer::Failed(kind, reason)) => Err(io::Error::new(kind, &*reason).into()),
+                Err(stop) => {
+                    self.leave(host, &question);
+                    Err(stop)
+                }
             },
         }
     }
@@ -140,7 +154,10 @@ impl Resolver {
         let now = Instant::now();
         let mut book = self.book.lock();
         match book.names.get(host) {
-            Some(Name::Asked(question)) => return Name::Asked(question.clone()),
+            Some(Name::Asked(question)) => {
+                question.state.lock().interested += 1;
+                return Name::Asked(question.clone());
+            }
             Some(Name::Known(addresses, until)) if now < *until => {
                 return Name::Known(addresses.clone(), *until);
             }
@@ -148,6 +165,7 @@ impl Resolver {
         }
         let host: Arc<str> = host.into();
         let question = Arc::<Question>::default();
+        question.state.lock().interested = 1;
         let name = Name::Asked(question.clone());
         book.names.insert(host.clone(), name);
         drop(book);
@@ -161,10 +179,23 @@ impl Resolver {
         let look_up = self.look_up;
         let handed_in = self.lane.try_offload(move || answering.by(look_up));
         // Refused, it was dropped, and has said so.
-        if let Ok(task) = handed_in {
-            task.detach();
-        }
+        question.state.lock().task = handed_in.ok();
         Name::Asked(question)
+    }
+
+    /// Somebody does not want the answer any more. Without anybody who does, a lookup that waits for
+    /// a thread is in the way of others.
+    fn leave(&self, host: &str, question: &Arc<Question>) {
+        let mut book = self.book.lock();
+        let mut state = question.state.lock();
+        state.interested -= 1;
+        let withdrawn = state.interested == 0 && !state.begun;
+        let task = if withdrawn { state.task.take() } else { None };
+        if withdrawn {
+            book.forget(host, question);
+        }
+        drop((state, book));
+        drop(task);
     }
 }
 
@@ -217,6 +248,13 @@ struct Answering {
 
 impl Answering {
     fn by(mut self, look_up: LookUp) {
+        {
+            let mut state = self.question.state.lock();
+            if state.interested == 0 {
+                return;
+            }
+            state.begun = true;
+        }
         self.answer = match look_up(&self.host) {
             Ok(addresses) => Answer::Addresses(addresses.into()),
             Err(error) => Answer::Failed(error.kind(), error.to_string().into()),
@@ -236,7 +274,7 @@ impl Drop for Answering {
                 book.names.insert(self.host.clone(), known);
             }
             Answer::Addresses(_) | Answer::Failed(..) => {
-                book.names.remove(&self.host);
+                book.forget(&self.host, &self.question);
             }
         }
         drop(book);
@@ -245,6 +283,14 @@ impl Drop for Answering {
 }
 
 impl Book {
+    /// Takes a question out. Another may have been asked about the same name meanwhile.
+    fn forget(&mut self, host: &str, question: &Arc<Question>) {
+        let asked = self.names.get(host);
+        if matches!(asked, Some(Name::Asked(other)) if Arc::ptr_eq(other, question)) {
+            self.names.remove(host);
+        }
+    }
+
     /// Forgets what is stale, and if need be the oldest answer.
     fn make_room(&mut self) {
         if self.names.len() < KEPT {
@@ -384,6 +430,43 @@ mod tests {
         while resolver.lane.stats().waiting > 0 {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_lookup_that_nobody_wants_any_more_does_not_begin() {
+        static GATE: Barrier = Barrier::new(THREADS + 1);
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::new(|host| {
+            BEGUN.fetch_add(1, Ordering::SeqCst);
+            if host.starts_with("hangs") {
+                GATE.wait();
+            }
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let soon = || Until::after(Some(Duration::from_millis(1)));
+        for n in 0..THREADS {
+            assert!(
+                resolver
+                    .addresses(&format!("hangs{n}.test"), soon())
+                    .is_err()
+            );
+        }
+        while BEGUN.load(Ordering::SeqCst) < THREADS {
+            thread::yield_now();
+        }
+        for n in 0..100 {
+            assert!(
+                resolver
+                    .addresses(&format!("given{n}.test"), soon())
+                    .is_err()
+            );
+            assert_eq!(resolver.lane.stats().waiting, 0);
+        }
+        assert_eq!(resolver.book.lock().names.len(), THREADS);
+        GATE.wait();
+        // Asked for again, it is a new question.
+        assert!(resolver.addresses("given7.test", FOR_EVER).is_ok());
+        assert_eq!(BEGUN.load(Ordering::SeqCst), THREADS + 1);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use super::{
     buffers::{Sizes, Space},
     call,
     socket::{Sent, Socket},
-    stop::{Stop, Until},
+    stop::{Stop, Until, time_left},
 };
-use crate::sync::Arc;
+use crate::{job::Job, sync::Arc};
 
 /// A connection that waits longer than this for its peer does so without buffers.
 const SHORT: Duration = Duration::from_millis(5);
@@ -79,8 +79,8 @@ impl Wire {
     pub(super) fn send(&mut self, amount: usize, end: Until) -> Result<(), Stop> {
         (self.used, self.asked) = (true, true);
         if self.answered {
-            // Whoever sends looks for the answer when there is no more to send.
-            return Ok(());
+            // Whoever sends looks for the answer when there is no more to send; that may be never.
+            return time_left(Job::current().as_ref(), end).map(drop);
         }
         if self.socket.write_all(self.space.written(amount), end)? == Sent::Answered {
             self.answered = true;

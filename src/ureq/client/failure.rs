@@ -122,6 +122,10 @@ fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Option<Phase>)
 }
 
 fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
+    // That a connection broke in the middle of a response comes wrapped, see `cut`.
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return kind_of_io(inner, phase);
+    }
     let kind = error.kind();
     match phase {
         _ if kind == io::ErrorKind::TimedOut => ErrorKind::TimedOut,
