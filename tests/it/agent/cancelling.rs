@@ -62,11 +62,15 @@ everywhere! {
         ));
         let (token, call) = (CancelToken::new(), scene.stuck_call());
         let (told, outcome) = std::sync::mpsc::channel();
+        let (tell, begin) = std::sync::mpsc::channel();
         let theirs = token.clone();
         let task = lane.cancelled_by(&token).offload(move || {
+            // From here on the lane listens to the token.
+            begin.recv().unwrap();
             theirs.cancel();
             told.send(call()).unwrap();
         });
+        tell.send(()).unwrap();
         assert!(task.await.unwrap_err().is_cancelled());
         is_as_new(&lane).await;
         assert_was_cancelled(&outcome.recv().unwrap().unwrap_err());
