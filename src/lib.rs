@@ -152,9 +152,9 @@
 //! - A lane has no thread until it has a job. Then it has as many as there is work for, at most
 //!   its limit: a thread takes job after job, and one that has none waits a while for the next
 //!   (10 ms on Tokio's pool, [`keep_alive`](lane::Threads::keep_alive) on own threads, not at all
-//!   on rayon) and leaves. While jobs are very short (20 µs or less) and not on rayon, a thread
-//!   without one looks out for up to 50 µs before it sleeps, and one may stay awake to watch that
-//!   the others keep up: processor time in exchange for wake-ups that cost more than the jobs.
+//!   on rayon) and leaves. Not on rayon, a thread without one looks out for up to 10 µs before it
+//!   sleeps; while jobs are very short (20 µs or less) for up to 50 µs, and then one may stay awake
+//!   to watch that the others keep up: processor time in exchange for wake-ups that cost more.
 //! - On Tokio's pool a job runs on a thread of the runtime that it was handed in from; on own
 //!   threads and on rayon that runtime is entered. So `Handle::current()` in a job is the runtime
 //!   of its caller. Dropping a runtime waits for the closures that run on its pool, not for idle

@@ -17,8 +17,12 @@ pub(crate) const WATCH: Duration = Duration::from_micros(100);
 /// lasts the watcher stays awake, which is cheaper then than waking it.
 pub(crate) const STREAM: u64 = 8;
 
-/// How long an idle worker looks out for the next job before it parks.
+/// How long an idle worker looks out for the next job before it parks, where jobs are brisk.
 pub(crate) const SPIN: Duration = Duration::from_micros(50);
+
+/// How long elsewhere: about what it would take to put a thread to sleep and to wake it. Whoever is
+/// handed an outcome often has the next job ready by then.
+pub(crate) const GLANCE: Duration = Duration::from_micros(10);
 
 /// The running average of the jobs' run times, the last eight or so counting most.
 #[derive(Debug)]

@@ -14,11 +14,13 @@
 //! sends the next wake-up itself. A burst of jobs so costs its caller a few wake-ups, and brings as
 //! many workers as there is work for: those that find the queue empty park again.
 //!
+//! An idle worker looks out for jobs for a moment before it parks (`spin`), one worker at a time, and
+//! callers leave theirs in the [inbox](super::inbox) meanwhile, so that neither a system call nor a
+//! fight for the lane's lock stands between the two.
+//!
 //! Where jobs are [brisk](super::pace), one wake-up costs more than several jobs do. There
 //!
-//! - an idle worker looks out for jobs for a moment before it parks (`spin`), and callers leave
-//!   theirs in the [inbox](super::inbox), so that neither a system call nor a fight for the lane's
-//!   lock stands between the two;
+//! - it looks out for longer;
 //! - more workers are not woken for jobs that those at work will have taken before they could come.
 //!   One worker *watches* instead: ten thousand times a second it looks whether jobs are being
 //!   finished, and if not, if one job takes long after all, it takes the next and the wake-ups go
@@ -45,7 +47,7 @@ use super::{
     core::Core,
     home::{HomeId, Idle},
     observe,
-    pace::{SPIN, WATCH},
+    pace::WATCH,
     source::Turn,
     state::{Key, LookUp, Place, State, Step, Take},
     stats::{JobState, Outcome},
@@ -132,7 +134,7 @@ enum Look {
     Run(Key, Arc<dyn Work>, JobState, Option<Step>),
     InVain(Key, Cause),
     /// This worker is on the list of the parked.
-    Parked(Duration, bool, Option<Step>),
+    Parked(Duration, Option<Duration>, Option<Step>),
     /// This worker is off the books.
     Gone(Option<Step>),
 }
@@ -154,9 +156,9 @@ impl Shift {
                     self.core.stop_in_vain(key, &cause);
                     self.look_again(now, false)
                 }
-                Look::Parked(patience, spinning, step) => {
+                Look::Parked(patience, spin, step) => {
                     self.core.perform(step);
-                    let woken = self.park(patience, spinning);
+                    let woken = self.park(patience, spin);
                     now = Instant::now();
                     match woken {
                         LookUp::Leave => break self.core.worker_leaves(self.home),
@@ -191,7 +193,7 @@ impl Shift {
             Take::InVain(key, cause) => Look::InVain(key, cause),
             Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
                 self.called.store(false, Ordering::Relaxed);
-                let spinning = state.park(
+                let spin = state.park(
                     self.home,
                     Idle {
                         worker: self.number,
@@ -200,7 +202,7 @@ impl Shift {
                         spinning: false,
                     },
                 );
-                Look::Parked(patience, spinning, state.next_step())
+                Look::Parked(patience, spin, state.next_step())
             }
             Take::Nothing | Take::Leave => {
                 state.leave(self.home, true);
@@ -281,9 +283,9 @@ impl Shift {
         }
     }
 
-    fn park(&self, patience: Duration, spinning: bool) -> LookUp {
-        if spinning {
-            Patience::lasting(SPIN)
+    fn park(&self, patience: Duration, spin: Option<Duration>) -> LookUp {
+        if let Some(time) = spin {
+            Patience::lasting(time)
                 .spin(|| self.called.load(Ordering::Acquire) || self.core.inbox.has_mail());
             let up = (self.core).with_books(|state| state.look_up(self.home, self.number, false));
             if up != LookUp::Park {

@@ -1,13 +1,13 @@
 //! Workers on the books: who is called for a job, who parks, who watches, who goes.
 
-use std::task::Waker;
+use std::{task::Waker, time::Duration};
 
 use tokio::runtime;
 
 use super::{
     super::{
         home::{Home, HomeId, Idle, Watch},
-        pace::STREAM,
+        pace::{GLANCE, SPIN, STREAM},
     },
     State,
 };
@@ -155,14 +155,12 @@ impl State {
         self.shut_inbox();
     }
 
-    /// Lists an idle worker. `true` if it should spin for a while, as no other does.
-    pub(crate) fn park(&mut self, home: HomeId, mut idle: Idle) -> bool {
-        let brisk = self.is_brisk();
-        let Some(home) = self.home(home) else {
-            return false;
-        };
-        idle.spinning = brisk && !home.idle.iter().any(|other| other.spinning);
-        let spinning = idle.spinning;
+    /// Lists an idle worker. If it should spin for a while, as no other does, says for how long.
+    pub(crate) fn park(&mut self, home: HomeId, mut idle: Idle) -> Option<Duration> {
+        let spin = if self.is_brisk() { SPIN } else { GLANCE };
+        let home = self.home(home)?;
+        idle.spinning = !home.idle.iter().any(|other| other.spinning);
+        let spin = idle.spinning.then_some(spin);
         // The one that looks out stays last, to be called first: it costs nothing to call.
         let last = home.idle.pop_if(|last| last.spinning);
         home.idle.push(idle);
@@ -171,7 +169,7 @@ impl State {
             // Nobody is left who would come back by himself.
             self.shut_inbox();
         }
-        spinning
+        spin
     }
 
     /// Whether a worker that has just come should watch rather than work. How many jobs were
