@@ -24,7 +24,7 @@ use super::cut;
 ///   timeout, also for an address that needs no lookup and for a connection from the pool.
 /// - A connection starts with 16 KiB for input, has that grow while a large head or a fast body fills
 ///   it (to 128 KiB, or what `config` says if that is more), and holds no buffer at all while it
-///   waits for its peer for more than 5 ms. ureq has two of 128 KiB, for good. (Over TLS there are two
+///   waits for its peer for more than 50 ms. ureq has two of 128 KiB, for good. (Over TLS there are two
 ///   more of the sizes in `config`, which are ureq's own: see [`config`].)
 /// - A connection that breaks is never taken for the end of a body. ureq does so where a body has
 ///   neither a length nor chunks.

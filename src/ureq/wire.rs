@@ -11,7 +11,7 @@ use super::{
 use crate::{job::Job, sync::Arc};
 
 /// A connection that waits longer than this for its peer does so without buffers.
-const SHORT: Duration = Duration::from_millis(5);
+const SHORT: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Wire {
