@@ -5,7 +5,7 @@ use std::{fmt, panic::Location, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    cancel::{CancelToken, HookGuard, on_cancel},
+    cancel::{HookGuard, on_cancel},
     error::Cancelled,
     job::Work,
     sync::Arc,
@@ -57,12 +57,10 @@ impl Job {
     /// True once nobody waits for this job any more: its task was dropped or cancelled, its
     /// deadline passed, or its lane was shut down.
     ///
-    /// An atomic load, or two with a token: cheap enough for an inner loop.
+    /// An atomic load, cheap enough for an inner loop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        // A job may start before its lane has had the time to listen to the token.
-        let token = self.work.meta().token.as_ref();
-        self.work.cancels().is_cancelled() || token.is_some_and(CancelToken::is_cancelled)
+        self.work.cancels().is_cancelled()
     }
 
     /// An early way out: `job.check()?`.
