@@ -134,7 +134,7 @@ enum Look {
     Run(Key, Arc<dyn Work>, JobState, Option<Step>),
     InVain(Key, Cause),
     /// This worker is on the list of the parked.
-    Parked(Duration, Option<Duration>, Option<Step>),
+    Parked(Duration, Option<Step>),
     /// This worker is off the books.
     Gone(Option<Step>),
 }
@@ -156,9 +156,9 @@ impl Shift {
                     self.core.stop_in_vain(key, &cause);
                     self.look_again(now, false)
                 }
-                Look::Parked(patience, spin, step) => {
+                Look::Parked(patience, step) => {
                     self.core.perform(step);
-                    let woken = self.park(patience, spin);
+                    let woken = self.park(patience);
                     now = Instant::now();
                     match woken {
                         LookUp::Leave => break self.core.worker_leaves(self.home),
@@ -193,7 +193,7 @@ impl Shift {
             Take::InVain(key, cause) => Look::InVain(key, cause),
             Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
                 self.called.store(false, Ordering::Relaxed);
-                let spin = state.park(
+                state.park(
                     self.home,
                     Idle {
                         worker: self.number,
@@ -202,7 +202,7 @@ impl Shift {
                         spinning: false,
                     },
                 );
-                Look::Parked(patience, spin, state.next_step())
+                Look::Parked(patience, state.next_step())
             }
             Take::Nothing | Take::Leave => {
                 state.leave(self.home, true);
@@ -283,7 +283,10 @@ impl Shift {
         }
     }
 
-    fn park(&self, patience: Duration, spin: Option<Duration>) -> LookUp {
+    fn park(&self, patience: Duration) -> LookUp {
+        // Not before: jobs are left in the inbox for whoever looks out, and what came between its
+        // last job and here may have been the user's code.
+        let spin = (self.core).with_books(|state| state.look_out(self.home, self.number));
         if let Some(time) = spin {
             Patience::lasting(time)
                 .spin(|| self.called.load(Ordering::Acquire) || self.core.inbox.has_mail());

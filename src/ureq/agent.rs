@@ -27,7 +27,8 @@ use super::cut;
 ///   waits for its peer for more than 50 ms. ureq has two of 128 KiB, for good. (Over TLS there are two
 ///   more of the sizes in `config`, which are ureq's own: see [`config`].)
 /// - A connection that breaks is never taken for the end of a body. ureq does so where a body has
-///   neither a length nor chunks.
+///   neither a length nor chunks. (As with ureq, such a body ends early when the agent is shut down
+///   with `Agent::shutdown`.)
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
 ///   connect to port 80.
 /// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and

@@ -18,8 +18,9 @@ fn port(scheme: Option<&Scheme>, authority: &Authority) -> Result<u16, String> {
         return Ok(port);
     }
     let host = authority.host();
-    let after_host = authority.as_str().rsplit_once(host);
-    if let Some((_, port)) = after_host
+    let whole = authority.as_str();
+    let after_user = whole.rsplit_once('@').map_or(whole, |(_, rest)| rest);
+    if let Some(port) = after_user.strip_prefix(host)
         && port.len() > 1
     {
         // `http` takes a port that is too large for none at all.
@@ -61,6 +62,8 @@ mod tests {
             "http://a.test:65536/",
             "http://a.test:99999/",
             "http://[::1]:70000/",
+            "http://6:65536/",
+            "http://me:1@a.test:65536/",
         ] {
             let uri: Uri = uri.parse().unwrap();
             let wrong = host_and_port(&uri).unwrap_err();

@@ -48,8 +48,13 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Called whenever the thread is about to wait for the peer.
-type BeforeWaiting = Rc<dyn Fn()>;
+/// Who follows a call from outside of it.
+pub(super) trait Watch {
+    /// The thread is about to wait for the peer.
+    fn waits(&self);
+    /// The first byte of the request is about to be sent. `false` if it must not be any more.
+    fn may_send(&self) -> bool;
+}
 
 #[derive(Default)]
 struct Call {
@@ -59,14 +64,16 @@ struct Call {
     /// Bytes that came from the socket since the request was begun.
     received: Cell<u64>,
     answered: Cell<bool>,
-    before_waiting: RefCell<Option<BeforeWaiting>>,
+    watch: RefCell<Option<Rc<dyn Watch>>>,
 }
 
 thread_local! {
     static CALL: Call = Call::default();
 }
 
-/// A new exchange begins on this thread, or the next hop of one.
+/// A new exchange begins on this thread, or the next hop of one: for whoever asks later what was
+/// sent. A call that the exchange makes on the way, in a middleware or in a body that is read, does
+/// not begin anew.
 pub(super) fn begin() {
     CALL.with(|call| {
         call.phase.set(Phase::Resolve);
@@ -95,12 +102,6 @@ pub(super) fn enter_if(from: Phase, to: Phase) {
     if phase() == from {
         enter(to);
     }
-}
-
-/// There is a connection. What was said to make it was not the request.
-pub(super) fn connected() {
-    begin();
-    enter(Phase::Send);
 }
 
 pub(super) fn phase() -> Phase {
@@ -142,23 +143,35 @@ pub(super) fn count_received(bytes: usize) {
 
 /// The thread is about to wait for the peer: whoever collects what it does should pass it on now.
 pub(super) fn waits() {
-    let hook = CALL.with(|call| call.before_waiting.borrow().clone());
-    if let Some(hook) = hook {
-        hook();
+    if let Some(watch) = watching() {
+        watch.waits();
     }
 }
 
-/// Has `hook` called on this thread before each wait, until the guard is dropped.
-pub(super) fn before_waiting(hook: impl Fn() + 'static) -> Watched {
-    let hook: BeforeWaiting = Rc::new(hook);
-    Watched(CALL.with(|call| call.before_waiting.replace(Some(hook))))
+/// Whether bytes may be handed to the socket. Asked before each write; what a handshake sends is not
+/// the request, and once some of that was sent it is too late to say no.
+pub(super) fn may_send() -> bool {
+    if sent() || matches!(phase(), Phase::Connect | Phase::Tls) {
+        return true;
+    }
+    watching().is_none_or(|watch| watch.may_send())
 }
 
-pub(super) struct Watched(Option<BeforeWaiting>);
+fn watching() -> Option<Rc<dyn Watch>> {
+    CALL.with(|call| call.watch.borrow().clone())
+}
+
+/// Has the calls of this thread followed, until the guard is dropped.
+pub(super) fn watch(watch: impl Watch + 'static) -> Watched {
+    let watch: Rc<dyn Watch> = Rc::new(watch);
+    Watched(CALL.with(|call| call.watch.replace(Some(watch))))
+}
+
+pub(super) struct Watched(Option<Rc<dyn Watch>>);
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let over = CALL.with(|call| call.before_waiting.replace(self.0.take()));
+        let over = CALL.with(|call| call.watch.replace(self.0.take()));
         drop(over);
     }
 }

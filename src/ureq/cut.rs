@@ -71,7 +71,7 @@ impl Resolver for Names {
     ) -> Result<ResolvedSocketAddrs, Error> {
         // A proxy's name is looked up while its connection is made, which is what takes the time.
         if DEPTH.get() == 0 {
-            call::begin();
+            call::enter(Phase::Resolve);
         }
         let (host, port) = host_and_port(uri)?;
         let addresses =
@@ -117,45 +117,64 @@ impl<C: Connector> Connector for Whole<C> {
     ) -> Result<Option<Self::Out>, Error> {
         let level = Level::enter();
         call::enter(Phase::Connect);
+        // Where a proxy looks the name up, nobody has looked at the port yet.
+        host_and_port(details.uri)?;
         let connected = self.0.connect(details, chained)?;
         if level.is_outermost() {
-            call::connected();
+            call::enter(Phase::Send);
         } else {
             call::enter(Phase::Connect);
         }
-        Ok(connected.map(Checked))
+        Ok(connected.map(Checked::new))
     }
 }
 
 /// A connection whose breaking is not taken for an end.
 #[derive(Debug)]
-struct Checked<T>(T);
+struct Checked<T> {
+    connection: T,
+    /// Something of an answer has come.
+    heard: bool,
+}
+
+impl<T> Checked<T> {
+    fn new(connection: T) -> Self {
+        Self {
+            connection,
+            heard: false,
+        }
+    }
+}
 
 impl<T: Transport> Transport for Checked<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.connection.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout)
+        self.heard = false;
+        self.connection.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout).map_err(|error| match error {
+        match self.connection.await_input(timeout) {
             // In a body that ends with its connection ureq takes these kinds for that end.
-            Error::Io(error) if call::received() && breaks(error.kind()) => {
-                io::Error::other(error).into()
+            Err(Error::Io(error)) if self.heard && breaks(error.kind()) => {
+                Err(io::Error::other(error).into())
             }
-            error => error,
-        })
+            outcome => {
+                self.heard |= matches!(outcome, Ok(true));
+                outcome
+            }
+        }
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.is_open()
+        self.connection.is_open()
     }
 
     fn is_tls(&self) -> bool {
-        self.0.is_tls()
+        self.connection.is_tls()
     }
 }
 
@@ -336,7 +355,8 @@ fn connect(
         .map_err(|stop| error(stop, timeout))?;
     if open.admit(wire.stream())? {
         let handle = Arc::downgrade(open);
-        (details.register_shutdown)(handle)?;
+        // Refused, the agent has been shut down before it knew of us.
+        (details.register_shutdown)(handle).inspect_err(|_| open.shut_down())?;
     }
     Ok(wire)
 }

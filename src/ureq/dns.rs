@@ -174,7 +174,10 @@ impl Resolver {
             host,
             question: question.clone(),
             book: self.book.clone(),
-            answer: Answer::Failed(io::ErrorKind::Other, "no thread to look the host up".into()),
+            answer: Answer::Failed(
+                io::ErrorKind::Other,
+                "the lookup could not be made: no thread, or too many names wait".into(),
+            ),
         };
         let look_up = self.look_up;
         let handed_in = self.lane.try_offload(move || answering.by(look_up));

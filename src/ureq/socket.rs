@@ -99,13 +99,9 @@ impl Socket {
         })
     }
 
-    /// Waits until there is something to read.
+    /// Waits until there is something to read. To run out of time is no failure of the connection:
+    /// whoever waits for leave to send a body goes on then.
     pub(super) fn await_input(&mut self, until: Until) -> Result<(), Stop> {
-        self.unless_it_fails(|stream| wait(stream, PollFlags::IN, until).map(drop))
-    }
-
-    /// The same, but running out of time is no failure of the connection.
-    pub(super) fn await_input_patiently(&mut self, until: Until) -> Result<(), Stop> {
         let outcome = wait(&self.stream, PollFlags::IN, until).map(drop);
         self.spoiled |= !matches!(outcome, Ok(()) | Err(Stop::Timeout));
         outcome
@@ -157,6 +153,9 @@ fn write_all(mut stream: &TcpStream, mut data: &[u8], until: Until) -> Result<Se
     let mut events = PollFlags::OUT | PollFlags::IN;
     while !data.is_empty() {
         time_left(Job::current().as_ref(), until)?;
+        if !call::may_send() {
+            return Err(Stop::Cancelled);
+        }
         match stream.write(data) {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(written) => {

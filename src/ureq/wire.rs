@@ -35,7 +35,7 @@ impl Wire {
     ) -> Result<Self, Stop> {
         let mut outcome = Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
         for (others, &address) in (0..addresses.len()).rev().zip(addresses) {
-            let share = match end.left() {
+            let share = match time_left(Job::current().as_ref(), end)? {
                 Some(left) if others > 0 => Until::after(Some(left / 2)),
                 _ => end,
             };
@@ -121,7 +121,7 @@ impl Wire {
     fn wait(&mut self, end: Until) -> Result<(), Stop> {
         if end.left().is_none_or(|left| left > SHORT) {
             let short = Until::after(Some(SHORT));
-            match self.socket.await_input_patiently(short) {
+            match self.socket.await_input(short) {
                 Err(Stop::Timeout) => self.space.release(),
                 outcome => return outcome,
             }

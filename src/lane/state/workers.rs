@@ -155,12 +155,11 @@ impl State {
         self.shut_inbox();
     }
 
-    /// Lists an idle worker. If it should spin for a while, as no other does, says for how long.
-    pub(crate) fn park(&mut self, home: HomeId, mut idle: Idle) -> Option<Duration> {
-        let spin = if self.is_brisk() { SPIN } else { GLANCE };
-        let home = self.home(home)?;
-        idle.spinning = !home.idle.iter().any(|other| other.spinning);
-        let spin = idle.spinning.then_some(spin);
+    /// Lists an idle worker.
+    pub(crate) fn park(&mut self, home: HomeId, idle: Idle) {
+        let Some(home) = self.home(home) else {
+            return;
+        };
         // The one that looks out stays last, to be called first: it costs nothing to call.
         let last = home.idle.pop_if(|last| last.spinning);
         home.idle.push(idle);
@@ -169,7 +168,21 @@ impl State {
             // Nobody is left who would come back by himself.
             self.shut_inbox();
         }
-        spin
+    }
+
+    /// An idle worker is about to sleep, with all that it had to do done. If it should look out for
+    /// a while first, as no other does, says for how long.
+    pub(crate) fn look_out(&mut self, home: HomeId, worker: u64) -> Option<Duration> {
+        let time = if self.is_brisk() { SPIN } else { GLANCE };
+        let home = self.home(home)?;
+        if home.idle.iter().any(|other| other.spinning) {
+            return None;
+        }
+        let at = home.idle.iter().position(|idle| idle.worker == worker)?;
+        let mut idle = home.idle.remove(at);
+        idle.spinning = true;
+        home.idle.push(idle);
+        Some(time)
     }
 
     /// Whether a worker that has just come should watch rather than work. How many jobs were

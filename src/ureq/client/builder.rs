@@ -115,7 +115,11 @@ impl RequestBuilder {
                     error,
                 )
             })?;
-            making.parts.headers.append(name, value);
+            making
+                .parts
+                .headers
+                .try_append(name, value)
+                .map_err(|error| wrong("a request has fewer headers than that", error))?;
             Ok(())
         })
     }

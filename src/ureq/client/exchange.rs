@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{task::coop, time::Instant};
 
 use super::{
     error::Error,
@@ -73,12 +73,16 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
+        // Whoever takes chunk after chunk, and has no other await, should not keep all others of its
+        // thread waiting.
+        let turn = ready!(coop::poll_proceed(cx));
         loop {
             if self.over {
                 return Poll::Ready(None);
             }
             match self.shared.poll_body(cx) {
                 Poll::Ready(Found::Chunk(chunk)) => {
+                    turn.made_progress();
                     self.look_ahead(cx);
                     return Poll::Ready(Some(Ok(chunk)));
                 }
@@ -107,8 +111,12 @@ impl Exchange {
         match &mut self.worker {
             Worker::Runs(task) => {
                 let ran = ready!(Pin::new(task).poll(cx));
-                self.worker = Worker::None;
-                Poll::Ready(ran.map_err(|error| self.shared.place(Error::of_lane(error))))
+                self.worker = match ran {
+                    Ok(()) => Worker::None,
+                    // Told when what it has left until then has been read.
+                    Err(error) => Worker::Refused(self.shared.place(Error::of_lane(error))),
+                };
+                Poll::Ready(Ok(()))
             }
             Worker::None => {
                 let Some(deadline) = self.shared.wants_worker() else {

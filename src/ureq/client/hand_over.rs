@@ -73,6 +73,8 @@ struct State {
     uri: Uri,
     progress: Progress,
     deadline: Option<Instant>,
+    /// Somebody was told that nothing was sent, so nothing must be.
+    given_up: bool,
     /// There is something that the waker was not called for.
     news: bool,
     waker: Option<Waker>,
@@ -99,6 +101,7 @@ impl HandOver {
                     ..Progress::default()
                 },
                 deadline: None,
+                given_up: false,
                 news: false,
                 waker: None,
             }),
@@ -135,6 +138,14 @@ impl HandOver {
     /// Nothing more comes. Wakes nobody: the end of the job does.
     pub(super) fn finish(&self, end: Result<(), Error>) {
         self.state.lock().end = Some(end);
+    }
+
+    /// The first byte of the request is about to be sent, unless whoever waited has been told that
+    /// none was.
+    pub(super) fn may_send(&self) -> bool {
+        let mut state = self.state.lock();
+        state.progress.sent |= !state.given_up;
+        !state.given_up
     }
 
     /// True if whoever reads should have a turn first.
@@ -207,7 +218,8 @@ impl HandOver {
     /// Adds to an error from elsewhere how far the exchange had come.
     pub(super) fn place(&self, error: Error) -> Error {
         let (uri, progress) = {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
+            state.given_up |= !state.progress.sent;
             (state.uri.clone(), state.progress)
         };
         error

@@ -3,7 +3,11 @@
 use std::{cell::Cell, io::Read, rc::Rc, time::Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, request::Parts};
+use http::{
+    Method, Request, StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    request::Parts,
+};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{
@@ -57,12 +61,14 @@ impl Plan {
         let seen = trip.clone();
         let _watched = (trip.told).watch(shared.clone(), move || seen.progress());
         match self.hop(&trip, job) {
-            Ok(pump) => pump.run(shared, &trip.told, job),
+            Ok(Some(pump)) => pump.run(shared, &trip.told, job),
+            Ok(None) => shared.finish(Ok(())),
             Err(error) => shared.finish(Err(error.at(shared.url()))),
         }
     }
 
-    fn hop(mut self, trip: &Trip, job: &Job) -> Result<Pump, Error> {
+    /// All hops, up to the head of the last. Its body is still to be read, if it can have one.
+    fn hop(mut self, trip: &Trip, job: &Job) -> Result<Option<Pump>, Error> {
         let begun = Instant::now();
         let head_limit = self.agent.config().max_response_header_size();
         loop {
@@ -84,23 +90,34 @@ impl Plan {
                 let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
                 return Err(after_head(unasked));
             }
+            // Without either it ends with its connection, which is then of no use.
+            let has_an_end = head.headers.contains_key(TRANSFER_ENCODING)
+                || head.headers.contains_key(CONTENT_LENGTH)
+                || body.content_length().is_some();
             let hops = trip.hops.get();
             let follow = (self.policy).follow(&mut self.parts, hops, head.status, &head.headers);
             match follow {
                 Err(why) => return Err(after_head(Error::new(ErrorKind::Redirect).detail(why))),
                 Ok(Some(fate)) => {
-                    read_leftover(body);
+                    if has_an_end {
+                        read_leftover(body);
+                    }
                     self.next_payload(fate)?;
                     trip.hops.set(hops + 1);
                 }
                 Ok(None) => {
+                    // ureq would have an empty body decompressed, and find it wanting.
+                    let has_body = self.parts.method != Method::HEAD
+                        && head.status != StatusCode::NO_CONTENT
+                        && head.status != StatusCode::NOT_MODIFIED
+                        && body.content_length() != Some(0);
                     trip.shared.head(Head {
                         expected: body.content_length(),
                         parts: head,
                         uri: self.parts.uri,
                         hops,
                     });
-                    return Ok(Pump::new(body));
+                    return Ok(has_body.then(|| Pump::new(body)));
                 }
             }
         }

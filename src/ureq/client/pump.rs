@@ -13,15 +13,18 @@ use ureq::BodyReader;
 
 use super::{
     buffers::Buffers,
+    error::Error,
     failure::{Place, of_body},
     hand_over::{HandOver, Progress},
+    kind::ErrorKind,
 };
 use crate::{
+    error::Cancelled,
     job::Job,
     sync::Arc,
     ureq::{
         Phase,
-        call::{self, Watched},
+        call::{self, Watch, Watched},
     },
 };
 
@@ -50,8 +53,9 @@ impl Pump {
     pub(super) fn run(mut self, shared: &HandOver, told: &Told, job: &Job) {
         loop {
             if job.is_cancelled() {
-                // The caller has its answer. What is parked is dropped with what it is parked in.
-                return;
+                // The caller has its answer, in all likelihood.
+                let cancelled = Error::new(ErrorKind::Cancelled).source(Cancelled);
+                return shared.finish(Err(shared.place(cancelled)));
             }
             if !told.get() {
                 // The agent does not say when it waits, so this may be the last moment before.
@@ -97,11 +101,28 @@ impl Told {
         shared: Arc<HandOver>,
         progress: impl Fn() -> Progress + 'static,
     ) -> Watched {
-        let told = self.0.clone();
-        call::before_waiting(move || {
-            told.set(true);
-            shared.flush(Some(progress()));
+        call::watch(Follower {
+            told: self.0.clone(),
+            shared,
+            progress,
         })
+    }
+}
+
+struct Follower<F> {
+    told: Rc<Cell<bool>>,
+    shared: Arc<HandOver>,
+    progress: F,
+}
+
+impl<F: Fn() -> Progress> Watch for Follower<F> {
+    fn waits(&self) {
+        self.told.set(true);
+        self.shared.flush(Some((self.progress)()));
+    }
+
+    fn may_send(&self) -> bool {
+        self.shared.may_send()
     }
 }
 
