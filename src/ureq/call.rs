@@ -52,6 +52,8 @@ impl fmt::Display for Phase {
 pub(super) trait Watch {
     /// The thread is about to wait for the peer.
     fn waits(&self);
+    /// Nobody takes what has come, so the thread need not wait for more.
+    fn is_idle(&self) -> bool;
     /// The first byte of the request is about to be sent. `false` if it must not be any more.
     fn may_send(&self) -> bool;
 }
@@ -155,6 +157,11 @@ pub(super) fn may_send() -> bool {
         return true;
     }
     watching().is_none_or(|watch| watch.may_send())
+}
+
+/// Whether a wait for more of a body can be left to a later time.
+pub(super) fn is_idle() -> bool {
+    phase() == Phase::Body && watching().is_some_and(|watch| watch.is_idle())
 }
 
 fn watching() -> Option<Rc<dyn Watch>> {

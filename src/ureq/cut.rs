@@ -30,7 +30,7 @@ use super::{
     open::Open,
     socket::Socket,
     socks::{self, Credentials, Target},
-    stop::{Stop, Until},
+    stop::{Idle, Stop, Until},
     wire::Wire,
 };
 use crate::{error::Cancelled, sync::Arc};
@@ -442,6 +442,7 @@ fn until(timeout: NextTimeout) -> Until {
 fn error(stop: Stop, timeout: NextTimeout) -> Error {
     match stop {
         Stop::Cancelled => Error::Other(Box::new(Cancelled)),
+        Stop::Idle => Error::Other(Box::new(Idle)),
         Stop::Deadline => Error::Timeout(Timeout::Global),
         Stop::Timeout => Error::Timeout(timeout.reason),
         Stop::Io(error) => error.into(),

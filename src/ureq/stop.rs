@@ -22,6 +22,8 @@ pub(super) enum Stop {
     Deadline,
     /// The time that ureq gives the operation is up.
     Timeout,
+    /// Nobody takes what has come already, so there is no hurry to wait for more.
+    Idle,
     /// The system, or the peer.
     Io(io::Error),
 }
@@ -43,10 +45,23 @@ impl fmt::Display for Stop {
         match self {
             Self::Cancelled => Cancelled.fmt(f),
             Self::Deadline | Self::Timeout => f.write_str("time is up"),
+            Self::Idle => Idle.fmt(f),
             Self::Io(error) => error.fmt(f),
         }
     }
 }
+
+/// What [`Stop::Idle`] is on its way through ureq: reading can go on later where it stopped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Idle;
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads")
+    }
+}
+
+impl std::error::Error for Idle {}
 
 /// By when an operation has to be over, in real time.
 #[derive(Clone, Copy, Debug)]

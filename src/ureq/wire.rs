@@ -122,6 +122,7 @@ impl Wire {
         if end.left().is_none_or(|left| left > SHORT) {
             let short = Until::after(Some(SHORT));
             match self.socket.await_input(short) {
+                Err(Stop::Timeout) if call::is_idle() => return Err(Stop::Idle),
                 Err(Stop::Timeout) => self.space.release(),
                 outcome => return outcome,
             }

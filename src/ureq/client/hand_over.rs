@@ -5,8 +5,9 @@
 //! 1. What the worker has read is here from that moment; only the wake-up waits, until the thread
 //!    is about to wait for the peer. So a small response is handed over whole, by the wake-up that
 //!    the end of the job is in any case.
-//! 2. The pump is either on a worker or parked here. It is parked when the queue is full, and the
-//!    job ends: a body that nobody reads holds no thread and no slot of the lane.
+//! 2. The pump is either on a worker or parked here. It is parked when the queue is full, or when
+//!    the peer has sent nothing for a while and nobody waits for it, and the job ends: a body that
+//!    nobody reads holds no thread and no slot of the lane.
 //! 3. A job that has ended without being cancelled has left an end, or the parked pump.
 //! 4. No waker is cloned, called or dropped under the lock, nor is a chunk or the pump.
 
@@ -75,6 +76,8 @@ struct State {
     deadline: Option<Instant>,
     /// Somebody was told that nothing was sent, so nothing must be.
     given_up: bool,
+    /// Something of the body has come.
+    begun: bool,
     /// There is something that the waker was not called for.
     news: bool,
     waker: Option<Waker>,
@@ -102,6 +105,7 @@ impl HandOver {
                 },
                 deadline: None,
                 given_up: false,
+                begun: false,
                 news: false,
                 waker: None,
             }),
@@ -132,6 +136,7 @@ impl HandOver {
         let mut state = self.state.lock();
         state.weight += weight;
         state.chunks.push_back((chunk, weight));
+        state.begun = true;
         state.news = true;
     }
 
@@ -146,6 +151,13 @@ impl HandOver {
         let mut state = self.state.lock();
         state.progress.sent |= !state.given_up;
         !state.given_up
+    }
+
+    /// True if the body has begun and nobody waits for more of it. (Before that a decoder may be
+    /// reading its own head, which it cannot do in two parts.)
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.begun && state.waker.is_none()
     }
 
     /// True if whoever reads should have a turn first.

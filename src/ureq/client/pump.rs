@@ -6,7 +6,11 @@
 //!  caller   ·········· reads ········╎······ half is read ── asks ──┘
 //! ```
 
-use std::{cell::Cell, io::Read, rc::Rc};
+use std::{
+    cell::Cell,
+    io::{self, Read},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use ureq::BodyReader;
@@ -25,6 +29,7 @@ use crate::{
     ureq::{
         Phase,
         call::{self, Watch, Watched},
+        stop::Idle,
     },
 };
 
@@ -64,6 +69,8 @@ impl Pump {
             match self.read() {
                 Ok(Some((chunk, weight))) => shared.push(chunk, weight),
                 Ok(None) => return shared.finish(Ok(())),
+                // Its thread has better to do than to wait for more of what nobody reads.
+                Err(error) if is_idle(&error) => return shared.park(self),
                 Err(error) => {
                     let place = Place {
                         progress: Progress::BODY,
@@ -80,10 +87,15 @@ impl Pump {
         }
     }
 
-    fn read(&mut self) -> std::io::Result<Option<(Bytes, usize)>> {
+    fn read(&mut self) -> io::Result<Option<(Bytes, usize)>> {
         let count = self.reader.read(self.buffers.room())?;
         Ok((count > 0).then(|| self.buffers.chunk(count)))
     }
+}
+
+fn is_idle(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(ureq::Error::Other(why)) if why.is::<Idle>())
 }
 
 /// Whether the agent says when it is about to wait for the peer.
@@ -119,6 +131,10 @@ impl<F: Fn() -> Progress> Watch for Follower<F> {
     fn waits(&self) {
         self.told.set(true);
         self.shared.flush(Some((self.progress)()));
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shared.is_idle()
     }
 
     fn may_send(&self) -> bool {

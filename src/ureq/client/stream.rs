@@ -24,9 +24,10 @@ const TRUSTED: u64 = 1 << 20;
 
 /// The body of a response: a [`Stream`] of [`Bytes`], and an [`AsyncRead`].
 ///
-/// A thread reads ahead of it, up to 256 KiB and a buffer, and leaves when that much waits. So a
-/// body that nobody reads holds up to that much memory and a connection, but no thread and no slot
-/// of its lane. The deadline of the exchange is for the body too: what was read ahead can still be
+/// A thread reads ahead of it, up to 256 KiB and a buffer, and leaves when that much waits, or when
+/// some of it was read and the server has paused for 50 ms with nobody waiting for more. So a body
+/// that nobody reads holds up to that much memory and a connection, but no thread and no slot of its
+/// lane. The deadline of the exchange is for the body too: what was read ahead can still be
 /// had afterwards, and what comes after that is an error.
 ///
 /// An error ends it, and is never mistaken for its end: neither is a body that stops short of its

@@ -3,6 +3,7 @@
 mod bodies;
 mod errors;
 mod exchanges;
+mod pauses;
 mod peer;
 mod redirects;
 mod uploads;

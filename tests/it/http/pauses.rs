@@ -1,0 +1,155 @@
+//! Bodies whose peer, or whose reader, takes its time.
+
+use std::{
+    io::{self, Write},
+    sync::{Mutex, mpsc},
+};
+
+use futures::StreamExt;
+use longshore::ureq::ErrorKind;
+
+use super::{client, peer::Peer};
+use crate::support::{Place, eventually, is_as_new};
+
+/// Sends the first half, and the second when it is told to.
+fn in_two_halves(head: &'static str, first: Vec<u8>, second: Vec<u8>) -> (Peer, mpsc::Sender<()>) {
+    let (tell, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let peer = Peer::new(move |connection| {
+        while connection.request()?.is_some() {
+            connection.send(head)?;
+            connection.send(&first)?;
+            told.lock().unwrap().recv().map_err(io::Error::other)?;
+            connection.send(&second)?;
+        }
+        Ok(())
+    });
+    (peer, tell)
+}
+
+/// Bytes in gzip, stored as they are, in two blocks; and where the first of them ends.
+fn gzip(first: &[u8], second: &[u8]) -> (Vec<u8>, usize) {
+    let mut all = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut block = |last: u8, data: &[u8]| {
+        let length = u16::try_from(data.len()).unwrap();
+        all.push(last);
+        all.write_all(&length.to_le_bytes()).unwrap();
+        all.write_all(&(!length).to_le_bytes()).unwrap();
+        all.write_all(data).unwrap();
+        all.len()
+    };
+    let middle = block(0, first);
+    block(1, second);
+    let mut checksum = !0_u32;
+    for byte in first.iter().chain(second) {
+        checksum ^= u32::from(*byte);
+        for _ in 0..8 {
+            checksum = (checksum >> 1) ^ (0xedb8_8320 * (checksum & 1));
+        }
+    }
+    all.extend((!checksum).to_le_bytes());
+    let length = u32::try_from(first.len() + second.len()).unwrap();
+    all.extend(length.to_le_bytes());
+    (all, middle)
+}
+
+fn chunk(data: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
+}
+
+everywhere! {
+    /// S7. The peer has sent less than would fill the queue, and says nothing more: without anybody
+    /// who waits for it there is nothing for a thread to wait for.
+    async fn a_body_that_pauses_holds_no_thread_while_nobody_reads_it(place: Place) {
+        let (packed, middle) = gzip(b"first ", b"second");
+        let (lead, rest) = packed.split_at(middle);
+        let unpacked = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+        let end = [chunk(b"second"), chunk(b"")].concat();
+        for (head, first, second) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", b"first ".to_vec(), b"second".to_vec()),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"first "), end),
+            (unpacked.leak(), lead.to_vec(), rest.to_vec()),
+        ] {
+            let (peer, go_on) = in_two_halves(head, first, second);
+            let (client, lane) = client(place, 1);
+            let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
+            assert_eq!(body.next().await.unwrap().unwrap(), "first ");
+            eventually("the body holds no slot", || {
+                let stats = lane.stats();
+                stats.running + stats.waiting + stats.draining == 0
+            }).await;
+            // The only slot is there for others meanwhile.
+            assert_eq!(lane.offload(|| 7).await.unwrap(), 7);
+            go_on.send(()).unwrap();
+            assert_eq!(body.next().await.unwrap().unwrap(), "second");
+            assert!(body.next().await.is_none());
+            // It was read to its end, pauses and all: its connection is used again.
+            let mut again = client.get(peer.url("/")).send().await.unwrap().stream();
+            assert_eq!(again.next().await.unwrap().unwrap(), "first ");
+            assert_eq!(peer.connections(), 1);
+            drop(again);
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// H6. What was read before, by another job, does not make a broken connection an end.
+    async fn a_body_that_breaks_off_after_a_pause_is_an_error(place: Place) {
+        let (tell, told) = mpsc::channel::<()>();
+        let told = Mutex::new(told);
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst ")?;
+            told.lock().unwrap().recv().map_err(io::Error::other)?;
+            rustix::net::sockopt::set_socket_linger(&connection.stream, Some(std::time::Duration::ZERO))?;
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
+        assert_eq!(body.next().await.unwrap().unwrap(), "first ");
+        eventually("the body is parked", || lane.stats().running == 0).await;
+        tell.send(()).unwrap();
+        let broken = body.next().await.expect("not its end").unwrap_err();
+        assert!(matches!(broken.kind(), ErrorKind::PeerClosed), "{broken:?}");
+        is_as_new(&lane).await;
+    }
+
+    /// Not even of nothing at all would gzip be satisfied.
+    async fn a_response_without_a_body_is_not_decompressed(place: Place) {
+        let peer = Peer::new(|connection| {
+            for status in ["200 OK", "204 No Content", "304 Not Modified"] {
+                connection.request()?;
+                connection.send(format!("HTTP/1.1 {status}\r\nContent-Encoding: gzip\r\n\r\n"))?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let head = client.head(peer.url("/")).send().await.unwrap();
+        assert_eq!(head.bytes().await.unwrap(), "");
+        for status in [204, 304] {
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.bytes().await.unwrap(), "");
+        }
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// Its connection is of no use afterwards, so there is nothing to wait for.
+    async fn a_redirect_whose_body_has_no_end_is_followed_at_once(place: Place) {
+        let peer = Peer::new(|connection| {
+            let asked = connection.request()?.expect("a request");
+            if asked.line.starts_with("GET /old") {
+                connection.send("HTTP/1.1 302 Found\r\nLocation: /new\r\n\r\nit moved")?;
+                connection.closed();
+            } else {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let response = client.get(peer.url("/old")).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "new");
+        assert_eq!(peer.connections(), 2);
+        is_as_new(&lane).await;
+    }
+}
