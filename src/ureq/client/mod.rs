@@ -138,7 +138,7 @@ impl Client {
     /// How large the body of a response may be, in bytes after decompression.
     ///
     /// Defaults to 10 MiB for what collects a body ([`bytes`](Response::bytes),
-    /// [`text`](Response::text), [`json`](Response::json)) and to no limit for
+    /// [`text`](Response::text), `json`) and to no limit for
     /// [streams](Response::stream), which hold no more than 256 KiB and a buffer at a time. Once it
     /// is set it is for both.
     #[must_use]
