@@ -8,7 +8,7 @@
 //! - `serial`: ureq in a loop.
 //! - `naive`: async functions that call ureq directly, joined.
 //! - `spawn_blocking`: ureq in `tokio::task::spawn_blocking`, raw.
-//! - `offloaded`: ureq through a lane.
+//! - `offloaded`: `longshore::ureq::Client`, ureq through a lane.
 //! - `rayon`: ureq through a lane on a rayon pool of one thread a core.
 //! - `native`: reqwest. The baseline.
 //!
@@ -128,7 +128,7 @@ struct Calls {
     urls: Vec<String>,
     agent: ureq::Agent,
     client: reqwest::Client,
-    lane: Lane,
+    offloaded: longshore::ureq::Client,
     cpu: Lane,
 }
 
@@ -160,7 +160,13 @@ impl Calls {
                 .pool_max_idle_per_host(count)
                 .build()
                 .expect("a client without TLS can always be had"),
-            lane: Lane::builder("calls").limit(count).build(),
+            offloaded: longshore::ureq::Client::new(
+                Lane::builder("calls")
+                    .limit(count)
+                    .timeout(Duration::from_secs(10))
+                    .build(),
+                longshore::ureq::agent(longshore::ureq::config().proxy(None).build()),
+            ),
             cpu: Lane::builder("cpu")
                 .limit(cores)
                 .rayon(Arc::new(pool))
@@ -199,8 +205,22 @@ impl Calls {
                 });
                 join_all(tasks).await
             }
-            Strategy::Offloaded => through(&self.lane, agent, urls).await,
-            Strategy::Rayon => through(&self.cpu, agent, urls).await,
+            Strategy::Offloaded => {
+                let calls = urls.map(async |url| {
+                    let response = self.offloaded.get(url).send().await?;
+                    response.error_for_status()?.text().await
+                });
+                let answers = join_all(calls).await.into_iter();
+                answers.map(|text| text.expect("a good answer")).collect()
+            }
+            Strategy::Rayon => {
+                let tasks = urls.map(|url| {
+                    let agent = agent.clone();
+                    self.cpu.offload(move || fetch(&agent, &url))
+                });
+                let answers = join_all(tasks).await.into_iter();
+                answers.map(|text| text.expect("no call fails")).collect()
+            }
             Strategy::Native => {
                 let calls = urls.map(async |url| {
                     let response = self.client.get(url).send().await?;
@@ -211,19 +231,6 @@ impl Calls {
             }
         }
     }
-}
-
-async fn through(
-    lane: &Lane,
-    agent: &ureq::Agent,
-    urls: impl Iterator<Item = String>,
-) -> Vec<String> {
-    let tasks = urls.map(|url| {
-        let agent = agent.clone();
-        lane.offload(move || fetch(&agent, &url))
-    });
-    let answers = join_all(tasks).await.into_iter();
-    answers.map(|text| text.expect("no call fails")).collect()
 }
 
 /// Blocks until the whole answer is there.

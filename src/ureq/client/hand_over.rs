@@ -266,3 +266,26 @@ impl HandOver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ureq::client::kind::ErrorKind;
+
+    fn late(shared: &HandOver) -> Error {
+        shared.place(Error::new(ErrorKind::TimedOut))
+    }
+
+    /// K21. Whichever comes first, the other keeps to it.
+    #[test]
+    fn whether_a_request_was_sent_is_settled_once() {
+        let shared = HandOver::new(Uri::from_static("http://a.test/"));
+        assert!(late(&shared).is_retryable());
+        assert!(!shared.may_send(), "somebody counts on it");
+
+        let shared = HandOver::new(Uri::from_static("http://a.test/"));
+        assert!(shared.may_send());
+        let error = late(&shared);
+        assert!(error.sent() && !error.is_retryable());
+    }
+}

@@ -11,6 +11,8 @@ mod chain;
 mod deadlines;
 mod handshakes;
 mod names;
+#[cfg(feature = "native-tls")]
+mod native_tls;
 mod network;
 mod peers;
 mod pooled;

@@ -9,7 +9,7 @@ use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::{
     Script,
@@ -54,8 +54,14 @@ impl Authority {
 
     /// What a client needs that is to trust it, and nobody else.
     pub(crate) fn trusted(&self) -> TlsConfig {
+        self.trusted_by(TlsProvider::Rustls)
+    }
+
+    /// The same, for one that has its TLS from elsewhere.
+    pub(crate) fn trusted_by(&self, provider: TlsProvider) -> TlsConfig {
         let root = Certificate::from_der(&self.certificate).to_owned();
         TlsConfig::builder()
+            .provider(provider)
             .root_certs(RootCerts::new_with_certs(&[root]))
             .build()
     }

@@ -1,0 +1,73 @@
+//! TLS by the system's library, through the same connections.
+
+use std::time::Duration;
+
+use ureq::{Agent, tls::TlsProvider};
+
+use super::{
+    agent, config, get, kind,
+    peers::{Authority, Peer, site},
+};
+use crate::support::{Place, eventually, is_as_new};
+
+fn trusting(authority: &Authority) -> Agent {
+    let tls = authority.trusted_by(TlsProvider::NativeTls);
+    agent(config().tls_config(tls).build())
+}
+
+in_and_out_of_a_job! {
+    fn a_call_by_native_tls_is_answered_and_its_connection_used_again() {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, site);
+        let agent = trusting(&authority);
+        for _ in 0..3 {
+            get(&agent, &peer.url("/ok")).unwrap();
+        }
+        assert_eq!(peer.connections(), 1);
+    }
+
+    fn native_tls_trusts_nobody_it_was_not_told_to() {
+        let (ours, theirs) = (Authority::new(), Authority::new());
+        let peer = Peer::with_tls(&theirs, site);
+        let error = get(&trusting(&ours), &peer.url("/ok")).unwrap_err();
+        assert!(format!("{error:?}").contains("ertificate"), "{}: {error:?}", kind(&error));
+        assert!(peer.heads().is_empty());
+    }
+}
+
+everywhere! {
+    /// C3. In the handshake, waiting for the head, in the body, and while a body comes at full speed.
+    async fn a_cancel_ends_a_call_by_native_tls(place: Place) {
+        let authority = Authority::new();
+        let agent = trusting(&authority);
+        let mute = Peer::new(|conn| conn.watch()).https();
+        let speaks = Peer::with_tls(&authority, site);
+        let lane = place.lane(4);
+        for url in [
+            mute.url("/"),
+            speaks.url("/silent"),
+            speaks.url("/half-body"),
+            speaks.url("/until-close"),
+            speaks.url("/endless"),
+        ] {
+            let before = mute.connections() + speaks.connections();
+            let theirs = agent.clone();
+            let (told, outcome) = std::sync::mpsc::channel();
+            let task = lane.offload(move || drop(told.send(get(&theirs, &url).map(drop))));
+            eventually("the call has a connection", || {
+                mute.connections() + speaks.connections() > before
+            }).await;
+            // How far it has come by then is left to chance: it ends wherever it is.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(task);
+            eventually("its thread is free", || {
+                let stats = lane.stats();
+                stats.running + stats.draining == 0
+            }).await;
+            let error = outcome.recv().unwrap().expect_err("cut short, it is not whole");
+            assert!(format!("{error:?}").contains("Cancelled"), "{error:?}");
+        }
+        get(&agent, &speaks.url("/ok")).unwrap();
+        is_as_new(&lane).await;
+    }
+}
