@@ -230,7 +230,7 @@ impl Scene {
             }
             // Nobody reads it, and so much does not fit in between.
             Front::Peer(_) if self.url.ends_with("/refuses") => {
-                self.taken.load(Ordering::SeqCst) > 64 << 20
+                self.taken.load(Ordering::SeqCst) > 16 << 20
             }
             Front::Peer(peer) => peer.reached() > 0,
         }
@@ -272,7 +272,7 @@ struct Counted(Arc<AtomicUsize>);
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        buffer.fill(0);
+        // What was in it will do as well as anything: to fill it takes long in a debug build.
         self.0.fetch_add(buffer.len(), Ordering::SeqCst);
         Ok(buffer.len())
     }
