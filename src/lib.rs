@@ -182,6 +182,7 @@
 //!
 //! - `ureq`: the module [`ureq`].
 //! - `json`: JSON bodies there, in both directions.
+//! - `brotli`, `cookies`: these two features of ureq's.
 //! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.
 //! - `tracing`: the span that is current where a job is handed in is entered in the job. Events at
@@ -193,7 +194,7 @@
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //! - `tower`: `Lane::service`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
-//! - `full`: all of them but `native-tls`.
+//! - `full`: all of them but `brotli`, `cookies` and `native-tls`.
 //!
 //! # Versions and platforms
 //!

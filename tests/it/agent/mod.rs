@@ -14,6 +14,8 @@ mod names;
 #[cfg(feature = "native-tls")]
 mod native_tls;
 mod network;
+#[cfg(all(feature = "brotli", feature = "cookies"))]
+mod options;
 mod peers;
 mod pooled;
 mod process;

@@ -1,7 +1,5 @@
 //! TLS by the system's library, through the same connections.
 
-use std::time::Duration;
-
 use ureq::{Agent, tls::TlsProvider};
 
 use super::{
@@ -50,15 +48,12 @@ everywhere! {
             speaks.url("/until-close"),
             speaks.url("/endless"),
         ] {
-            let before = mute.connections() + speaks.connections();
+            let stuck = || mute.connections() + speaks.reached();
+            let before = stuck();
             let theirs = agent.clone();
             let (told, outcome) = std::sync::mpsc::channel();
             let task = lane.offload(move || drop(told.send(get(&theirs, &url).map(drop))));
-            eventually("the call has a connection", || {
-                mute.connections() + speaks.connections() > before
-            }).await;
-            // How far it has come by then is left to chance: it ends wherever it is.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            eventually("the call is stuck", || stuck() > before).await;
             drop(task);
             eventually("its thread is free", || {
                 let stats = lane.stats();
