@@ -1,6 +1,6 @@
 //! Agents that obey the job.
 
-use super::cut;
+use super::{buffers::MARGIN, cut};
 
 /// An agent of ureq's, all of whose calls are cancelled with the job that makes them.
 ///
@@ -99,7 +99,7 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 #[must_use]
 pub fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     ureq::Agent::config_builder()
-        .input_buffer_size(HEAD + cut::MARGIN)
+        .input_buffer_size(HEAD + MARGIN)
         .output_buffer_size(REQUEST_HEAD)
         .max_idle_connections(IDLE)
         .max_idle_connections_per_host(IDLE)

@@ -28,6 +28,28 @@ pub(super) struct Sizes {
     pub(super) output: usize,
 }
 
+/// The size of a buffer to begin with, and for good where nothing large is read.
+const SMALL: usize = 16 * 1024;
+
+/// What the input may grow to: as much as ureq's own is from the beginning.
+const LARGE: usize = 128 * 1024;
+
+/// What ureq needs beyond the head of a response to see that it is not too large.
+pub(super) const MARGIN: usize = 1024;
+
+impl Sizes {
+    /// Those that suit a configuration of ureq's.
+    pub(super) fn of(config: &ureq::config::Config) -> Self {
+        let head = config.max_response_header_size().saturating_add(MARGIN);
+        Self {
+            input: config.input_buffer_size().min(SMALL),
+            largest_input: config.input_buffer_size().max(head).max(LARGE),
+            // The head of a request has to fit.
+            output: config.output_buffer_size(),
+        }
+    }
+}
+
 impl Space {
     pub(super) fn new(sizes: Sizes) -> Self {
         Self {

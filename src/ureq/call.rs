@@ -66,6 +66,8 @@ struct Call {
     /// Bytes that came from the socket since the request was begun.
     received: Cell<u64>,
     answered: Cell<bool>,
+    /// How many connections are being made: to reach a host through a proxy, first one to the proxy.
+    connecting: Cell<usize>,
     watch: RefCell<Option<Rc<dyn Watch>>>,
 }
 
@@ -103,6 +105,39 @@ pub(super) fn enter(phase: Phase) {
 pub(super) fn enter_if(from: Phase, to: Phase) {
     if phase() == from {
         enter(to);
+    }
+}
+
+/// A name is looked up. That of a proxy while its connection is made, which is what takes the time.
+pub(super) fn resolving() {
+    if CALL.with(|call| call.connecting.get()) == 0 {
+        enter(Phase::Resolve);
+    }
+}
+
+/// A connection is being made, until the guard is dropped.
+pub(super) fn connecting() -> Connecting {
+    CALL.with(|call| call.connecting.set(call.connecting.get() + 1));
+    enter(Phase::Connect);
+    Connecting
+}
+
+pub(super) struct Connecting;
+
+impl Connecting {
+    /// There is one. If it is not that to a proxy, the request can be sent.
+    pub(super) fn done(self) {
+        if CALL.with(|call| call.connecting.get()) == 1 {
+            enter(Phase::Send);
+        } else {
+            enter(Phase::Connect);
+        }
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        CALL.with(|call| call.connecting.set(call.connecting.get() - 1));
     }
 }
 

@@ -3,14 +3,10 @@
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
 
-use std::{
-    cell::Cell,
-    io::{self, Read, Write},
-    net::SocketAddr,
-};
+use std::{io, net::SocketAddr};
 
 use ureq::{
-    Agent, Error, ProxyProtocol, Timeout,
+    Agent, Error, Timeout,
     config::Config,
     http::Uri,
     unversioned::{
@@ -28,21 +24,11 @@ use super::{
     call::{self, Phase},
     dns,
     open::Open,
-    socket::Socket,
-    socks::{self, Credentials, Target},
+    socks::{self, Target},
     stop::{Idle, Stop, Until},
     wire::Wire,
 };
 use crate::{error::Cancelled, sync::Arc};
-
-/// The size of a buffer to begin with, and for good where nothing large is sent or read.
-const SMALL: usize = 16 * 1024;
-
-/// What the input may grow to: as much as ureq's own is from the beginning.
-const LARGE: usize = 128 * 1024;
-
-/// What ureq needs beyond the head of a response to see that it is not too large.
-pub(super) const MARGIN: usize = 1024;
 
 pub(super) fn agent(config: Config) -> Agent {
     let open = Arc::<Open>::default();
@@ -69,10 +55,7 @@ impl Resolver for Names {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        // A proxy's name is looked up while its connection is made, which is what takes the time.
-        if DEPTH.get() == 0 {
-            call::enter(Phase::Resolve);
-        }
+        call::resolving();
         let (host, port) = host_and_port(uri)?;
         let addresses =
             dns::addresses(host, until(timeout)).map_err(|stop| error(stop, timeout))?;
@@ -97,12 +80,6 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
 
 // ===== Connections =====
 
-thread_local! {
-    /// How many connections this thread is making: to reach a host through a proxy, first one to
-    /// the proxy.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
-
 /// The whole chain, to know where it begins and ends.
 #[derive(Debug)]
 struct Whole<C>(C);
@@ -115,16 +92,11 @@ impl<C: Connector> Connector for Whole<C> {
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
-        let level = Level::enter();
-        call::enter(Phase::Connect);
+        let connecting = call::connecting();
         // Where a proxy looks the name up, nobody has looked at the port yet.
         host_and_port(details.uri)?;
         let connected = self.0.connect(details, chained)?;
-        if level.is_outermost() {
-            call::enter(Phase::Send);
-        } else {
-            call::enter(Phase::Connect);
-        }
+        connecting.done();
         Ok(connected.map(Checked::new))
     }
 }
@@ -183,25 +155,6 @@ fn breaks(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-struct Level;
-
-impl Level {
-    fn enter() -> Self {
-        DEPTH.set(DEPTH.get() + 1);
-        Self
-    }
-
-    fn is_outermost(&self) -> bool {
-        DEPTH.get() == 1
-    }
-}
-
-impl Drop for Level {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
-    }
-}
-
 /// Opens the connection, unless a proxy has.
 #[derive(Debug)]
 struct Tcp(Arc<Open>);
@@ -256,23 +209,14 @@ impl<In: Transport> Connector<In> for Socks {
         if chained.is_some() {
             return Ok(chained.map(Either::A));
         }
-        let socks = details.config.proxy().filter(|proxy| {
-            use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
-            matches!(proxy.protocol(), Socks4 | Socks4A | Socks5 | Socks5h)
-                && !proxy.is_no_proxy(details.uri)
-        });
-        let Some(proxy) = socks else {
+        let Some(proxy) = socks::proxy_for(details.uri, details.config) else {
             return Ok(None);
         };
         let target = if proxy.resolve_target() {
-            let address = details.addrs.first().ok_or(Error::HostNotFound)?;
-            Target::Address(*address)
+            Target::Address(*details.addrs.first().ok_or(Error::HostNotFound)?)
         } else {
             let (host, port) = host_and_port(details.uri)?;
-            match host.trim_matches(['[', ']']).parse() {
-                Ok(ip) => Target::Address(SocketAddr::new(ip, port)),
-                Err(_) => Target::Name(host.to_owned(), port),
-            }
+            Target::named(host, port)
         };
 
         // One span of time for all that it takes to get through.
@@ -283,55 +227,9 @@ impl<In: Transport> Connector<In> for Socks {
             timeout.after = left.into();
         }
         let mut wire = connect(&addresses, timeout, details, &self.0)?;
-        let mut conversation = Conversation {
-            socket: wire.socket(),
-            timeout: details.timeout,
-            end,
-        };
-        match proxy.protocol() {
-            ProxyProtocol::Socks4 | ProxyProtocol::Socks4A => {
-                socks::version_4(&mut conversation, &target)?;
-            }
-            _ => {
-                let credentials = proxy.username().map(|username| Credentials {
-                    username,
-                    password: proxy.password().unwrap_or_default(),
-                });
-                socks::version_5(&mut conversation, &target, credentials)?;
-            }
-        }
+        socks::ask(&mut wire.socket().until(end), proxy, &target)
+            .map_err(|failed| error(failed.into(), details.timeout))?;
         Ok(Some(Either::B(wire)))
-    }
-}
-
-/// A socket to talk to a proxy on, within the time for connecting.
-struct Conversation<'a> {
-    socket: &'a mut Socket,
-    timeout: NextTimeout,
-    end: Until,
-}
-
-impl Conversation<'_> {
-    fn error(&self, stop: Stop) -> io::Error {
-        error(stop, self.timeout).into_io()
-    }
-}
-
-impl Read for Conversation<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.socket.read(buffer, self.end);
-        read.map_err(|stop| self.error(stop))
-    }
-}
-
-impl Write for Conversation<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = self.socket.write_all(data, self.end);
-        written.map(|_| data.len()).map_err(|stop| self.error(stop))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -343,16 +241,13 @@ fn connect(
     open: &Arc<Open>,
 ) -> Result<Wire, Error> {
     let config = details.config;
-    let sizes = Sizes {
-        input: config.input_buffer_size().min(SMALL),
-        largest_input: (config.input_buffer_size())
-            .max(config.max_response_header_size().saturating_add(MARGIN))
-            .max(LARGE),
-        // The head of a request has to fit.
-        output: config.output_buffer_size(),
-    };
-    let wire = Wire::open(addresses, until(timeout), config.no_delay(), sizes)
-        .map_err(|stop| error(stop, timeout))?;
+    let wire = Wire::open(
+        addresses,
+        until(timeout),
+        config.no_delay(),
+        Sizes::of(config),
+    )
+    .map_err(|stop| error(stop, timeout))?;
     if open.admit(wire.stream())? {
         let handle = Arc::downgrade(open);
         // Refused, the agent has been shut down before it knew of us.

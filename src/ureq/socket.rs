@@ -115,6 +115,11 @@ impl Socket {
         sent
     }
 
+    /// As a reader and a writer, up to a time. What stops it is kept in its errors.
+    pub(super) fn until(&mut self, end: Until) -> Conversation<'_> {
+        Conversation { socket: self, end }
+    }
+
     /// Whether a request may be sent on it: nothing went wrong, the peer has not closed it, and
     /// nothing has come that nobody asked for.
     pub(super) fn is_open(&self) -> bool {
@@ -137,6 +142,29 @@ impl Socket {
         let result = operation(&self.stream);
         self.spoiled |= result.is_err();
         result
+    }
+}
+
+/// What is said on a socket before the first request.
+pub(super) struct Conversation<'a> {
+    socket: &'a mut Socket,
+    end: Until,
+}
+
+impl io::Read for Conversation<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.socket.read(buffer, self.end)?)
+    }
+}
+
+impl io::Write for Conversation<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write_all(data, self.end)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use ureq::{Proxy, ProxyProtocol, config::Config, http::Uri};
+
 /// Where the proxy is asked to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -18,12 +20,44 @@ pub(super) enum Target {
 
 /// Who asks.
 #[derive(Clone, Copy)]
-pub(super) struct Credentials<'a> {
-    pub(super) username: &'a str,
-    pub(super) password: &'a str,
+struct Credentials<'a> {
+    username: &'a str,
+    password: &'a str,
+}
+
+/// The proxy that is to be asked for a connection to `uri`, if it is one that speaks SOCKS.
+pub(super) fn proxy_for<'a>(uri: &Uri, config: &'a Config) -> Option<&'a Proxy> {
+    use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
+    config.proxy().filter(|proxy| {
+        matches!(proxy.protocol(), Socks4 | Socks4A | Socks5 | Socks5h) && !proxy.is_no_proxy(uri)
+    })
+}
+
+/// Asks a proxy for a connection, in its version of the protocol.
+pub(super) fn ask(
+    conversation: &mut (impl Read + Write),
+    proxy: &Proxy,
+    target: &Target,
+) -> io::Result<()> {
+    if let ProxyProtocol::Socks4 | ProxyProtocol::Socks4A = proxy.protocol() {
+        return version_4(conversation, target);
+    }
+    let credentials = proxy.username().map(|username| Credentials {
+        username,
+        password: proxy.password().unwrap_or_default(),
+    });
+    version_5(conversation, target, credentials)
 }
 
 impl Target {
+    /// A host as it is written in a URL.
+    pub(super) fn named(host: &str, port: u16) -> Self {
+        match host.trim_matches(['[', ']']).parse() {
+            Ok(ip) => Self::Address(SocketAddr::new(ip, port)),
+            Err(_) => Self::Name(host.to_owned(), port),
+        }
+    }
+
     fn port(&self) -> u16 {
         match self {
             Self::Address(address) => address.port(),
@@ -33,7 +67,7 @@ impl Target {
 }
 
 /// Asks a proxy of version 4, or 4a where the target is a name.
-pub(super) fn version_4(proxy: &mut (impl Read + Write), target: &Target) -> io::Result<()> {
+fn version_4(proxy: &mut (impl Read + Write), target: &Target) -> io::Result<()> {
     let mut request = vec![4, 1];
     request.extend(target.port().to_be_bytes());
     // No user: version 4 knows of no password, and who would believe a name without one?
@@ -69,7 +103,7 @@ pub(super) fn version_4(proxy: &mut (impl Read + Write), target: &Target) -> io:
 }
 
 /// Asks a proxy of version 5.
-pub(super) fn version_5(
+fn version_5(
     proxy: &mut (impl Read + Write),
     target: &Target,
     credentials: Option<Credentials<'_>>,

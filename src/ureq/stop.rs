@@ -29,10 +29,22 @@ pub(super) enum Stop {
 }
 
 impl From<io::Error> for Stop {
+    /// The way back from below.
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        error.downcast().unwrap_or_else(Self::Io)
     }
 }
+
+impl From<Stop> for io::Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Io(error) => error,
+            other => Self::other(other),
+        }
+    }
+}
+
+impl std::error::Error for Stop {}
 
 impl From<Cancelled> for Stop {
     fn from(_: Cancelled) -> Self {
