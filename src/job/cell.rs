@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     cancel::{Cancel, CancelToken, Cancels},
-    error::{Error, Panic, catch, drop_quietly},
+    error::{Error, catch, drop_quietly},
     job::{Job, task::Cause},
     sync::{Arc, AtomicBool, Mutex},
 };
@@ -109,7 +109,7 @@ struct State<F, T> {
 
 enum Stage<F, T> {
     Unstarted(F),
-    Ran(Result<T, Panic>),
+    Ran(Result<T, Box<Error>>),
     Empty,
 }
 
@@ -122,7 +122,7 @@ enum Reply<T> {
 
 impl<F, T> Cell<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
     T: Send + 'static,
 {
     pub(crate) fn new(meta: Meta, closure: F) -> Self {
@@ -156,7 +156,7 @@ where
 
 impl<F, T> Work for Cell<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
     T: Send + 'static,
 {
     fn meta(&self) -> &Meta {
@@ -173,6 +173,11 @@ where
             closure(job)
         });
         let panicked = ran.is_err();
+        let ran = match ran {
+            Ok(returned) => returned,
+            Err(panic) => Err(panic.into()),
+        };
+        let ran = ran.map_err(Box::new);
         self.state.lock().stage = Stage::Ran(ran);
         panicked
     }
@@ -180,7 +185,7 @@ where
     fn publish(&self) -> Option<Waker> {
         self.reply_with(
             |state| match std::mem::replace(&mut state.stage, Stage::Empty) {
-                Stage::Ran(ran) => Reply::Settled(ran.map_err(|panic| Box::new(panic.into()))),
+                Stage::Ran(ran) => Reply::Settled(ran),
                 Stage::Unstarted(_) | Stage::Empty => {
                     unreachable!("the lane publishes what its worker has run")
                 }
@@ -201,7 +206,7 @@ where
 
 impl<F, T> Outcome<T> for Cell<F, T>
 where
-    F: FnOnce(&Job) -> T + Send + 'static,
+    F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
     T: Send + 'static,
 {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {

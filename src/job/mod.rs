@@ -9,10 +9,12 @@ pub(crate) mod cell;
 mod current;
 mod handle;
 mod task;
+mod wait;
 
 pub(crate) use self::{
     cell::{Cell, Meta, Slot, Work},
     task::{Cause, Owner},
+    wait::{OnBehalf, block_on, on_behalf},
 };
 pub use self::{
     handle::Job,

@@ -16,12 +16,11 @@ use super::{
     inbox::Inbox,
     keeper, observe,
     source::Source,
-    state::{State, Step, Threads},
+    state::{State, Step, Threads, Ties},
     stats::{JobInfo, JobState, Stats},
     worker::Worker,
 };
 use crate::{
-    cancel::HookGuard,
     error::{Error, Phase, call_quietly},
     job::{Cause, Work},
     sync::{Arc, AtomicBool, Mutex, Thread},
@@ -179,16 +178,16 @@ impl Core {
         Ok(())
     }
 
-    /// Ties a job to the token it was handed in under, for as long as it is on the books.
-    pub(crate) fn tie(&self, job: &dyn Work, guard: HookGuard) {
-        let mut guard = Some(guard);
+    /// Ties a job to its token and its company, for as long as it is on the books.
+    pub(crate) fn tie(&self, job: &dyn Work, ties: Ties) {
+        let mut ties = Some(Box::new(ties));
         self.with_state(|state| {
             if let Some(entry) = state.find(job).and_then(|key| state.entry(key)) {
-                entry.token = guard.take();
+                entry.ties = ties.take();
             }
         });
-        // If the job is over already, so is the guard, and not under the lock.
-        drop(guard);
+        // If the job is over already, so are they, and not under the lock.
+        drop(ties);
     }
 
     // ===== Workers =====

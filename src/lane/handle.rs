@@ -11,6 +11,7 @@ use super::{
     map::Map,
     reserve::Reserve,
     shutdown::{Shutdown, Stuck},
+    state::{Company, Ties},
     stats::{JobInfo, Stats},
 };
 use crate::{
@@ -82,6 +83,7 @@ struct Options {
     limit: TimeLimit,
     label: Option<Arc<str>>,
     token: Option<CancelToken>,
+    company: Option<Company>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -150,6 +152,12 @@ impl Lane {
     #[must_use]
     pub fn cancelled_by(&self, token: &CancelToken) -> Self {
         self.with(|options| options.token = Some(token.clone()))
+    }
+
+    /// The same lane, with something that goes along with its jobs: it is dropped when the last of
+    /// them is off its thread, or will never be on one, and when this handle is gone too.
+    pub(crate) fn in_company_of(&self, company: Company) -> Self {
+        self.with(|options| options.company = Some(company))
     }
 
     fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
@@ -291,7 +299,7 @@ impl Lane {
         Map::new(self.clone(), items, f, Location::caller())
     }
 
-    /// Every way in leads here.
+    /// Hands in a closure that has an outcome in any case.
     pub(super) fn hand_in<F, T>(
         &self,
         f: F,
@@ -300,6 +308,20 @@ impl Lane {
     ) -> Result<Task<T>, Error>
     where
         F: FnOnce(&Job) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.hand_in_fallible(move |job| Ok(f(job)), reserved, location)
+    }
+
+    /// Every way in leads here: a closure that may itself say why there is no outcome.
+    pub(crate) fn hand_in_fallible<F, T>(
+        &self,
+        f: F,
+        reserved: bool,
+        location: &'static Location<'static>,
+    ) -> Result<Task<T>, Error>
+    where
+        F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
         let core = self.core();
@@ -327,15 +349,18 @@ impl Lane {
         let cell = Arc::new(Cell::new(meta, f));
         let work: Arc<dyn Work> = cell.clone();
         core.submit(work, reserved)?;
-        if let Some(token) = &self.options.token {
+        let token = self.options.token.as_ref().map(|token| {
             let job = Arc::downgrade(&cell);
             let owner = core.clone();
-            let guard = token.on_cancel(move || {
+            token.on_cancel(move || {
                 if let Some(job) = job.upgrade() {
                     owner.stop(&*job, Cause::Cancelled);
                 }
-            });
-            core.tie(&*cell, guard);
+            })
+        });
+        let company = self.options.company.clone();
+        if token.is_some() || company.is_some() {
+            core.tie(&*cell, Ties { token, company });
         }
         Ok(Task::live(cell, core.clone()))
     }

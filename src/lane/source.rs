@@ -44,7 +44,13 @@ pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
 pub struct Threads {
     stack_size: Option<usize>,
     keep_alive: Duration,
+    around: Option<Around>,
 }
+
+/// What is done on each thread around all that it does for its lane: it is given the service, and
+/// has to call it.
+#[derive(Clone)]
+pub(crate) struct Around(pub(crate) Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>);
 
 impl Threads {
     /// With the defaults.
@@ -52,7 +58,14 @@ impl Threads {
         Self {
             stack_size: None,
             keep_alive: Duration::from_secs(10),
+            around: None,
         }
+    }
+
+    /// Has `around` called on each thread, with the thread's service of the lane as its argument.
+    pub(crate) fn around(mut self, around: Around) -> Self {
+        self.around = Some(around);
+        self
     }
 
     /// The size of each thread's stack, in bytes. Defaults to that of the standard library
@@ -84,6 +97,12 @@ impl Threads {
 impl Default for Threads {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Around").finish_non_exhaustive()
     }
 }
 
@@ -134,11 +153,20 @@ impl Source {
                 if let Some(bytes) = threads.stack_size {
                     builder = builder.stack_size(bytes);
                 }
+                let around = threads.around.clone();
                 hand_over(worker, |serve| {
                     builder
                         .spawn(move || {
                             let _context = context.as_ref().map(runtime::Handle::enter);
-                            serve();
+                            let Some(Around(around)) = around else {
+                                return serve();
+                            };
+                            let mut serve = Some(serve);
+                            around(&mut || {
+                                if let Some(serve) = serve.take() {
+                                    serve();
+                                }
+                            });
                         })
                         .map(drop)
                 })

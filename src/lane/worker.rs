@@ -259,7 +259,7 @@ impl Shift {
         };
         observe::moved(core, Some(left), None);
         observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
-        // The token's guard may wait here for a hook that is just running elsewhere; and a caller
+        // A token's guard may wait here for a hook that is just running elsewhere; and a caller
         // that has just gone may have left the outcome to this thread after all.
         if drop_quietly((entry, job)) {
             core.count_late_panics(1);

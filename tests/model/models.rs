@@ -68,7 +68,7 @@ where
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
         },
-        f,
+        move |job: &Job| Ok(f(job)),
     ));
     let work: Arc<dyn Work> = cell.clone();
     match core.submit(work, false) {

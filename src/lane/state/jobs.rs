@@ -62,7 +62,7 @@ impl State {
             work,
             place: Place::Waiting(home.queue.push(slot)),
             detached: false,
-            token: None,
+            ties: None,
         });
         home.jobs += 1;
         if let Some(deadline) = deadline {

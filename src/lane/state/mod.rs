@@ -110,9 +110,21 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     /// Nobody waits for the outcome, by the caller's own choice.
     pub(crate) detached: bool,
-    /// Ties the job to the token it was handed in under. Dropped after the lock.
-    pub(crate) token: Option<HookGuard>,
+    /// Few jobs have any. Dropped after the lock.
+    pub(crate) ties: Option<Box<Ties>>,
 }
+
+/// What a job is tied to for as long as it is on the books.
+pub(crate) struct Ties {
+    /// To the token that it was handed in under.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) token: Option<HookGuard>,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) company: Option<Company>,
+}
+
+/// Whatever wants to know, by its drop, that a job is over and its thread free.
+pub(crate) type Company = Arc<dyn Send + Sync>;
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug)]
