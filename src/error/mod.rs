@@ -133,6 +133,17 @@ pub enum Error {
         /// The lane the job was meant for.
         lane: Arc<str>,
     },
+
+    /// The job waits, in the end, for the job that waits for it: neither would ever go on.
+    ///
+    /// Told to one of the jobs in such a circle, each of which waits for the next and for nothing
+    /// else, in [`Job::block_on`](crate::Job::block_on). The job that was waited for is cancelled.
+    #[error("a job of lane `{lane}` waits for the job that waits for it")]
+    #[non_exhaustive]
+    WouldDeadlock {
+        /// The lane of the job that was waited for.
+        lane: Arc<str>,
+    },
 }
 
 impl Error {
@@ -172,7 +183,7 @@ impl Error {
             Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
                 matches!(phase, Phase::Waiting)
             }
-            Self::Panicked(_) => false,
+            Self::Panicked(_) | Self::WouldDeadlock { .. } => false,
         }
     }
 }
@@ -243,7 +254,8 @@ mod tests {
                 cause: Arc::new(io::Error::from_raw_os_error(11)),
             },
             Error::Closed { lane: lane.clone() },
-            Error::NoRuntime { lane },
+            Error::NoRuntime { lane: lane.clone() },
+            Error::WouldDeadlock { lane },
         ]
     }
 
@@ -268,7 +280,7 @@ mod tests {
     #[test]
     fn only_what_never_ran_says_so() {
         let told: Vec<bool> = every_variant().iter().map(Error::never_started).collect();
-        assert_eq!(told, [true, false, true, false, true, true, true]);
+        assert_eq!(told, [true, false, true, false, true, true, true, false]);
     }
 
     #[test]

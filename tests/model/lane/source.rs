@@ -6,6 +6,7 @@ use shuttle::rand::Rng;
 use tokio::runtime;
 
 use super::worker::Worker;
+use crate::job::{Aside, Run};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
@@ -42,6 +43,22 @@ impl Source {
         shuttle::thread::spawn(move || worker.serve());
         Ok(())
     }
+}
+
+/// Shuttle's threads are one thread to Tokio.
+pub(crate) fn enter(_runtime: Option<&runtime::Handle>) -> Option<()> {
+    None
+}
+
+/// Runs something on a thread of its own, or gives it back if none can be had.
+pub(crate) fn run_aside(_lane: &str, run: Run) -> Result<Aside, Run> {
+    if shuttle::rand::thread_rng().gen_bool(0.1) {
+        return Err(run);
+    }
+    let thread = shuttle::thread::spawn(run);
+    Ok(Box::new(move || {
+        thread.join().expect("it contains its panics")
+    }))
 }
 
 /// No thread of a model has two workers.
