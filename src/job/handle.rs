@@ -109,7 +109,8 @@ impl Job {
     /// The future may wait for other jobs, of the same lane too, at any depth. While the job waits
     /// it is *suspended*: it lends its slot to a job that another job waits for, if the lane is
     /// full, and such a job runs on the thread that waits for it. So a lane of one can serve a job
-    /// that waits for a job that waits for a job. The suspended one goes on when a slot is free.
+    /// that waits for a job that waits for a job. When the future is ready it is dropped, and the job
+    /// goes on as soon as a slot is free.
     ///
     /// It is seen what is awaited in the future itself, and in tasks that it spawns through a
     /// [`Group`](crate::Group) or a [`Bridge`](crate::Bridge); not what `tokio::spawn` is given.

@@ -53,8 +53,8 @@ pub(crate) trait Owner: Send + Sync {
     fn is_brisk(&self) -> bool;
 
     /// A running job waits: its slot may be lent to a job that another job waits for. With what it
-    /// waits for, if that is one job alone.
-    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>);
+    /// waits for, if that is one job alone. `false` if it was suspended already.
+    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool;
     /// It would go on. `false` if its slot is taken: `look` is woken when to try again.
     fn resume(&self, job: &dyn Work, look: &Waker) -> bool;
     /// For which job alone a suspended job waits, if so.

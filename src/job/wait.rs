@@ -1,17 +1,19 @@
 //! Waiting for a future on a thread that may block.
 //!
-//! Where the thread runs a job, it makes itself useful meanwhile: see [`nest`](super::nest). The
-//! order round a wait is
+//! Where the thread runs a job, it makes itself useful meanwhile: see [`nest`](super::nest). In this
+//! order:
 //!
-//! 1. the future is polled, with the job's slot in the job's hands;
-//! 2. the job is *suspended* in its lane, which is told in the same step which job it waits for, if
-//!    it is one alone;
-//! 3. until the future is woken, jobs that it waits for and that have no slot are given that of a
+//! 1. The future is polled. If it waits for no job, that is all: the thread parks until it is woken.
+//! 2. If it does, the job is *suspended* in its lane, which is told in the same step which job it
+//!    waits for, if it is one alone.
+//! 3. Until the future is woken, jobs that it waits for and that have no slot are given that of a
 //!    suspended one. If it waits for one alone, this thread runs it, which has nothing better to do.
 //!    If there is anything else that could wake the future, as in a `select!`, that must not find
-//!    the thread deep in another job: it is then run on a thread of its own;
-//! 4. the job takes its slot back, which it may have to wait for, and only then the future is polled
-//!    again: that is the job's code.
+//!    the thread deep in another job: it is then run on a thread of its own.
+//! 4. The future is polled again, without the slot: it is async code, and brief. If the slot had to
+//!    be had for that, it could not let go of the very job that has it.
+//! 5. The future is dropped, and with it the tasks in it. Then the job takes its slot back, which it
+//!    may have to wait for, and goes on: what follows is code that blocks.
 
 use std::{
     future::Future,
@@ -53,18 +55,15 @@ pub(super) fn block_on_in<F: Future>(job: &Job, future: F) -> Result<F::Output, 
 }
 
 fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled> {
-    let mut future = pin!(future);
-    let caller = StdArc::new(Caller {
-        thread: current(),
-        woken: AtomicBool::new(false),
-        look: AtomicBool::new(false),
-    });
+    let caller = StdArc::new(Caller::new());
     let waker = Waker::from(caller.clone());
     let _hook = job.map(|job| {
         let waker = waker.clone();
         job.on_cancel(move || waker.wake())
     });
-    let nested = nest::current_post().map(|(_, post)| Nested::new(post, &caller, job));
+    // Before the future, to be dropped after it: it takes the slot back.
+    let mut nested = nest::current_post().map(|(_, post)| Nested::new(post, &caller, job));
+    let mut future = pin!(Some(future));
     let mut cx = Context::from_waker(&waker);
     // Those who hold the waker beside the future.
     let others = StdArc::strong_count(&caller);
@@ -73,16 +72,18 @@ fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled>
         let polled = {
             let here = |nested: &Nested<'_>| Here::Waiting(nested.post.clone(), waker.clone());
             let _polled = nested.as_ref().map(here).map(nest::poll_here);
-            future.as_mut().poll(&mut cx)
+            let future = future.as_mut().as_pin_mut().expect("it is not over");
+            future.poll(&mut cx)
         };
         if let Poll::Ready(output) = polled {
+            future.set(None);
             return Ok(output);
         }
         // Not before it was polled: what woke us may have been both.
         job.map_or(Ok(()), Job::check)?;
-        match &nested {
+        match &mut nested {
             Some(nested) if nested.post.has_noted() => {
-                nested.suspend(StdArc::strong_count(&caller) - others);
+                nested.help(StdArc::strong_count(&caller) - others);
             }
             _ => caller.park(),
         }
@@ -99,6 +100,14 @@ struct Caller {
 }
 
 impl Caller {
+    fn new() -> Self {
+        Self {
+            thread: current(),
+            woken: AtomicBool::new(false),
+            look: AtomicBool::new(false),
+        }
+    }
+
     fn is_woken(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
     }
@@ -138,6 +147,8 @@ struct Nested<'a> {
     look: Waker,
     /// With which job the wait ends.
     job: Option<&'a Job>,
+    /// Its slot is lent, and that is for this wait to undo.
+    suspended: bool,
     /// Who was called before: of a wait within which this one is.
     before: Option<Waker>,
 }
@@ -151,22 +162,23 @@ impl<'a> Nested<'a> {
             caller: caller.clone(),
             look,
             job,
+            suspended: false,
             before,
         }
     }
 
-    /// Until the future is woken. `wakers` are the clones of its waker that others hold.
-    fn suspend(&self, wakers: usize) {
+    /// Runs jobs that are waited for, until the future is woken. `wakers` are the clones of its
+    /// waker that others hold.
+    fn help(&mut self, wakers: usize) {
         // If a task holds the one waker there is, then nothing but this task's outcome can wake us.
         let sole = self.post.take_sole().filter(|_| wakers == 1);
-        if self.caller.is_woken() {
-            return;
+        if self.caller.woken.load(Ordering::Acquire) {
+            return self.caller.park();
         }
         let Some(work) = self.post.waits.work.upgrade() else {
             return self.caller.park();
         };
-        let owner = &self.post.waits.owner;
-        owner.suspend(&*work, sole.clone());
+        self.suspended |= self.post.waits.owner.suspend(&*work, sole.clone());
         let alone = sole.is_some();
         if let Some(sole) = sole.filter(|sole| closes_a_circle(&work, sole))
             && let Some(work) = sole.work.upgrade()
@@ -194,7 +206,6 @@ impl<'a> Nested<'a> {
                 }
             }
         }
-        resume(owner, &*work, &self.caller, &self.look);
     }
 
     /// Looks for a job to run.
@@ -242,6 +253,11 @@ impl<'a> Nested<'a> {
 
 impl Drop for Nested<'_> {
     fn drop(&mut self) {
+        if self.suspended
+            && let Some(work) = self.post.waits.work.upgrade()
+        {
+            resume(&self.post.waits.owner, &*work, &self.caller, &self.look);
+        }
         let mine = self.post.set_waiter(self.before.take());
         drop(mine);
     }
@@ -297,7 +313,7 @@ pub(super) fn run_now(owner: &Arc<dyn Owner>, work: Arc<dyn Work>, waker: &Waker
         return false;
     };
     let mine = &post.waits.owner;
-    mine.suspend(&*me, None);
+    let suspended = mine.suspend(&*me, None);
     let taken = owner.clone().take_here(work, false, waker);
     let ran = matches!(taken, Taken::Job(..));
     if let Taken::Job(run, awaited) = taken {
@@ -307,13 +323,11 @@ pub(super) fn run_now(owner: &Arc<dyn Owner>, work: Arc<dyn Work>, waker: &Waker
             Err(run) => run(),
         }
     }
-    let caller = StdArc::new(Caller {
-        thread: current(),
-        woken: AtomicBool::new(false),
-        look: AtomicBool::new(false),
-    });
-    let look = Waker::from(StdArc::new(Look(caller.clone())));
-    resume(mine, &*me, &caller, &look);
+    if suspended {
+        let caller = StdArc::new(Caller::new());
+        let look = Waker::from(StdArc::new(Look(caller.clone())));
+        resume(mine, &*me, &caller, &look);
+    }
     ran
 }
 

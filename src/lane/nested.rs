@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Core {
-    pub(super) fn suspend_job(&self, job: &dyn Work, waits_for: Option<Awaited>) {
+    pub(super) fn suspend_job(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {
         let before = self.with_state(|state| {
             let key = state.find(job).expect("its thread has not left it");
             state.suspend(key, waits_for)
@@ -26,6 +26,7 @@ impl Core {
         if before.is_some() {
             observe::moved(self, before, Some(JobState::Suspended));
         }
+        before.is_some()
     }
 
     pub(super) fn resume_job(&self, job: &dyn Work, look: &Waker) -> bool {

@@ -21,8 +21,8 @@ impl Owner for Core {
         self.brisk.load(Ordering::Relaxed)
     }
 
-    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) {
-        self.suspend_job(job, waits_for);
+    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {
+        self.suspend_job(job, waits_for)
     }
 
     fn resume(&self, job: &dyn Work, look: &Waker) -> bool {
