@@ -82,10 +82,8 @@ fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled>
         // Not before it was polled: what woke us may have been both.
         job.map_or(Ok(()), Job::check)?;
         match &mut nested {
-            Some(nested) if nested.post.has_noted() => {
-                nested.help(StdArc::strong_count(&caller) - others);
-            }
-            _ => caller.park(),
+            Some(nested) => nested.help(StdArc::strong_count(&caller) - others),
+            None => caller.park(),
         }
     }
 }
@@ -172,26 +170,26 @@ impl<'a> Nested<'a> {
     fn help(&mut self, wakers: usize) {
         // If a task holds the one waker there is, then nothing but this task's outcome can wake us.
         let sole = self.post.take_sole().filter(|_| wakers == 1);
-        if self.caller.woken.load(Ordering::Acquire) {
-            return self.caller.park();
-        }
+        let alone = sole.is_some();
         let Some(work) = self.post.waits.work.upgrade() else {
             return self.caller.park();
         };
-        self.suspended |= self.post.waits.owner.suspend(&*work, sole.clone());
-        let alone = sole.is_some();
-        if let Some(sole) = sole.filter(|sole| closes_a_circle(&work, sole))
-            && let Some(work) = sole.work.upgrade()
-        {
-            sole.owner.stop(&*work, Cause::WouldDeadlock);
-        }
+        let mut told = false;
         let mut impatient = false;
         while !self.caller.is_woken() {
             self.caller.look.store(false, Ordering::Release);
+            if !self.post.has_noted() {
+                // It waits for no job, so far.
+                self.park(Patience::lasting(Duration::MAX));
+                continue;
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.suspend(&work, sole.as_ref());
+            }
             match self.find(impatient) {
                 Taken::Job(run, awaited) => {
                     impatient = false;
-                    // On top of me, if there is nothing else that could bring me on.
+                    // On top of me, if nothing else could bring me on; or if there is no other thread.
                     let run = match alone {
                         true => Err(run),
                         false => awaited.owner.run_aside(run),
@@ -205,6 +203,17 @@ impl<'a> Nested<'a> {
                     self.park(Patience::lasting(Duration::MAX));
                 }
             }
+        }
+    }
+
+    /// Lends the job's slot, and says what it waits for.
+    fn suspend(&mut self, work: &Arc<dyn Work>, sole: Option<&Awaited>) {
+        let owner = &self.post.waits.owner;
+        self.suspended |= owner.suspend(&**work, sole.cloned());
+        if let Some(sole) = sole.filter(|sole| closes_a_circle(work, sole))
+            && let Some(work) = sole.work.upgrade()
+        {
+            sole.owner.stop(&*work, Cause::WouldDeadlock);
         }
     }
 

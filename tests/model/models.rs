@@ -678,6 +678,33 @@ fn a_job_can_wait_for_another_of_its_lane_in_a_foreign_loop() {
     });
 }
 
+/// K8 for what another thread awaits in the name of a job.
+#[test]
+fn a_job_can_wait_for_another_of_its_lane_by_way_of_a_task() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let theirs = core.clone();
+        let outer = offload(&core, move |_| {
+            let task = crate::job::on_behalf(async move {
+                let first = offload(&theirs, |_| 1).await.expect("it runs");
+                first + offload(&theirs, |_| 2).await.expect("it runs")
+            });
+            let (over, mine) = (Handed::new(), Handed::new());
+            let (says, gives) = (over.clone(), mine.clone());
+            let elsewhere = thread::spawn(move || {
+                gives.give(block_on(task));
+                says.release();
+            });
+            crate::job::block_on(std::future::poll_fn(|cx| over.poll(cx)));
+            elsewhere.join().expect("it does not panic");
+            mine.take()
+        });
+        assert_eq!(block_on(outer).expect("it runs"), 3);
+        assert_settled(&core);
+        core.close();
+    });
+}
+
 #[test]
 fn a_job_that_waits_for_others_can_be_given_up_at_any_moment() {
     check_both(|| {
@@ -773,7 +800,7 @@ fn there_is_no_false_alarm() {
         let other = event.clone();
         let first = offload(&core, move |_| {
             let task = handed.take();
-            let released = futures::future::poll_fn(move |cx| other.poll(cx));
+            let released = std::future::poll_fn(move |cx| other.poll(cx));
             let either = futures::future::select(task, released);
             // The other may be over first, or not.
             match crate::job::block_on(either) {
