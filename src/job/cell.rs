@@ -93,6 +93,9 @@ pub(crate) trait Work: Cancels {
 
     /// It is not in the queue any more.
     fn has_begun(&self) -> bool;
+
+    /// Whether it is this waker that its outcome will wake.
+    fn calls(&self, waker: &Waker) -> bool;
 }
 
 /// A job as its caller sees it.
@@ -214,6 +217,13 @@ where
 
     fn has_begun(&self) -> bool {
         self.is_settled() || !matches!(self.state.lock().stage, Stage::Unstarted(_))
+    }
+
+    fn calls(&self, waker: &Waker) -> bool {
+        match &self.state.lock().reply {
+            Reply::Open(Some(mine)) => mine.will_wake(waker),
+            Reply::Open(None) | Reply::Settled(_) | Reply::Closed => false,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     cancel::{HookGuard, on_cancel},
     error::Cancelled,
-    job::{Work, wait::block_on_in},
+    job::{Work, block_on_in},
     sync::Arc,
 };
 

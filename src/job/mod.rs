@@ -3,21 +3,28 @@
 //! - [`Job`] is what the closure sees while it runs: is anybody still waiting, how much time is
 //!   left, what to interrupt if not.
 //! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
-//! - `nest` and `wait` are about jobs that wait, for other jobs among other things.
+//! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf` and `circle`
+//!   about jobs that wait for jobs.
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
+mod behalf;
 pub(crate) mod cell;
+mod circle;
 mod current;
 mod handle;
+mod help;
 mod nest;
+mod post;
 mod task;
 mod wait;
 
 pub(crate) use self::{
+    behalf::{OnBehalf, on_behalf},
     cell::{Cell, Meta, Slot, Work},
-    nest::{Awaited, serve},
-    task::{Aside, Cause, Owner, Run, Taken},
-    wait::{OnBehalf, block_on, on_behalf},
+    nest::serve,
+    post::Awaited,
+    task::{Aside, Cause, How, Owner, Run, Taken},
+    wait::{block_on, block_on_in},
 };
 pub use self::{
     handle::Job,

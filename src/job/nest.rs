@@ -18,15 +18,13 @@
 //! Nothing but a job that another job waits for is run in such a way. To run a stranger on top of a
 //! job's stack could make that job wait for what it has nothing to do with, and that one for it.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    sync::atomic::{AtomicBool as Flag, Ordering},
-    task::Waker,
-};
+use std::{cell::RefCell, task::Waker};
 
-use super::{Job, Owner, Work};
-use crate::sync::{Arc, Mutex, Weak, thread_local};
+use super::{
+    Job, Owner, Work,
+    post::{Awaited, Post},
+};
+use crate::sync::{Arc, Weak, thread_local};
 
 thread_local! {
     /// What the thread does for its lane.
@@ -41,6 +39,8 @@ struct Service {
     /// What the job waits for. Few jobs do.
     post: Option<Arc<Post>>,
     here: Here,
+    /// How many jobs are beneath on the stack, each of which waits for the next.
+    depth: usize,
 }
 
 /// Where a task is being polled.
@@ -65,22 +65,18 @@ impl Here {
     }
 }
 
-/// A job as others see it who wait for it.
-#[derive(Clone)]
-pub(crate) struct Awaited {
-    pub(crate) owner: Arc<dyn Owner>,
-    pub(crate) work: Weak<dyn Work>,
-}
-
 // ===== What a thread does =====
 
 /// Tells this thread whose worker it is, until the guard is dropped.
 pub(crate) fn serve(owner: Arc<dyn Owner>) -> Served {
-    let now = Service {
-        owner: Some(owner),
-        ..Service::default()
-    };
-    Served(Some(SERVICE.with(|service| service.replace(now))))
+    SERVICE.with(|service| {
+        let now = Service {
+            owner: Some(owner),
+            depth: service.borrow().depth + usize::from(service.borrow().job.is_some()),
+            ..Service::default()
+        };
+        Served(Some(service.replace(now)))
+    })
 }
 
 /// Brings back what the thread did before.
@@ -127,6 +123,9 @@ impl Drop for Entered {
                 std::mem::replace(&mut service.here, std::mem::take(&mut self.here)),
             )
         });
+        if let (_, Some(post), _) = &over {
+            post.close();
+        }
         // Not the last handles, and if they were: not while the cell is borrowed.
         drop(over);
     }
@@ -148,14 +147,10 @@ pub(super) fn current_post() -> Option<(Job, Arc<Post>)> {
             let job = service.job.clone()?;
             let owner = service.owner.clone()?;
             let post = service.post.get_or_insert_with(|| {
-                Arc::new(Post {
-                    waits: Awaited {
-                        owner,
-                        work: Arc::downgrade(job.shared_work()),
-                    },
-                    noted: Flag::new(false),
-                    board: Mutex::new(Board::default()),
-                })
+                Arc::new(Post::new(Awaited {
+                    owner,
+                    work: Arc::downgrade(job.shared_work()),
+                }))
             });
             Some((job, post.clone()))
         })
@@ -187,144 +182,56 @@ pub(super) fn here() -> Option<Arc<Post>> {
         .unwrap_or_default()
 }
 
-/// A task was polled and has no outcome yet. What is to be done about it?
+/// Whether this thread runs a job, or polls in the name of one.
+pub(super) fn is_for_a_job() -> bool {
+    SERVICE
+        .try_with(|service| {
+            let service = service.borrow();
+            service.job.is_some() || service.here.post().is_some()
+        })
+        .unwrap_or_default()
+}
+
+/// How many jobs are on top of each other on this thread's stack, but one.
+pub(super) fn depth() -> usize {
+    SERVICE
+        .try_with(|service| service.borrow().depth)
+        .unwrap_or_default()
+}
+
+/// A task was polled and has no outcome yet: notes it where that is of interest. `false` if this is
+/// a job's thread, in a loop that is not one of ours.
 pub(super) fn pending(
     owner: &Arc<dyn Owner>,
     work: impl FnOnce() -> Arc<dyn Work>,
     noted: &mut Option<Weak<Post>>,
     waker: &Waker,
-) -> Pending {
+) -> bool {
     let looked = SERVICE.try_with(|service| {
         let service = service.borrow();
         let Some(post) = service.here.post() else {
-            return match service.job {
-                Some(_) => Pending::InAForeignLoop,
-                None => Pending::Waits,
-            };
+            return Err(service.job.is_none());
         };
-        let first = (noted.as_ref()).is_none_or(|old| old.as_ptr() != Arc::as_ptr(post));
-        if first {
-            *noted = Some(Arc::downgrade(post));
-        }
-        let mine = match &service.here {
+        let direct = match &service.here {
             Here::Waiting(_, mine) => mine.will_wake(waker),
             Here::OnBehalf(_) | Here::Elsewhere => false,
         };
-        post.note(owner, work(), first, mine);
-        Pending::Waits
+        Ok((post.clone(), direct))
     });
-    looked.unwrap_or(Pending::Waits)
-}
-
-pub(super) enum Pending {
-    /// To wait.
-    Waits,
-    /// A job's thread polls it, and where that waits for it is no business of ours.
-    InAForeignLoop,
-}
-
-// ===== What a job waits for =====
-
-/// What one job waits for, for its thread to see.
-pub(super) struct Post {
-    /// Whose it is.
-    pub(super) waits: Awaited,
-    /// It has waited for a job at least once: only then is its slot of use to others.
-    noted: Flag,
-    board: Mutex<Board>,
-}
-
-#[derive(Default)]
-struct Board {
-    /// Whom to call when something is added: the job's thread, while it waits.
-    waiter: Option<Waker>,
-    /// The jobs that are waited for, by lane, in the order in which they were first polled. Those
-    /// that run or are over are taken out as they come to the front.
-    lanes: Vec<(Arc<dyn Owner>, VecDeque<Weak<dyn Work>>)>,
-    /// The tasks that found no outcome since this was last taken, as far as they are to wake the
-    /// job itself: how many, and the last of them.
-    polled: usize,
-    last: Option<Awaited>,
-}
-
-impl Post {
-    /// Adds a job. `first` if this task was not seen here before; `direct` if it is the job itself
-    /// that its outcome will wake, and nothing in between.
-    fn note(&self, owner: &Arc<dyn Owner>, work: Arc<dyn Work>, first: bool, direct: bool) {
-        let work = Arc::downgrade(&work);
-        self.noted.store(true, Ordering::Relaxed);
-        let mut board = self.board.lock();
-        if direct {
-            board.polled += 1;
-            board.last = Some(Awaited {
-                owner: owner.clone(),
-                work: work.clone(),
-            });
-        }
-        let mut waiter = None;
-        if first {
-            waiter = board.waiter.clone();
-            board.queue(owner).push_back(work);
-        }
-        drop(board);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-
-    /// Whether any job was ever noted here.
-    pub(super) fn has_noted(&self) -> bool {
-        self.noted.load(Ordering::Relaxed)
-    }
-
-    /// Puts up whom to call; gives back who was there.
-    pub(super) fn set_waiter(&self, waiter: Option<Waker>) -> Option<Waker> {
-        std::mem::replace(&mut self.board.lock().waiter, waiter)
-    }
-
-    /// The task that is to wake the job itself and had no outcome when it was polled, if it was one
-    /// alone since the last call.
-    pub(super) fn take_sole(&self) -> Option<Awaited> {
-        let mut board = self.board.lock();
-        let polled = std::mem::take(&mut board.polled);
-        board.last.take().filter(|_| polled == 1)
-    }
-
-    /// The jobs at the front, one of each lane, that might be run here.
-    pub(super) fn fronts(&self) -> Vec<(Arc<dyn Owner>, Arc<dyn Work>)> {
-        let mut board = self.board.lock();
-        let mut fronts = Vec::new();
-        let mut over = Vec::new();
-        for (owner, queue) in &mut board.lanes {
-            while let Some(work) = queue.front() {
-                match work.upgrade() {
-                    Some(work) if !work.has_begun() => {
-                        fronts.push((owner.clone(), work));
-                        break;
-                    }
-                    other => over.extend(other),
-                }
-                queue.pop_front();
+    match looked {
+        Ok(Ok((post, direct))) => {
+            let first = (noted.as_ref()).is_none_or(|old| old.as_ptr() != Arc::as_ptr(&post));
+            if first {
+                *noted = Some(Arc::downgrade(&post));
             }
+            let awaited = Awaited {
+                owner: owner.clone(),
+                work: Arc::downgrade(&work()),
+            };
+            drop(post.note(awaited, first, direct));
+            true
         }
-        drop(board);
-        // What may be the last handle of a job is dropped after the lock.
-        drop(over);
-        fronts
+        Ok(Err(no_job)) => no_job,
+        Err(_) => true,
     }
-}
-
-impl Board {
-    fn queue(&mut self, owner: &Arc<dyn Owner>) -> &mut VecDeque<Weak<dyn Work>> {
-        let at = self.lanes.iter().position(|(other, _)| same(other, owner));
-        let at = at.unwrap_or_else(|| {
-            self.lanes.push((owner.clone(), VecDeque::new()));
-            self.lanes.len() - 1
-        });
-        &mut self.lanes[at].1
-    }
-}
-
-fn same(one: &Arc<dyn Owner>, other: &Arc<dyn Owner>) -> bool {
-    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }

@@ -13,8 +13,9 @@ use crate::{
     error::Error,
     job::{
         cell::{Outcome, Work},
-        nest::{self, Awaited, Pending, Post},
-        wait::run_now,
+        help::run_now,
+        nest,
+        post::{Awaited, Post},
     },
     sync::{Arc, Patience, Weak},
 };
@@ -61,9 +62,9 @@ pub(crate) trait Owner: Send + Sync {
     fn waits_for(&self, job: &dyn Work) -> Option<Awaited>;
     /// Says so. Returns what was so before.
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited>;
-    /// Takes a job that waits in the queue, for the thread that waits for its outcome to run it;
-    /// with `impatient`, also where a thread has been asked for. `look` is woken when to ask again.
-    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, impatient: bool, look: &Waker) -> Taken;
+    /// Takes a job that waits in the queue, to be run for who waits for its outcome. `look` is woken
+    /// when to ask again.
+    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, how: How<'_>, look: &Waker) -> Taken;
     /// Runs what was taken on a thread of its own; given back if none can be had.
     fn run_aside(&self, run: Run) -> Result<Aside, Run>;
 }
@@ -80,8 +81,21 @@ pub(crate) enum Taken {
     Job(Run, Awaited),
     /// There is a slot for it, and a thread should be on its way.
     Coming,
-    /// It has begun or is over, or there is no slot for it.
+    /// There is no slot for it.
     Nothing,
+    /// It does not wait any more.
+    Gone,
+}
+
+/// Which slot a job may be given.
+#[derive(Clone, Copy)]
+pub(crate) enum How<'a> {
+    /// That of a suspended one.
+    Patient,
+    /// Also one that is free, as the thread that was asked for does not come.
+    Impatient,
+    /// Also that of this one, which is suspended for it, of the same lane.
+    InPlaceOf(&'a dyn Work),
 }
 
 /// A job's outcome, in the future.
@@ -137,7 +151,10 @@ impl LookOut {
     /// One look that found nothing. `true` if another should follow.
     fn goes_on(&mut self, owner: &dyn Owner) -> bool {
         let patience = match *self {
-            Self::Undecided if owner.is_brisk() => Patience::lasting(LOOK_OUT),
+            // A job's thread would not let anybody else have a turn.
+            Self::Undecided if owner.is_brisk() && !nest::is_for_a_job() => {
+                Patience::lasting(LOOK_OUT)
+            }
             Self::Until(patience) if !patience.is_over() => patience,
             Self::Undecided | Self::Until(_) | Self::Over => {
                 *self = Self::Over;
@@ -228,11 +245,10 @@ impl<T> Future for Task<T> {
             let mut polled = outcome.poll(cx);
             if polled.is_pending() {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
-                match nest::pending(owner, work, noted, cx.waker()) {
-                    Pending::InAForeignLoop if run_now(owner, work(), cx.waker()) => {
-                        polled = outcome.poll(cx);
-                    }
-                    Pending::InAForeignLoop | Pending::Waits => {}
+                if !nest::pending(owner, work, noted, cx.waker())
+                    && run_now(owner, work(), cx.waker())
+                {
+                    polled = outcome.poll(cx);
                 }
             }
             let result = std::task::ready!(polled);

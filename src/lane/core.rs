@@ -168,7 +168,7 @@ impl Core {
         if !state.has_room() {
             return Err(Error::QueueFull {
                 lane: self.name.clone(),
-                running: state.counts.running,
+                running: state.counts.running + state.counts.suspended,
                 draining: state.counts.draining,
                 limit: self.limit,
                 waiting: state.spoken_for(),

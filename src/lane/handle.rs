@@ -445,6 +445,7 @@ impl fmt::Debug for Lane {
             .field("limit", &stats.limit)
             .field("waiting", &stats.waiting)
             .field("running", &stats.running)
+            .field("suspended", &stats.suspended)
             .field("draining", &stats.draining)
             .finish_non_exhaustive()
     }

@@ -1,90 +1,94 @@
-//! Jobs that wait for others, and jobs that are run by the thread that waits for them. Their books
-//! are in `state/suspended.rs`.
+//! Jobs that wait for others, and jobs that are run for who waits for them. Their books are in
+//! `state/suspended.rs`.
 
 use std::task::Waker;
 
-use tokio::{runtime, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     core::Core,
     observe, source,
-    state::{Key, State, TakeHere},
+    state::{Begun, Resume, State, TakeHere},
     stats::JobState,
     worker,
 };
 use crate::{
-    job::{Awaited, Taken, Work, serve},
+    job::{Awaited, How, Taken, Work, serve},
     sync::Arc,
 };
 
 impl Core {
+    /// See [`Owner::suspend`](crate::job::Owner::suspend).
     pub(super) fn suspend_job(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {
-        let before = self.with_state(|state| {
+        let (before, waited_for) = self.with_state(|state| {
             let key = state.find(job).expect("its thread has not left it");
             state.suspend(key, waits_for)
         });
+        drop(waited_for);
         if before.is_some() {
             observe::moved(self, before, Some(JobState::Suspended));
         }
         before.is_some()
     }
 
+    /// See [`Owner::resume`](crate::job::Owner::resume).
     pub(super) fn resume_job(&self, job: &dyn Work, look: &Waker) -> bool {
         let mut look = Some(look.clone());
-        let now = self.with_state(|state| {
+        let resume = self.with_state(|state| {
             let key = state.find(job).expect("its thread has not left it");
             state.resume(key, &mut look)
         });
         drop(look);
-        if now.is_some() {
-            observe::moved(self, Some(JobState::Suspended), now);
+        match resume {
+            Resume::As(now) => observe::moved(self, Some(JobState::Suspended), Some(now)),
+            Resume::NotSuspended => {}
+            Resume::InLine => return false,
         }
-        now.is_some()
+        true
     }
 
     /// See [`Owner::take_here`](crate::job::Owner::take_here).
     pub(super) fn take_for(
         self: Arc<Self>,
         job: Arc<dyn Work>,
-        impatient: bool,
+        how: How<'_>,
         look: &Waker,
     ) -> Taken {
         let mut look = Some(look.clone());
         let now = Instant::now();
-        let taken = self.with_state(|state| state.take_here(&*job, now, impatient, &mut look));
+        let taken = self.with_state(|state| state.take_here(&*job, now, how, &mut look));
         drop(look);
-        let (key, work, state, runtime) = match taken {
-            TakeHere::Run(key, work, state, runtime) => (key, work, state, runtime),
+        let begun = match taken {
+            TakeHere::Run(begun) => begun,
+            TakeHere::InVain(key, cause) => {
+                self.stop_in_vain(key, &cause);
+                return Taken::Gone;
+            }
             TakeHere::Coming => return Taken::Coming,
             TakeHere::Nothing => return Taken::Nothing,
+            TakeHere::Gone => return Taken::Gone,
         };
+        if begun.lender.is_some() {
+            observe::moved(&self, begun.lender, Some(JobState::Suspended));
+        }
+        observe::started(&self, begun.work.meta(), begun.state, now);
         let awaited = Awaited {
             owner: self.clone(),
-            work: Arc::downgrade(&work),
+            work: Arc::downgrade(&begun.work),
         };
-        let run = move || {
-            observe::started(&self, work.meta(), state, now);
-            self.run_here(key, work, now, runtime.as_ref());
-        };
-        Taken::Job(Box::new(run), awaited)
+        Taken::Job(Box::new(move || self.run_here(begun, now)), awaited)
     }
 
     /// Runs one job on this thread, whatever else that does.
-    fn run_here(
-        self: &Arc<Self>,
-        key: Key,
-        work: Arc<dyn Work>,
-        mut now: Instant,
-        runtime: Option<&runtime::Handle>,
-    ) {
+    fn run_here(self: &Arc<Self>, begun: Begun, mut now: Instant) {
         // As on a worker of its own.
         let _served = serve(self.clone());
-        let _context = source::enter(runtime);
+        let _context = source::enter(begun.runtime.as_ref());
         let then = |state: &mut State, _, caller: Option<Waker>| {
             state.call(caller, false);
             state.next_step()
         };
-        worker::run(self, key, work, &mut now, then, |core, step| {
+        worker::run(self, begun.key, begun.work, &mut now, then, |core, step| {
             core.perform(step.take());
         });
     }

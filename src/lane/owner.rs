@@ -2,9 +2,9 @@
 
 use std::{sync::atomic::Ordering, task::Waker};
 
-use super::{core::Core, source, stop::Which};
+use super::{core::Core, stop::Which};
 use crate::{
-    job::{Aside, Awaited, Cause, Owner, Run, Taken, Work},
+    job::{Aside, Awaited, Cause, How, Owner, Run, Taken, Work},
     sync::Arc,
 };
 
@@ -30,7 +30,7 @@ impl Owner for Core {
     }
 
     fn waits_for(&self, job: &dyn Work) -> Option<Awaited> {
-        self.with_state(|state| state.nesting_of(job)?.waits_for.clone())
+        self.with_state(|state| state.waits_for(job))
     }
 
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited> {
@@ -40,11 +40,11 @@ impl Owner for Core {
         })
     }
 
-    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, impatient: bool, look: &Waker) -> Taken {
-        self.take_for(job, impatient, look)
+    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, how: How<'_>, look: &Waker) -> Taken {
+        self.take_for(job, how, look)
     }
 
     fn run_aside(&self, run: Run) -> Result<Aside, Run> {
-        source::run_aside(&self.name, run)
+        self.source.run_aside(&self.name, run)
     }
 }

@@ -194,6 +194,35 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Runs something on a thread of its own, or gives it back if none can be had.
+    ///
+    /// Never on a pool: this is for jobs whose waiters may be what has all its threads.
+    pub(crate) fn run_aside(&self, lane: &str, run: Run) -> Result<Aside, Run> {
+        let slot = Arc::new(Mutex::new(Some(run)));
+        let theirs = slot.clone();
+        let mut builder = std::thread::Builder::new().name(thread_name(lane));
+        if let Self::Threads(Threads {
+            stack_size: Some(bytes),
+            ..
+        }) = self
+        {
+            builder = builder.stack_size(*bytes);
+        }
+        let thread = builder.spawn(move || {
+            let run = theirs.lock().take();
+            if let Some(run) = run {
+                run();
+            }
+        });
+        match thread {
+            // What it runs contains its panics.
+            Ok(thread) => Ok(Box::new(move || drop(thread.join()))),
+            Err(_) => Err(slot.lock().take().expect("nobody else has had it")),
+        }
+    }
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -264,25 +293,6 @@ fn hand_over(
 /// The context in which a job runs that was handed in from `runtime`.
 pub(crate) fn enter(runtime: Option<&runtime::Handle>) -> Option<runtime::EnterGuard<'_>> {
     runtime.map(runtime::Handle::enter)
-}
-
-/// Runs something on a thread of its own, or gives it back if none can be had.
-pub(crate) fn run_aside(lane: &str, run: Run) -> Result<Aside, Run> {
-    let slot = Arc::new(Mutex::new(Some(run)));
-    let theirs = slot.clone();
-    let thread = std::thread::Builder::new()
-        .name(thread_name(lane))
-        .spawn(move || {
-            let run = theirs.lock().take();
-            if let Some(run) = run {
-                run();
-            }
-        });
-    match thread {
-        // What it runs contains its panics.
-        Ok(thread) => Ok(Box::new(move || drop(thread.join()))),
-        Err(_) => Err(slot.lock().take().expect("nobody else has had it")),
-    }
 }
 
 /// `<lane>-<number>`; a system that shows fewer characters shows the first.

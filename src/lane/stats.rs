@@ -115,6 +115,7 @@ impl Counts {
         if state == JobState::Running {
             self.suspended -= 1;
             self.running += 1;
+            self.peak_busy = self.peak_busy.max(self.running + self.draining);
         } else {
             self.draining += 1;
         }

@@ -142,6 +142,64 @@ everywhere! {
         assert_eq!(lane.stats().cancelled, 1, "the other was dropped");
     }
 
+    /// K8: what was polled once and is not waited for any more is nobody's business.
+    async fn what_is_not_waited_for_any_more_does_not_run_on_top(place: Place) {
+        let (lane, other) = (place.lane(1), place.lane(1));
+        let (inner, stuck) = (lane.clone(), Gate::new());
+        let door = stuck.door();
+        let outer = lane.offload_with(move |job| {
+            let mut kept = inner.offload(move || door.pass());
+            let looked = job.block_on(async { futures::poll!(&mut kept).is_ready() });
+            // Another lane's: the first has no part in this.
+            let waited = job.block_on(other.offload(|| 7));
+            (looked.unwrap(), waited.unwrap().unwrap(), kept.is_finished())
+        });
+        assert_eq!(outer.await.unwrap(), (false, 7, false));
+        assert_eq!(stuck.count(), 0, "it never started");
+        is_as_new(&lane).await;
+    }
+
+    /// K8: the job that has the slot is kept outside of the future; a cancel reaches it there.
+    async fn a_cancelled_job_gets_its_slot_back_from_a_job_whose_task_it_keeps(place: Place) {
+        let lane = place.lane(1);
+        let (inner, blocked) = (lane.clone(), Gate::new());
+        let door = blocked.door();
+        let outer = lane.offload_with(move |job| {
+            let mut kept = inner.offload_with(move |job| {
+                let interrupt = door.clone();
+                let _guard = job.on_cancel(move || interrupt.open());
+                door.pass();
+            });
+            let soon = Duration::from_millis(5);
+            let _ = job.block_on(async { tokio::time::timeout(soon, &mut kept).await });
+            kept.cancel();
+        });
+        blocked.arrived(1).await;
+        drop(outer);
+        is_as_new(&lane).await;
+        assert_eq!(lane.stats().cancelled, 2);
+    }
+
+    /// K8: a job that is run aside works through all that is waited for; no thread for each.
+    async fn ten_thousand_jobs_can_be_waited_for_at_once(place: Place) {
+        let lane = place.lane(1);
+        let inner = lane.clone();
+        let sum = lane.offload_with(move |job| {
+            let parts = (0..10_000_u32).map(|n| inner.offload(move || n));
+            let all = job.block_on(join_all(parts)).expect("nobody cancels it");
+            all.into_iter().map(Result::unwrap).map(u64::from).sum::<u64>()
+        });
+        assert_eq!(sum.await.unwrap(), 49_995_000);
+        is_as_new(&lane).await;
+    }
+
+    /// K8: deeper than one stack may become.
+    async fn a_chain_of_a_thousand_jobs_does_not_overflow_a_stack(place: Place) {
+        let lane = place.lane(1);
+        assert_eq!(descend(&lane, &Meter::default(), 1_000).await.unwrap(), 1_000);
+        is_as_new(&lane).await;
+    }
+
     /// K8, K5: who is given up takes along what runs on top of it.
     async fn a_cancel_reaches_the_job_on_top_of_the_one_that_is_cancelled(place: Place) {
         let lane = place.lane(1);
@@ -329,6 +387,27 @@ fn a_job_that_has_the_last_thread_runs_what_it_waits_for() {
             });
         });
     }
+}
+
+/// The same in somebody else's loop.
+#[test]
+fn a_job_that_has_the_last_thread_can_wait_in_a_foreign_loop() {
+    watched(|| {
+        let runtime = Flavour::MultiThread
+            .builder()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let lanes = [1, 4].map(|limit| {
+                let name = format!("foreign{limit}");
+                watch_over(Lane::builder(name).limit(limit).build())
+            });
+            let inner = lanes[1].clone();
+            let same = lanes[1].offload(move || futures::executor::block_on(inner.offload(|| 3)));
+            assert_eq!(same.await.unwrap().unwrap(), 3);
+        });
+    });
 }
 
 /// A job is run for who waits for it in the context of the runtime that it came from.

@@ -46,6 +46,7 @@ fn lane(limit: usize, queue: Option<usize>, linger: Option<Duration>) -> Arc<Cor
     let source = Source {
         linger,
         refusals: 0.0,
+        refusals_aside: 0.0,
         losses: 0.0,
     };
     Arc::new(Core::new("model".into(), limit, queue, source))
@@ -433,6 +434,7 @@ fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool
     let source = Source {
         linger: FOR_EVER,
         refusals,
+        refusals_aside: refusals,
         losses,
     };
     let core = Arc::new(Core::new("model".into(), 2, None, source));
@@ -632,6 +634,44 @@ fn a_job_can_wait_for_several_of_its_lane() {
             });
             assert_eq!(block_on(sum).expect("it runs"), 6);
             assert_settled(&core);
+            core.close();
+        });
+    }
+}
+
+/// K8. What is awaited elsewhere in the job's name, several at once and with some given up; and with
+/// threads refused now and then.
+#[test]
+fn what_is_awaited_at_once_in_the_name_of_a_job_gets_its_slot_in_turn() {
+    for refusals in [0.0, 0.3] {
+        check_both(move || {
+            let source = Source {
+                linger: FOR_EVER,
+                refusals: 0.0,
+                refusals_aside: refusals,
+                losses: 0.0,
+            };
+            let core = Arc::new(Core::new("model".into(), 1, None, source));
+            let theirs = core.clone();
+            let outer = offload(&core, move |_| {
+                let parts: Vec<_> = (0..3).map(|n| offload(&theirs, move |_| n)).collect();
+                let second = parts[1].canceller();
+                let task = crate::job::on_behalf(futures::future::join_all(parts));
+                let (over, mine) = (Handed::new(), Handed::new());
+                let (says, gives) = (over.clone(), mine.clone());
+                let elsewhere = thread::spawn(move || {
+                    gives.give(block_on(task));
+                    says.release();
+                });
+                let gives_up = thread::spawn(move || second.cancel());
+                crate::job::block_on(std::future::poll_fn(|cx| over.poll(cx)));
+                elsewhere.join().expect("it does not panic");
+                gives_up.join().expect("it does not panic");
+                let ends = mine.take();
+                ends[0].is_ok() && ends[2].is_ok()
+            });
+            assert!(block_on(outer).expect("it runs"));
+            wait_until_settled(&core);
             core.close();
         });
     }

@@ -137,7 +137,12 @@ impl State {
         };
         let waited = now.saturating_duration_since(entry.work.meta().queued);
         self.counts.started(entry.detached, waited);
-        (entry.work.clone(), entry.place.state())
+        let begun = (entry.work.clone(), entry.place.state());
+        if !self.has_free_slot() {
+            // Who waits for a job and had left it to a thread that would come may have to help.
+            self.call_helpers();
+        }
+        begun
     }
 
     /// Whether a job of another home has waited longer than the next one of this, and somebody
@@ -203,6 +208,8 @@ impl State {
             Place::Waiting(_) => unreachable!("a job that a worker has run is not in the queue"),
         }
         self.return_slot(&entry);
+        // If it was run by who waited for it, it may be the last that its home had.
+        self.retire(entry.home);
         self.grant();
         entry
     }

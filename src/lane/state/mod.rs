@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker, time::Dura
 
 pub(crate) use self::{
     jobs::Take,
-    suspended::TakeHere,
+    suspended::{Begun, Resume, TakeHere},
     workers::{LookUp, Step},
 };
 

@@ -17,7 +17,7 @@ use tokio::{runtime, time::Instant};
 
 use super::{super::stats::JobState, Entry, Key, Place, State};
 use crate::{
-    job::{Awaited, Work},
+    job::{Awaited, Cause, How, Work},
     sync::Arc,
 };
 
@@ -28,10 +28,10 @@ pub(crate) struct Nesting {
     pub(crate) suspended: bool,
     /// It was given the slot of a suspended one.
     borrowed: bool,
-    /// The job that it waits for alone.
+    /// The job that it waits for alone, if it is suspended.
     pub(crate) waits_for: Option<Awaited>,
-    /// It waits in the queue, and who waits for it could run it, had it a slot.
-    helper: Option<Waker>,
+    /// What it was when it was given a slot, until it has noticed.
+    resumed_as: Option<JobState>,
 }
 
 /// The lane's suspended jobs.
@@ -41,16 +41,40 @@ pub(crate) struct Suspended {
     pub(crate) borrowed: usize,
     /// Those that would go on and have no slot, the first to ask first.
     line: Vec<(Key, Waker)>,
-    /// Jobs in the queue that have a helper. Those that have left it are forgotten every now and
-    /// then.
-    helped: Vec<Key>,
+    /// Who waits for jobs in the queue and could run them, had these a slot. Whoever is on this list
+    /// looks again: when a slot can be borrowed, when there is no free one any more, and when the
+    /// list becomes long.
+    helpers: Vec<Waker>,
 }
 
-/// What became of a job that the thread which waits for it would run.
+/// What came of asking for the slot back.
+pub(crate) enum Resume {
+    /// It has one, and is this from now on.
+    As(JobState),
+    /// It never gave it away.
+    NotSuspended,
+    InLine,
+}
+
+/// What became of a job that is to be run for who waits for it.
 pub(crate) enum TakeHere {
-    Run(Key, Arc<dyn Work>, JobState, Option<runtime::Handle>),
+    Run(Begun),
+    /// It must not start, as its time is up or its token cancelled: stop it.
+    InVain(Key, Cause),
     Coming,
     Nothing,
+    Gone,
+}
+
+/// A job that was taken so.
+pub(crate) struct Begun {
+    pub(crate) key: Key,
+    pub(crate) work: Arc<dyn Work>,
+    pub(crate) state: JobState,
+    /// Where it was handed in.
+    pub(crate) runtime: Option<runtime::Handle>,
+    /// What the job was that was suspended for it.
+    pub(crate) lender: Option<JobState>,
 }
 
 impl State {
@@ -64,131 +88,172 @@ impl State {
         self.taken() + self.suspended.line.len() < self.limit
     }
 
-    /// A running job waits. Says where it was before, if it was running.
-    pub(crate) fn suspend(&mut self, key: Key, waits_for: Option<Awaited>) -> Option<JobState> {
-        let entry = self.entry(key)?;
+    /// A running job waits. Says what it was before, if it was not suspended; and what it is said
+    /// to have waited for before, to be dropped after the lock.
+    pub(crate) fn suspend(
+        &mut self,
+        key: Key,
+        waits_for: Option<Awaited>,
+    ) -> (Option<JobState>, Option<Awaited>) {
+        let nesting = self.jobs[key.slot].nesting.get_or_insert_default();
+        let before = std::mem::replace(&mut nesting.waits_for, waits_for);
+        (self.lend_slot(key), before)
+    }
+
+    fn lend_slot(&mut self, key: Key) -> Option<JobState> {
+        let entry = &mut self.jobs[key.slot];
         let nesting = entry.nesting.get_or_insert_default();
-        nesting.waits_for = waits_for;
         if std::mem::replace(&mut nesting.suspended, true) {
             return None;
         }
-        let place = entry.place;
+        let state = entry.place.state();
         self.suspended.jobs += 1;
-        self.counts.suspended(place.state());
+        self.counts.suspended(state);
         self.lend_slots();
-        Some(place.state())
+        Some(state)
     }
 
-    /// A suspended job would go on. `None` if it has to wait for a slot, in line; else what it is
-    /// from now on.
-    pub(crate) fn resume(&mut self, key: Key, look: &mut Option<Waker>) -> Option<JobState> {
-        let entry = self.entry(key)?;
-        if !entry.is_suspended() {
-            // It was given one while it stood in line.
-            return Some(entry.place.state());
+    /// A suspended job would go on, or stands in line for a slot to do so.
+    pub(crate) fn resume(&mut self, key: Key, look: &mut Option<Waker>) -> Resume {
+        let nesting = self.entry(key).and_then(|entry| entry.nesting.as_mut());
+        let Some(nesting) = nesting else {
+            return Resume::NotSuspended;
+        };
+        if let Some(state) = nesting.resumed_as.take() {
+            return Resume::As(state);
+        }
+        if !nesting.suspended {
+            return Resume::NotSuspended;
         }
         if self.can_resume() {
-            return Some(self.give_slot(key));
+            self.give_slot(key);
+            return self.resume(key, look);
         }
-        if !self.suspended.line.iter().any(|(other, _)| *other == key) {
-            self.suspended
-                .line
-                .extend(look.take().map(|look| (key, look)));
+        let line = &mut self.suspended.line;
+        if !line.iter().any(|(other, _)| *other == key) {
+            line.extend(look.take().map(|look| (key, look)));
         }
-        None
+        Resume::InLine
     }
 
     fn can_resume(&self) -> bool {
         self.suspended.jobs > self.suspended.borrowed || self.taken() < self.limit
     }
 
-    fn give_slot(&mut self, key: Key) -> JobState {
+    fn give_slot(&mut self, key: Key) {
         self.suspended.jobs -= 1;
         self.suspended.borrowed = self.suspended.borrowed.min(self.suspended.jobs);
         let entry = &mut self.jobs[key.slot];
-        if let Some(nesting) = &mut entry.nesting {
-            nesting.suspended = false;
-            nesting.waits_for = None;
-        }
-        let place = entry.place;
-        self.counts.resumed(place.state());
-        place.state()
+        let state = entry.place.state();
+        let nesting = entry.nesting.get_or_insert_default();
+        nesting.suspended = false;
+        nesting.resumed_as = Some(state);
+        self.counts.resumed(state);
     }
 
-    /// Slots may have become free: those who go on come first, then those who could run what they
-    /// wait for.
+    fn can_lend(&self) -> bool {
+        self.suspended.jobs > self.suspended.borrowed
+    }
+
+    /// Slots may have become free: those who go on come first, then those who could have run what
+    /// they wait for.
     pub(super) fn lend_slots(&mut self) {
         while !self.suspended.line.is_empty() && self.can_resume() {
             let (key, look) = self.suspended.line.remove(0);
             self.give_slot(key);
             self.calls.push(look);
         }
-        if self.suspended.jobs > self.suspended.borrowed {
-            for key in std::mem::take(&mut self.suspended.helped) {
-                let nesting = self.entry(key).and_then(|entry| entry.nesting.as_mut());
-                let helper = nesting.and_then(|nesting| nesting.helper.take());
-                self.calls.extend(helper);
-            }
+        if self.can_lend() {
+            self.call_helpers();
         }
     }
 
-    /// Has somebody told when a slot can be borrowed. What is left of `look` is not needed.
-    fn ask_for_help(&mut self, key: Key, look: &mut Option<Waker>) {
-        if self.suspended.helped.len() > 2 * self.jobs.len() + 64 {
-            let mut helped = std::mem::take(&mut self.suspended.helped);
-            helped.retain(|&key| self.entry(key).is_some());
-            self.suspended.helped = helped;
+    /// Has those look again who could run what they wait for.
+    pub(super) fn call_helpers(&mut self) {
+        self.calls.append(&mut self.suspended.helpers);
+    }
+
+    /// Has somebody told when to look again. What is left of `look` is not needed.
+    fn offer_help(&mut self, look: &mut Option<Waker>) {
+        if self.suspended.helpers.len() > 2 * self.jobs.len() + 64 {
+            // Many of them do not wait any more. The others come back.
+            self.call_helpers();
         }
-        let nesting = self.jobs[key.slot].nesting.get_or_insert_default();
-        let known = nesting.helper.is_some();
-        std::mem::swap(&mut nesting.helper, look);
-        if !known {
-            self.suspended.helped.push(key);
+        let helpers = &mut self.suspended.helpers;
+        let known = |look: &Waker| helpers.iter().any(|other| other.will_wake(look));
+        if !look.as_ref().is_some_and(known) {
+            helpers.extend(look.take());
         }
     }
 
-    /// Takes a job out of the queue for the thread that waits for it: into a slot that is set aside
-    /// for a suspended job; or, if `impatient`, into a free one, for which a thread should have come.
+    /// Takes a job out of the queue to run it for who waits for it.
     pub(crate) fn take_here(
         &mut self,
         job: &dyn Work,
         now: Instant,
-        impatient: bool,
+        how: How<'_>,
         look: &mut Option<Waker>,
     ) -> TakeHere {
         let Some(key) = self.find(job) else {
-            return TakeHere::Nothing;
+            return TakeHere::Gone;
         };
         let free = self.has_free_slot();
-        let aside = self.suspended.jobs > self.suspended.borrowed;
         let entry = &self.jobs[key.slot];
-        let id = entry.home;
         let Place::Waiting(in_queue) = entry.place else {
+            return TakeHere::Gone;
+        };
+        if let Some(cause) = entry.work.meta().in_vain(now) {
+            return TakeHere::InVain(key, cause);
+        }
+        let id = entry.home;
+        let always_come = self.threads.always_come;
+        let Some(home) = self.home(id).filter(|home| !home.closed) else {
             return TakeHere::Nothing;
         };
-        // What is in vain is stopped by whoever keeps its time or cancels it.
-        if self.ended || entry.work.meta().in_vain(now).is_some() {
-            return TakeHere::Nothing;
+        // Whoever cannot look again later does not leave it to a thread that may never come.
+        let nobody_comes = !always_come && home.idle.is_empty() && home.woken() == 0;
+        let mut lender = None;
+        match how {
+            _ if self.ended => return TakeHere::Nothing,
+            How::Impatient if free => {}
+            How::InPlaceOf(_) if free && nobody_comes => {}
+            _ if free => {
+                self.offer_help(look);
+                return TakeHere::Coming;
+            }
+            How::InPlaceOf(other) => {
+                let other = self.find(other).expect("its thread has not left it");
+                lender = self.lend_slot(other);
+            }
+            _ if self.can_lend() => {}
+            How::Patient | How::Impatient => {
+                self.offer_help(look);
+                return TakeHere::Nothing;
+            }
         }
-        if free && !impatient {
-            return TakeHere::Coming;
-        }
-        if !free && !aside {
-            self.ask_for_help(key, look);
-            return TakeHere::Nothing;
-        }
-        let home = self.home(id).filter(|home| !home.closed);
-        let Some(home) = home else {
-            return TakeHere::Nothing;
-        };
-        home.queue.remove(in_queue);
-        let runtime = home.runtime.clone();
         if !free {
             self.suspended.borrowed += 1;
         }
+        let home = self.home(id).expect("it was there a moment ago");
+        home.queue.remove(in_queue);
+        let runtime = home.runtime.clone();
         let (work, state) = self.begin(key, now);
         self.jobs[key.slot].nesting.get_or_insert_default().borrowed = !free;
-        TakeHere::Run(key, work, state, runtime)
+        // There is a place in the queue now, and none the less on threads.
+        self.grant();
+        TakeHere::Run(Begun {
+            key,
+            work,
+            state,
+            runtime,
+            lender,
+        })
+    }
+
+    /// For which job alone a suspended job waits.
+    pub(crate) fn waits_for(&mut self, job: &dyn Work) -> Option<Awaited> {
+        let nesting = self.nesting_of(job)?;
+        nesting.suspended.then(|| nesting.waits_for.clone())?
     }
 
     pub(crate) fn nesting_of(&mut self, job: &dyn Work) -> Option<&mut Nesting> {

@@ -13,6 +13,8 @@ pub(crate) struct Source {
     pub(crate) linger: Option<Duration>,
     /// How often a thread is refused.
     pub(crate) refusals: f64,
+    /// How often a thread for a job that another job waits for is.
+    pub(crate) refusals_aside: f64,
     /// How often a worker is dropped before it has served, as when a runtime shuts down.
     pub(crate) losses: f64,
 }
@@ -45,17 +47,22 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Runs something on a thread of its own, or gives it back if none can be had.
+    pub(crate) fn run_aside(&self, _lane: &str, run: Run) -> Result<Aside, Run> {
+        if shuttle::rand::thread_rng().gen_bool(self.refusals_aside) {
+            return Err(run);
+        }
+        let thread = shuttle::thread::spawn(run);
+        Ok(Box::new(move || {
+            thread.join().expect("it contains its panics")
+        }))
+    }
+}
+
 /// Shuttle's threads are one thread to Tokio.
 pub(crate) fn enter(_runtime: Option<&runtime::Handle>) -> Option<()> {
     None
-}
-
-/// Runs something on a thread of its own, which can be had here.
-pub(crate) fn run_aside(_lane: &str, run: Run) -> Result<Aside, Run> {
-    let thread = shuttle::thread::spawn(run);
-    Ok(Box::new(move || {
-        thread.join().expect("it contains its panics")
-    }))
 }
 
 /// No thread of a model has two workers.

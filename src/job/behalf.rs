@@ -1,0 +1,41 @@
+//! Futures that are polled elsewhere in the name of a job.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::{
+    nest::{self, Here},
+    post::Post,
+};
+use crate::sync::Arc;
+
+pin_project_lite::pin_project! {
+    /// A future that another thread polls in the name of the job that has made it; from
+    /// [`on_behalf`].
+    pub(crate) struct OnBehalf<F> {
+        #[pin]
+        future: F,
+        post: Option<Arc<Post>>,
+    }
+}
+
+/// Ties a future to the job that this thread runs, if any, wherever it is going to be polled: what
+/// it waits for, the job waits for.
+pub(crate) fn on_behalf<F: Future>(future: F) -> OnBehalf<F> {
+    let post = nest::here().or_else(|| Some(nest::current_post()?.1));
+    OnBehalf { future, post }
+}
+
+impl<F: Future> Future for OnBehalf<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let here = this.post.clone().map(Here::OnBehalf);
+        let _polled = here.map(nest::poll_here);
+        this.future.poll(cx)
+    }
+}
