@@ -1,6 +1,7 @@
 //! The caller's end of a job.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::Future,
     io,
@@ -35,6 +36,8 @@ pub(crate) enum Cause {
     NoRuntime,
     /// No thread could be had.
     NoThread(Arc<io::Error>),
+    /// No thread could be fitted out with what it needs.
+    Unavailable(Arc<dyn StdError + Send + Sync>),
 }
 
 /// What answers for a job: its lane.

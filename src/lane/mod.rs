@@ -33,8 +33,6 @@ mod worker;
 
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
-#[cfg(feature = "ureq")]
-pub(crate) use self::timer::Timer;
 pub use self::{
     builder::Builder,
     default::{default_lane, offload},
@@ -46,3 +44,4 @@ pub use self::{
     source::Threads,
     stats::{JobInfo, JobState, Stats},
 };
+pub(crate) use self::{core::wake, source::Outfit, timer::Timer};

@@ -11,7 +11,7 @@ use super::{
     stats::{JobState, Outcome},
 };
 use crate::{
-    error::{Error, Phase, drop_quietly},
+    error::{Error, Phase, Unavailable, drop_quietly},
     job::{Cause, Owner, Work},
     sync::Arc,
 };
@@ -129,6 +129,7 @@ impl Core {
                 lane: self.name.clone(),
                 cause: refusal.clone(),
             },
+            Cause::Unavailable(cause) => Unavailable::new(self.name.clone(), cause.clone()).into(),
         })
     }
 
@@ -169,7 +170,10 @@ enum Ended {
 impl Cause {
     /// What may only befall a job that has not started, as it says that it never will.
     fn is_only_for_waiting(&self) -> bool {
-        matches!(self, Self::NoThread(_) | Self::NoRuntime)
+        matches!(
+            self,
+            Self::NoThread(_) | Self::NoRuntime | Self::Unavailable(_)
+        )
     }
 
     pub(super) fn outcome(&self) -> Outcome {
@@ -178,6 +182,7 @@ impl Cause {
             Self::TimedOut => Outcome::TimedOut,
             Self::NoRuntime => Outcome::NoRuntime,
             Self::NoThread(_) => Outcome::NoThread,
+            Self::Unavailable(_) => Outcome::Unavailable,
         }
     }
 }

@@ -21,6 +21,14 @@ impl Source {
         self.losses > 0.0
     }
 
+    pub(crate) fn runtime(&self) -> Option<runtime::Handle> {
+        runtime::Handle::try_current().ok()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        false
+    }
+
     pub(crate) fn linger(&self) -> Option<Duration> {
         self.linger
     }
