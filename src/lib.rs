@@ -212,6 +212,7 @@ pub mod cancel;
 pub mod error;
 pub mod job;
 pub mod lane;
+pub mod resource;
 #[cfg(feature = "ureq")]
 pub mod ureq;
 
@@ -220,6 +221,7 @@ pub use self::{
     error::{Error, Panic, locate_panics},
     job::{Job, Task},
     lane::{Lane, Threads, offload},
+    resource::{Resource, ResourcePool},
 };
 
 #[cfg(all(test, not(feature = "tracing")))]
