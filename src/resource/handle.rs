@@ -36,7 +36,8 @@ use crate::{
 /// It behaves otherwise as a [`Lane`](crate::Lane) with one thread does, and promises the same. Two
 /// things differ. The thread belongs to no runtime: the object outlives all of them, also as a
 /// `static`, although each closure finds itself in the runtime of its caller, and the maker in none.
-/// And deadlines are kept by a thread, in real time: a test clock that is paused does not move them.
+/// And deadlines are kept by a second thread, which is there from the first one on, in real time: a
+/// test that pauses Tokio's clock cannot rely on them.
 ///
 /// # Examples
 ///
