@@ -6,14 +6,19 @@ use shuttle::rand::Rng;
 use tokio::runtime;
 
 use super::worker::Worker;
+use crate::sync::Arc;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
     pub(crate) linger: Option<Duration>,
     /// How often a thread is refused.
     pub(crate) refusals: f64,
     /// How often a worker is dropped before it has served, as when a runtime shuts down.
     pub(crate) losses: f64,
+    /// How often a thread comes, and cannot serve.
+    pub(crate) declines: f64,
+    /// How often a job takes from its thread what that needs to go on.
+    pub(crate) spends: f64,
 }
 
 impl Source {
@@ -26,7 +31,7 @@ impl Source {
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        false
+        shuttle::rand::thread_rng().gen_bool(self.spends)
     }
 
     pub(crate) fn linger(&self) -> Option<Duration> {
@@ -45,6 +50,12 @@ impl Source {
         }
         if shuttle::rand::thread_rng().gen_bool(self.losses) {
             shuttle::thread::spawn(move || drop(worker));
+            return Ok(());
+        }
+        if shuttle::rand::thread_rng().gen_bool(self.declines) {
+            shuttle::thread::spawn(move || {
+                worker.decline(Arc::new(io::Error::other("no object")));
+            });
             return Ok(());
         }
         shuttle::thread::spawn(move || worker.serve());
