@@ -33,14 +33,15 @@
 //! | a call in line costs | a place in a queue | a blocked thread of that pool | a place in a queue without bound |
 //! | caller gone while in line | the closure never runs | it runs | it runs |
 //! | caller gone while it runs | the closure is told, its hook interrupts what it blocks in; then the object is recycled | it runs on, untold | it runs on, untold |
-//! | the closure panics | `Panicked`; the object is recycled, by default made anew | an error with the payload; the mutex is poisoned, and every later call on the object fails with a panic | the thread ends with the connection; every later call fails with `ConnectionClosed` |
+//! | the closure panics | `Panicked`; the object is recycled, by default made anew | an error with the payload; the mutex is poisoned, and every later call is told of a panic as well | the thread ends, and the connection with it; this call and every later one are told `ConnectionClosed` |
 //! | making fails | those who wait are told, the next call tries again | the constructor fails | the constructor fails |
-//! | last handle dropped | calls in line are still served; the object is dropped on its thread | dropped on a blocking thread; panics where there is no runtime | calls in line are still served; dropped on its thread |
+//! | last handle dropped | calls in line are still served; the object is dropped on its thread | the object is dropped on a blocking thread; on Tokio, a panic outside of a runtime | calls in line are still served; the connection is dropped on its thread |
 //!
-//! deadpool-sync is a part of deadpool, whose managers decide what comes back to the pool; a manager
-//! that looks at `is_mutex_poisoned` drops such an object. What remains is that it looks when the
-//! *future* is over. A lane and an `Arc<Mutex<T>>` would do for an object that is `Send`, but not
-//! recycle it, nor drop it where it was made.
+//! (A wrapper of deadpool's stands in a pool whose manager may drop an object that is poisoned. That
+//! a closure was cancelled, and what it has left, the wrapper does not tell.)
+//!
+//! A [lane](crate::Lane) and an `Arc<Mutex<T>>` would do for an object that is `Send` and cannot be
+//! left in a mess; a resource costs no more than that.
 //!
 //! [async-bb8-diesel#47]: https://github.com/oxidecomputer/async-bb8-diesel/issues/47
 

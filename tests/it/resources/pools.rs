@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore::{Error, Resource, ResourcePool, Task};
+use longshore::{Error, Resource, ResourcePool, Task, resource::Recycle};
 
 use super::{Maker, Thing, on_both_flavours};
-use crate::support::{Gate, eventually, settles, watched};
+use crate::support::{Flavour, Gate, assert_books, eventually, settles, watched};
 
 fn pool(maker: &Maker, objects: usize, keep_alive: Duration) -> ResourcePool<Thing> {
     let maker = maker.clone();
@@ -176,15 +176,73 @@ fn there_are_never_more_objects_than_the_limit() {
     });
 }
 
+/// Makers that fail and panic, closures that do, callers that leave in every way and at any time.
+#[test]
+fn whatever_happens_every_call_is_told_and_no_object_is_left() {
+    on_both_flavours(|| async {
+        let (maker, attempts) = (Maker::default(), AtomicUsize::new(0));
+        let theirs = maker.clone();
+        let pool = Resource::builder("trouble", move || {
+            match attempts.fetch_add(1, Ordering::SeqCst) % 7 {
+                2 => Err("not now"),
+                5 => panic!("as planned"),
+                _ => Ok(theirs.make()),
+            }
+        })
+        .recycle(|it| match it.used() % 3 {
+            0 => panic!("as planned"),
+            1 => Recycle::Keep,
+            _ => Recycle::Discard,
+        })
+        .keep_alive(Duration::from_micros(200))
+        .build_pool(3);
+        let mut told = [0_u64; 4];
+        for n in 0..3_000_u64 {
+            let pool = match n % 11 {
+                3 => pool.timeout(Duration::from_micros(n % 300)),
+                _ => pool.clone(),
+            };
+            let task = pool.with(move |it, _| {
+                it.used();
+                assert!(n % 13 != 0, "as planned");
+                if n % 17 == 0 {
+                    std::thread::sleep(Duration::from_micros(n % 500));
+                }
+            });
+            match n % 5 {
+                0 => drop(task),
+                1 => {
+                    tokio::task::yield_now().await;
+                    drop(task);
+                }
+                2 => task.detach(),
+                _ => match task.await {
+                    Ok(()) => told[0] += 1,
+                    Err(Error::Unavailable(_)) => told[1] += 1,
+                    Err(Error::Panicked(_)) => told[2] += 1,
+                    Err(Error::TimedOut { .. }) => told[3] += 1,
+                    Err(other) => panic!("{other:?}"),
+                },
+            }
+            assert_books(&pool.stats());
+            assert!(pool.objects() <= 3);
+        }
+        pool.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert!(told[0] > 0 && told[2] > 0, "{told:?}");
+        let stats = pool.stats();
+        assert_books(&stats);
+        assert_eq!((stats.waiting, stats.running, stats.draining), (0, 0, 0));
+        eventually("all were dropped at home", || maker.alive() == 0).await;
+        eventually("no place is taken", || pool.objects() == 0).await;
+    });
+}
+
 #[test]
 fn a_pool_serves_every_runtime_and_callers_outside_of_any() {
     watched(|| {
         let maker = Maker::default();
         let pool = pool(&maker, 2, LONG);
-        for flavour in [
-            crate::support::Flavour::CurrentThread,
-            crate::support::Flavour::MultiThread,
-        ] {
+        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
             let runtime = flavour.runtime();
             runtime.block_on(pool.with(|it, _| it.used())).unwrap();
         }
