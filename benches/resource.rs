@@ -11,6 +11,7 @@
 //!
 //! - `resource`: [`Resource::with`], with a timeout of 10 s; deadline, cancellation, panic isolation
 //!   and accounts are at work, as nothing switches them off.
+//! - `lane`: the same from a [`Lane`] with a limit of 1 on own threads, and an `Arc<Mutex<_>>`.
 //! - `tokio_rusqlite`: `tokio_rusqlite::Connection::call`: a thread of its own as well, behind a
 //!   channel without bound. No deadline, no cancellation.
 //! - `deadpool_sync`: `SyncWrapper::interact`: Tokio's blocking pool and a mutex. No deadline, no
@@ -40,7 +41,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use deadpool_runtime::Runtime as DeadpoolRuntime;
 use deadpool_sync::SyncWrapper;
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use longshore::Resource;
+use longshore::{Lane, Resource, Threads};
 use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 
@@ -142,14 +143,16 @@ async fn keep_in_flight<F: Future>(
 #[derive(Clone, Copy)]
 enum Contender {
     Resource,
+    Lane,
     TokioRusqlite,
     DeadpoolSync,
     Mutex,
 }
 
 impl Contender {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Resource,
+        Self::Lane,
         Self::TokioRusqlite,
         Self::DeadpoolSync,
         Self::Mutex,
@@ -158,6 +161,7 @@ impl Contender {
     fn name(self) -> &'static str {
         match self {
             Self::Resource => "resource",
+            Self::Lane => "lane",
             Self::TokioRusqlite => "tokio_rusqlite",
             Self::DeadpoolSync => "deadpool_sync",
             Self::Mutex => "mutex",
@@ -194,6 +198,7 @@ impl Flavour {
 struct Stage {
     runtime: Runtime,
     resource: Resource<Connection>,
+    lane: Lane,
     tokio_rusqlite: tokio_rusqlite::Connection,
     deadpool_sync: Option<Arc<SyncWrapper<Connection>>>,
     mutex: Arc<Mutex<Connection>>,
@@ -209,6 +214,11 @@ impl Stage {
             resource: Resource::builder("bench", open)
                 .timeout(Duration::from_secs(10))
                 .build(),
+            lane: Lane::builder("bench-lane")
+                .limit(1)
+                .timeout(Duration::from_secs(10))
+                .own_threads(Threads::new())
+                .build(),
             tokio_rusqlite: connection().into(),
             deadpool_sync: Some(Arc::new(wrapped.expect("memory can be had"))),
             mutex: Arc::new(Mutex::new(connection())),
@@ -217,7 +227,7 @@ impl Stage {
 
     /// In a task of the runtime, as a program's own code would be, and not in `block_on`.
     fn time(&self, contender: Contender, work: Work, in_flight: usize, calls: u64) -> Duration {
-        let resource = self.resource.clone();
+        let (resource, lane) = (self.resource.clone(), self.lane.clone());
         let tokio_rusqlite = self.tokio_rusqlite.clone();
         let deadpool_sync = self.deadpool_sync.clone();
         let mutex = self.mutex.clone();
@@ -225,6 +235,13 @@ impl Stage {
             match contender {
                 Contender::Resource => {
                     let call = || resource.with(move |db, _| work.run(db));
+                    keep_in_flight(in_flight, calls, call).await
+                }
+                Contender::Lane => {
+                    let call = || {
+                        let db = mutex.clone();
+                        lane.offload(move || work.run(&mut db.lock().expect("no closure panics")))
+                    };
                     keep_in_flight(in_flight, calls, call).await
                 }
                 Contender::TokioRusqlite => {
@@ -308,9 +325,9 @@ fn print_ratios(flavour: Flavour, work: Work) {
 }
 
 /// Microseconds for each call, one median for each contender.
-fn in_turn(stage: &Stage, work: Work, in_flight: usize) -> [f64; 4] {
+fn in_turn(stage: &Stage, work: Work, in_flight: usize) -> [f64; 5] {
     let calls = if in_flight < 64 { 2_000 } else { 10_000 };
-    let mut rounds = [const { Vec::new() }; 4];
+    let mut rounds = [const { Vec::new() }; 5];
     // The first round warms up and does not count.
     for round in 0..=ROUNDS {
         for (contender, times) in Contender::ALL.into_iter().zip(&mut rounds) {

@@ -122,13 +122,12 @@ async fn cancel_in_a_transaction(db: &Resource<Connection>) -> Outcome {
 
 async fn panic_in_a_transaction(db: &Resource<Connection>) -> Outcome {
     let told = db
-        .with(|db, _| {
+        .with(|db, _| -> () {
             db.execute_batch("BEGIN; INSERT INTO orders DEFAULT VALUES")
                 .expect("nobody else uses the file");
             panic!("an order without an amount");
         })
-        .await
-        .map(|()| ());
+        .await;
     let left = orders(db).await?;
     println!("panicked in one ({}): {left} orders", told.unwrap_err());
     assert_eq!(left, 0);

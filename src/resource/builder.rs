@@ -87,7 +87,8 @@ impl<T: 'static> Builder<T> {
     /// It runs on the object's thread, right after that closure and before anybody else gets the
     /// object, and may put things in order: roll back, reset, ask for a sign of life. The thread is
     /// busy meanwhile, and the caller of a closure that panicked is told only then; a cancelled one
-    /// has long gone. An object whose recycling panics is discarded.
+    /// has long gone. An object whose recycling panics is discarded; of that panic, and of one in
+    /// the object's own drop, nobody hears but the panic hook.
     pub fn recycle(mut self, recycle: impl Fn(&mut T) -> Recycle + Send + Sync + 'static) -> Self {
         self.clean = Box::new(recycle);
         self

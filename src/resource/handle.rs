@@ -62,6 +62,15 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What may not leave its thread does not:
+///
+/// ```compile_fail,E0277
+/// # use std::{io, rc::Rc};
+/// # use longshore::Resource;
+/// let counter = Resource::new("counter", || Ok::<_, io::Error>(Rc::new(7)));
+/// let escaped = counter.with(|it, _| it.clone()); // an `Rc`, on its way to another thread
+/// ```
 pub struct Resource<T> {
     shared: Shared<T>,
 }
