@@ -60,6 +60,7 @@
 //! |---|---|
 //! | a first step, without a lane of one's own | [`offload`], on the [default lane](lane::default_lane) |
 //! | a call | [`Lane::offload`] |
+//! | async code from within a job | [`Job::block_on`] |
 //! | a call that can be stopped half-way | [`Lane::offload_with`]: the closure is given its [`Job`] |
 //! | to refuse at once when there is too much | [`Builder::queue`](lane::Builder::queue) and [`Lane::try_offload`] |
 //! | to go no faster than the lane | [`Lane::reserve`], then [`offload`](lane::Permit::offload) on the permit |
@@ -148,8 +149,9 @@
 //! while another panic unwinds. (Under `panic = "abort"` that goes for two panics of Tokio's, too,
 //! which are caught otherwise and only seen by the panic hook: it has no thread to spare for its
 //! pool, or was asked to keep a deadline on a runtime that was built without a timer.) And threads
-//! are used again: what a job leaves in thread-locals, later jobs on that thread find. A job that blocks until another job of the same lane has ended
-//! may wait for ever, if all slots are held by such jobs: give the inner calls a lane of their own.
+//! are used again: what a job leaves in thread-locals, later jobs on that thread find. A job can wait for
+//! other jobs of its lane, in [`Job::block_on`], but what it waits for in ways that cannot be seen, a
+//! channel say, may stand in line behind it for ever.
 //!
 //! # Which threads exist
 //!

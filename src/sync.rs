@@ -13,6 +13,7 @@ use std::{
 pub(crate) use std::{
     sync::{Arc, MutexGuard, Weak, atomic::AtomicBool},
     thread::{Thread, ThreadId, current},
+    thread_local,
 };
 
 /// [`std::sync::Mutex`] that does not know poison.

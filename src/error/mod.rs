@@ -156,6 +156,17 @@ pub enum Error {
         /// The name of the resource.
         lane: Arc<str>,
     },
+
+    /// The job waits, in the end, for the job that waits for it: neither would ever go on.
+    ///
+    /// Told to one of the jobs in such a circle, each of which waits for the next and for nothing
+    /// else, in [`Job::block_on`](crate::Job::block_on). The job that was waited for is cancelled.
+    #[error("a job of lane `{lane}` waits for the job that waits for it")]
+    #[non_exhaustive]
+    WouldDeadlock {
+        /// The lane of the job that was waited for.
+        lane: Arc<str>,
+    },
 }
 
 impl Error {
@@ -197,7 +208,7 @@ impl Error {
             Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
                 matches!(phase, Phase::Waiting)
             }
-            Self::Panicked(_) => false,
+            Self::Panicked(_) | Self::WouldDeadlock { .. } => false,
         }
     }
 }
@@ -270,7 +281,8 @@ mod tests {
             Error::Closed { lane: lane.clone() },
             Error::NoRuntime { lane: lane.clone() },
             Unavailable::new(lane.clone(), Arc::new(io::Error::from_raw_os_error(111))).into(),
-            Error::InUse { lane },
+            Error::InUse { lane: lane.clone() },
+            Error::WouldDeadlock { lane },
         ]
     }
 
@@ -297,7 +309,9 @@ mod tests {
         let told: Vec<bool> = every_variant().iter().map(Error::never_started).collect();
         assert_eq!(
             told,
-            [true, false, true, false, true, true, true, true, true]
+            [
+                true, false, true, false, true, true, true, true, true, false
+            ]
         );
     }
 

@@ -87,12 +87,17 @@ pub(crate) trait Work: Cancels {
 
     /// Drops the closure, or what came of it; `true` if that panicked. Under no lock.
     fn discard(&self) -> bool;
+
+    /// The caller has been given an answer, or has left.
+    fn is_settled(&self) -> bool;
+
+    /// It is not in the queue any more.
+    fn has_begun(&self) -> bool;
 }
 
 /// A job as its caller sees it.
 pub(crate) trait Outcome<T>: Work {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
-    fn is_settled(&self) -> bool;
 }
 
 pub(crate) struct Cell<F, T> {
@@ -202,6 +207,14 @@ where
     fn discard(&self) -> bool {
         drop_quietly(self.take_stage())
     }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.is_settled() || !matches!(self.state.lock().stage, Stage::Unstarted(_))
+    }
 }
 
 impl<F, T> Outcome<T> for Cell<F, T>
@@ -245,10 +258,6 @@ where
             drop(state);
             waker = Some(cx.waker().clone());
         }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
     }
 }
 

@@ -1,15 +1,6 @@
 //! The job that a thread runs, for code too deep in it to be handed the [`Job`].
-//!
-//! A job on rayon that waits for its own parts may run another on top of itself, so what was
-//! current before is so again afterwards.
 
-use std::cell::RefCell;
-
-use super::Job;
-
-thread_local! {
-    static CURRENT: RefCell<Option<Job>> = const { RefCell::new(None) };
-}
+use super::{Job, nest};
 
 impl Job {
     /// The job that this thread runs, if it is a lane's worker in the middle of one.
@@ -38,25 +29,6 @@ impl Job {
     /// ```
     #[must_use]
     pub fn current() -> Option<Self> {
-        // A thread that ends has no job any more, though destructors may still ask.
-        CURRENT
-            .try_with(|current| current.borrow().clone())
-            .unwrap_or_default()
-    }
-
-    /// Makes this the thread's job until the guard is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        Entered(CURRENT.replace(Some(self.clone())))
-    }
-}
-
-/// Brings back what was current before.
-pub(crate) struct Entered(Option<Job>);
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let over = CURRENT.replace(self.0.take());
-        // Not the last handle, and if it were: not while the cell is borrowed.
-        drop(over);
+        nest::current()
     }
 }

@@ -1,13 +1,13 @@
 //! What a closure can ask about the job it is.
 
-use std::{fmt, panic::Location, time::Duration};
+use std::{fmt, future::Future, panic::Location, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     cancel::{HookGuard, on_cancel},
     error::Cancelled,
-    job::Work,
+    job::{Work, wait::block_on_in},
     sync::Arc,
 };
 
@@ -54,6 +54,10 @@ impl Job {
         &*self.work
     }
 
+    pub(super) fn shared_work(&self) -> &Arc<dyn Work> {
+        &self.work
+    }
+
     /// True once nobody waits for this job any more: its task was dropped or cancelled, its
     /// deadline passed, or its lane was shut down.
     ///
@@ -90,6 +94,65 @@ impl Job {
     /// ```
     pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) -> HookGuard {
         on_cancel(self.work.clone(), hook)
+    }
+
+    /// Runs async code from within the job, and blocks until it is done: timers, I/O, other jobs.
+    ///
+    /// It is polled on this thread, in the context of the runtime that the job was handed in from,
+    /// so it need be neither `Send` nor `'static`. That runtime has to be driven by another thread,
+    /// as it is if this is a lane's. A job that was handed in from outside of any runtime has none:
+    /// timers and sockets of Tokio's then panic as they do elsewhere. A
+    /// [`Bridge`](crate::Bridge) brings its own.
+    ///
+    /// # Jobs that wait for jobs
+    ///
+    /// The future may wait for other jobs, of the same lane too, at any depth. While the job waits
+    /// it is *suspended*: it lends its slot to a job that another job waits for, if the lane is
+    /// full, and such a job runs on the thread that waits for it. So a lane of one can serve a job
+    /// that waits for a job that waits for a job. When the future is ready it is dropped, and the job
+    /// goes on as soon as a slot is free.
+    ///
+    /// It is seen what is awaited in the future itself, and in tasks that it spawns through a
+    /// [`Group`](crate::Group) or a [`Bridge`](crate::Bridge); not what `tokio::spawn` is given.
+    ///
+    /// Where jobs wait for each other in a circle, each for the next and for nothing else, one of
+    /// them is told: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    ///
+    /// A [`Task`](crate::Task) awaited in another executor's `block_on` within a job runs as well
+    /// if the lane is full: on a thread of its own, in the slot of the job that waits. Circles and
+    /// lanes that call each other are not seen there.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] as soon as the job is. The future is dropped, and with it the tasks it holds.
+    ///
+    /// # Cancel safety
+    ///
+    /// *The waiter*, which is this thread, goes on at once, unless it is just running a job that it
+    /// waits for: that one is cancelled with it, and has to return first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use longshore::Lane;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), longshore::Error> {
+    /// let lane = Lane::builder("prices").limit(1).build();
+    /// let inner = lane.clone();
+    /// let total = lane.offload_with(move |job| {
+    ///     job.block_on(async {
+    ///         tokio::time::sleep(Duration::from_millis(1)).await;
+    ///         inner.offload(|| 20).await.map(|price| price + 1)
+    ///     })
+    /// });
+    /// assert_eq!(total.await?.expect("it was not cancelled")?, 21);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
+        block_on_in(self, future)
     }
 
     /// When the job's time is up, on Tokio's clock. `None` if it has no deadline.

@@ -6,13 +6,17 @@ use std::{
     future::Future,
     io,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use crate::{
     error::Error,
-    job::cell::{Outcome, Work},
+    job::{
+        cell::{Outcome, Work},
+        nest::{self, Awaited, Pending, Post},
+        wait::run_now,
+    },
     sync::{Arc, Patience, Weak},
 };
 
@@ -38,6 +42,8 @@ pub(crate) enum Cause {
     NoThread(Arc<io::Error>),
     /// No thread could be fitted out with what it needs.
     Unavailable(Arc<dyn StdError + Send + Sync>),
+    /// It waits, in the end, for the job that waits for it.
+    WouldDeadlock,
 }
 
 /// What answers for a job: its lane.
@@ -48,6 +54,37 @@ pub(crate) trait Owner: Send + Sync {
     fn detach(&self, job: &dyn Work);
     /// Whether jobs of late took no longer than it takes to wake somebody.
     fn is_brisk(&self) -> bool;
+
+    /// A running job waits: its slot may be lent to a job that another job waits for. With what it
+    /// waits for, if that is one job alone. `false` if it was suspended already.
+    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool;
+    /// It would go on. `false` if its slot is taken: `look` is woken when to try again.
+    fn resume(&self, job: &dyn Work, look: &Waker) -> bool;
+    /// For which job alone a suspended job waits, if so.
+    fn waits_for(&self, job: &dyn Work) -> Option<Awaited>;
+    /// Says so. Returns what was so before.
+    fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited>;
+    /// Takes a job that waits in the queue, for the thread that waits for its outcome to run it;
+    /// with `impatient`, also where a thread has been asked for. `look` is woken when to ask again.
+    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, impatient: bool, look: &Waker) -> Taken;
+    /// Runs what was taken on a thread of its own; given back if none can be had.
+    fn run_aside(&self, run: Run) -> Result<Aside, Run>;
+}
+
+/// Runs a job that was taken.
+pub(crate) type Run = Box<dyn FnOnce() + Send>;
+
+/// Waits for what runs aside.
+pub(crate) type Aside = Box<dyn FnOnce()>;
+
+/// A job that is to be run by the thread that waits for it.
+pub(crate) enum Taken {
+    /// Here it is; to be run, not dropped.
+    Job(Run, Awaited),
+    /// There is a slot for it, and a thread should be on its way.
+    Coming,
+    /// It has begun or is over, or there is no slot for it.
+    Nothing,
 }
 
 /// A job's outcome, in the future.
@@ -80,6 +117,8 @@ enum State<T> {
         outcome: Arc<dyn Outcome<T>>,
         owner: Arc<dyn Owner>,
         look_out: LookOut,
+        /// Where the job that waits for it has been told.
+        noted: Option<Weak<Post>>,
     },
     /// The lane never took it.
     Refused(Error),
@@ -120,6 +159,7 @@ impl<T> Task<T> {
                 outcome,
                 owner,
                 look_out: LookOut::Undecided,
+                noted: None,
             },
         }
     }
@@ -182,12 +222,23 @@ impl<T> Future for Task<T> {
             outcome,
             owner,
             look_out,
+            noted,
         } = &mut self.state
         {
             if !outcome.is_settled() && look_out.goes_on(&**owner) {
                 return look_again_soon(cx);
             }
-            let result = std::task::ready!(outcome.poll(cx));
+            let mut polled = outcome.poll(cx);
+            if polled.is_pending() {
+                let work = || -> Arc<dyn Work> { outcome.clone() };
+                match nest::pending(owner, work, noted, cx.waker()) {
+                    Pending::InAForeignLoop if run_now(owner, work(), cx.waker()) => {
+                        polled = outcome.poll(cx);
+                    }
+                    Pending::InAForeignLoop | Pending::Waits => {}
+                }
+            }
+            let result = std::task::ready!(polled);
             self.state = State::Over;
             return Poll::Ready(result);
         }

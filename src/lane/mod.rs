@@ -18,7 +18,9 @@ mod home;
 mod inbox;
 mod keeper;
 mod map;
+mod nested;
 mod observe;
+mod owner;
 mod pace;
 mod reserve;
 #[cfg(feature = "tower")]

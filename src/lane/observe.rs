@@ -25,6 +25,7 @@ pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
                 JobState::Waiting => "longshore_waiting",
                 JobState::Running => "longshore_running",
                 JobState::Draining => "longshore_draining",
+                JobState::Suspended => "longshore_suspended",
             };
             metrics::gauge!(name, "lane" => lane(core))
         };

@@ -12,7 +12,10 @@ use std::{
 use tokio::runtime;
 
 use super::worker::Worker;
-use crate::sync::{Arc, Mutex};
+use crate::{
+    job::{Aside, Run},
+    sync::{Arc, Mutex},
+};
 
 /// How long a worker stays parked on a thread of Tokio's pool before it gives it back. Short,
 /// because somebody else may want the thread and because the next worker costs little: the pool
@@ -186,7 +189,7 @@ impl Source {
                 hand_over(worker, threads.outfit.clone(), |serve| {
                     builder
                         .spawn(move || {
-                            let _context = context.as_ref().map(runtime::Handle::enter);
+                            let _context = enter(context.as_ref());
                             serve();
                         })
                         .map(drop)
@@ -197,7 +200,7 @@ impl Source {
                 let context = runtime.cloned();
                 hand_over(worker, None, |serve| {
                     let serve = move || {
-                        let _context = context.as_ref().map(runtime::Handle::enter);
+                        let _context = enter(context.as_ref());
                         serve();
                     };
                     // The global pool is built on first use, and panics if it cannot be.
@@ -286,6 +289,30 @@ fn hand_over(
             Err(refusal)
         }
         None => Ok(()),
+    }
+}
+
+/// The context in which a job runs that was handed in from `runtime`.
+pub(crate) fn enter(runtime: Option<&runtime::Handle>) -> Option<runtime::EnterGuard<'_>> {
+    runtime.map(runtime::Handle::enter)
+}
+
+/// Runs something on a thread of its own, or gives it back if none can be had.
+pub(crate) fn run_aside(lane: &str, run: Run) -> Result<Aside, Run> {
+    let slot = Arc::new(Mutex::new(Some(run)));
+    let theirs = slot.clone();
+    let thread = std::thread::Builder::new()
+        .name(thread_name(lane))
+        .spawn(move || {
+            let run = theirs.lock().take();
+            if let Some(run) = run {
+                run();
+            }
+        });
+    match thread {
+        // What it runs contains its panics.
+        Ok(thread) => Ok(Box::new(move || drop(thread.join()))),
+        Err(_) => Err(slot.lock().take().expect("nobody else has had it")),
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Counts {
     pub(crate) waiting: usize,
     pub(crate) running: usize,
     pub(crate) draining: usize,
+    /// Those that have a caller.
+    pub(crate) suspended: usize,
     pub(crate) detached: usize,
     pub(crate) peak_waiting: usize,
     pub(crate) peak_busy: usize,
@@ -65,6 +67,7 @@ impl Counts {
             waiting: 0,
             running: 0,
             draining: 0,
+            suspended: 0,
             detached: 0,
             peak_waiting: 0,
             peak_busy: 0,
@@ -89,10 +92,34 @@ impl Counts {
         self.queue_time.record(waited);
     }
 
-    /// The caller of a running job is gone.
-    pub(crate) fn abandoned(&mut self) {
-        self.running -= 1;
-        self.draining += 1;
+    /// The caller of a job that is on a thread is gone.
+    pub(crate) fn abandoned(&mut self, suspended: bool) {
+        if suspended {
+            self.suspended -= 1;
+        } else {
+            self.running -= 1;
+            self.draining += 1;
+        }
+    }
+
+    /// A job on a thread waits for others.
+    pub(crate) fn suspended(&mut self, state: JobState) {
+        if state == JobState::Running {
+            self.running -= 1;
+            self.suspended += 1;
+        } else {
+            self.draining -= 1;
+        }
+    }
+
+    /// It goes on.
+    pub(crate) fn resumed(&mut self, state: JobState) {
+        if state == JobState::Running {
+            self.suspended -= 1;
+            self.running += 1;
+        } else {
+            self.draining += 1;
+        }
     }
 
     pub(crate) fn count(&mut self, outcome: Outcome) {
@@ -117,9 +144,9 @@ impl Counts {
 ///
 /// All figures are of the same moment: they are read under one lock. Always true of them:
 ///
-/// - `running + draining ≤ limit`
-/// - `submitted = waiting + running + detached + completed + panicked + cancelled + timed_out +
-///   no_thread + no_runtime + unavailable`
+/// - `running + draining + suspended - lent ≤ limit`
+/// - `submitted = waiting + running + suspended + detached + completed + panicked + cancelled +
+///   timed_out + no_thread + no_runtime + unavailable`
 ///
 /// A job whose caller has gone is counted as `cancelled` or `timed_out` at that moment, and as
 /// `draining` besides until its thread is free.
@@ -132,8 +159,13 @@ pub struct Stats {
     pub running: usize,
     /// Jobs on a thread whose caller is gone. They hold their slots until their threads are free.
     pub draining: usize,
-    /// Those of the draining jobs that were [detached](crate::Task::detach), and have no outcome
-    /// yet.
+    /// Jobs on a thread, with a caller, that wait in [`Job::block_on`](crate::Job::block_on) for
+    /// other jobs, and whose slots these may have meanwhile.
+    pub suspended: usize,
+    /// Slots of suspended jobs in which others run at this moment.
+    pub lent: usize,
+    /// Jobs on threads that were [detached](crate::Task::detach) and have no outcome yet. They are
+    /// among the draining.
     pub detached: usize,
     /// How many jobs may be on threads at once.
     pub limit: usize,
@@ -189,7 +221,10 @@ impl super::state::State {
         Stats {
             waiting: counts.waiting,
             running: counts.running,
-            draining: counts.draining,
+            // A suspended job whose caller has gone is on its way out too.
+            draining: counts.draining + (self.suspended.jobs - counts.suspended),
+            suspended: counts.suspended,
+            lent: self.suspended.borrowed,
             detached: counts.detached,
             limit: self.limit,
             queue: self.queue,
@@ -250,6 +285,11 @@ impl fmt::Display for JobInfo {
             JobState::Waiting => write!(f, "waiting for {:?}", self.waited),
             JobState::Running => write!(f, "running for {:?}", self.ran),
             JobState::Draining => write!(f, "draining, on its thread for {:?}", self.ran),
+            JobState::Suspended => write!(
+                f,
+                "suspended as it waits for other jobs, on its thread for {:?}",
+                self.ran
+            ),
         }
     }
 }
@@ -264,4 +304,6 @@ pub enum JobState {
     Running,
     /// On a thread, and nobody does any more.
     Draining,
+    /// On a thread, and waiting for other jobs, which may have its slot meanwhile.
+    Suspended,
 }

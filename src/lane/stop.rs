@@ -1,6 +1,6 @@
 //! How a job is stopped, wherever it is: the one path of drops, cancels, deadlines and shutdown.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Phase, Unavailable, drop_quietly},
-    job::{Cause, Owner, Work},
+    job::{Cause, Work},
     sync::Arc,
 };
 
@@ -45,7 +45,7 @@ impl Core {
     }
 
     /// Stops a job; `true` if it had not been stopped before and was not over.
-    fn end(&self, job: Which<'_>, cause: &Cause) -> bool {
+    pub(super) fn end(&self, job: Which<'_>, cause: &Cause) -> bool {
         let now = Instant::now();
         let ended = self.with_state(|state| {
             let key = match job {
@@ -84,13 +84,14 @@ impl Core {
                         .settle(self.error(cause, Phase::Running, waited, ran));
                     entry.place = Place::Draining(since);
                     let work = entry.work.clone();
-                    state.counts.abandoned();
+                    let suspended = entry.is_suspended();
+                    state.counts.abandoned(suspended);
                     state.counts.count(cause.outcome());
-                    Some((Ended::Running(work), waker, false))
+                    Some((Ended::Running(work), waker, suspended))
                 }
             }
         });
-        let Some((ended, waker, detached)) = ended else {
+        let Some((ended, waker, stays)) = ended else {
             return false;
         };
         // The hooks before the wake-up: a caller that was asleep finds the interrupt sent.
@@ -101,7 +102,7 @@ impl Core {
         observe::ended(self, cause.outcome());
         match &ended {
             Ended::Waiting(_) => observe::moved(self, Some(JobState::Waiting), None),
-            Ended::Running(_) if detached => {}
+            Ended::Running(_) if stays => {}
             Ended::Running(_) => {
                 observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
             }
@@ -110,6 +111,31 @@ impl Core {
             self.bury(entry);
         }
         true
+    }
+
+    /// Lets a job run on without a caller.
+    pub(super) fn let_go(&self, job: &dyn Work) {
+        let detached = self.with_state(|state| {
+            let key = state.find(job)?;
+            let entry = state.entry(key)?;
+            let waker = entry.work.settle(None);
+            entry.detached = !matches!(entry.place, Place::Draining(_));
+            let Place::Running(since) = entry.place else {
+                return Some((waker, false));
+            };
+            entry.place = Place::Draining(since);
+            let suspended = entry.is_suspended();
+            state.counts.abandoned(suspended);
+            state.counts.detached += 1;
+            Some((waker, !suspended))
+        });
+        let Some((waker, ran)) = detached else {
+            return;
+        };
+        if ran {
+            observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+        }
+        drop_quietly(waker);
     }
 
     /// What the caller is told, if there is one.
@@ -125,6 +151,9 @@ impl Core {
             Cause::Cancelled => self.cancelled(phase),
             Cause::TimedOut => self.timed_out(phase, waited, ran),
             Cause::NoRuntime => self.no_runtime(),
+            Cause::WouldDeadlock => Error::WouldDeadlock {
+                lane: self.name.clone(),
+            },
             Cause::NoThread(refusal) => Error::NoThread {
                 lane: self.name.clone(),
                 cause: refusal.clone(),
@@ -156,7 +185,7 @@ impl Core {
 }
 
 /// How a job is named: as what it is, or as what stood there.
-enum Which<'a> {
+pub(super) enum Which<'a> {
     Work(&'a dyn Work),
     At(Key),
 }
@@ -178,44 +207,11 @@ impl Cause {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Dropped | Self::Cancelled => Outcome::Cancelled,
+            Self::Dropped | Self::Cancelled | Self::WouldDeadlock => Outcome::Cancelled,
             Self::TimedOut => Outcome::TimedOut,
             Self::NoRuntime => Outcome::NoRuntime,
             Self::NoThread(_) => Outcome::NoThread,
             Self::Unavailable(_) => Outcome::Unavailable,
         }
-    }
-}
-
-impl Owner for Core {
-    fn stop(&self, job: &dyn Work, cause: Cause) {
-        self.end(Which::Work(job), &cause);
-    }
-
-    fn detach(&self, job: &dyn Work) {
-        let detached = self.with_state(|state| {
-            let key = state.find(job)?;
-            let entry = state.entry(key)?;
-            let waker = entry.work.settle(None);
-            entry.detached = !matches!(entry.place, Place::Draining(_));
-            let Place::Running(since) = entry.place else {
-                return Some((waker, false));
-            };
-            entry.place = Place::Draining(since);
-            state.counts.abandoned();
-            state.counts.detached += 1;
-            Some((waker, true))
-        });
-        let Some((waker, ran)) = detached else {
-            return;
-        };
-        if ran {
-            observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
-        }
-        drop_quietly(waker);
-    }
-
-    fn is_brisk(&self) -> bool {
-        self.brisk.load(Ordering::Relaxed)
     }
 }

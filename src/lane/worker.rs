@@ -55,7 +55,7 @@ use super::{
 };
 use crate::{
     error::drop_quietly,
-    job::{Cause, Job, Work},
+    job::{Cause, Job, Work, serve},
     sync::{self, Arc, AtomicBool, Patience},
 };
 
@@ -93,6 +93,7 @@ impl Worker {
     pub(crate) fn serve(mut self) {
         if let Some(core) = self.core.take() {
             let turn = Turn::begin();
+            let _served = serve(core.clone());
             Shift {
                 core,
                 home: self.home,
@@ -223,58 +224,23 @@ impl Shift {
 
     /// Runs a job and takes the next.
     fn run(&self, key: Key, work: Arc<dyn Work>, now: &mut Instant) -> Look {
-        let core = &*self.core;
-        let started = *now;
-        let job = Job::new(work);
-        let work = job.work();
-        let entered = job.enter();
-        let panicked = work.run(&job);
-        drop(entered);
-        *now = Instant::now();
-
-        if self.relief.get() == Relief::AfterOne || core.source.is_lost() {
+        if self.relief.get() == Relief::AfterOne {
             self.relief.set(Relief::Now);
         }
-        let close = |state: &mut State, caller: Option<Waker>| {
-            let entry = state.finish(key, *now, panicked);
-            let look = self.look(state, *now, false);
-            state.call(caller, matches!(look, Look::Run(..)));
-            (entry, look)
-        };
-        let awaited = core.with_books(|state| {
-            // Only a job whose place is `Running` has a caller.
-            let awaited = matches!(state.entry(key)?.place, Place::Running(_));
-            awaited.then(|| close(state, work.publish()))
-        });
-        let in_time = awaited.is_some();
-        let (entry, mut look) = awaited.unwrap_or_else(|| {
-            let in_drop = work.discard() && !panicked;
-            let closed = core.with_books(|state| {
-                state.counts.late_panics += u64::from(in_drop);
-                close(state, None)
-            });
-            if in_drop {
-                observe::late_panic(core);
+        let then = |state: &mut State, now: Instant, caller: Option<Waker>| {
+            if self.core.source.is_lost() {
+                self.relief.set(Relief::Now);
             }
-            closed
-        });
-        if let Look::Run(.., step) | Look::Parked(.., step) = &mut look {
-            // Whom it calls should not wait for what follows, some of which is the user's code.
-            self.core.perform(step.take());
-        }
-        let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
-        let left = match entry.place {
-            Place::Draining(_) => JobState::Draining,
-            Place::Running(_) | Place::Waiting(_) => JobState::Running,
+            let look = self.look(state, now, false);
+            state.call(caller, matches!(look, Look::Run(..)));
+            look
         };
-        observe::moved(core, Some(left), None);
-        observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
-        // A token's guard may wait here for a hook that is just running elsewhere; and a caller
-        // that has just gone may have left the outcome to this thread after all.
-        if drop_quietly((entry, job)) {
-            core.count_late_panics(1);
-        }
-        look
+        run(&self.core, key, work, now, then, |core, look| {
+            if let Look::Run(.., step) | Look::Parked(.., step) = look {
+                // Whom it calls should not wait for what follows, some of which is the user's code.
+                core.perform(step.take());
+            }
+        })
     }
 
     /// Looks, every now and then, whether the jobs that wait are being served by those at work.
@@ -314,4 +280,55 @@ impl Shift {
             }
         }
     }
+}
+
+/// Runs a job on this thread to its end. `then` is part of the step in which it goes off the books,
+/// and is given whom to call; `after` follows right after the lock.
+pub(super) fn run<A>(
+    core: &Arc<Core>,
+    key: Key,
+    work: Arc<dyn Work>,
+    now: &mut Instant,
+    then: impl Fn(&mut State, Instant, Option<Waker>) -> A,
+    after: impl FnOnce(&Arc<Core>, &mut A),
+) -> A {
+    let started = *now;
+    let job = Job::new(work);
+    let work = job.work();
+    let entered = job.enter();
+    let panicked = work.run(&job);
+    drop(entered);
+    *now = Instant::now();
+
+    let close = |state: &mut State, caller: Option<Waker>| {
+        let entry = state.finish(key, *now, panicked);
+        (entry, then(state, *now, caller))
+    };
+    let awaited = core.with_books(|state| {
+        // Only a job whose place is `Running` has a caller.
+        let awaited = matches!(state.entry(key)?.place, Place::Running(_));
+        awaited.then(|| close(state, work.publish()))
+    });
+    let in_time = awaited.is_some();
+    let (entry, mut next) = awaited.unwrap_or_else(|| {
+        let in_drop = work.discard() && !panicked;
+        let closed = core.with_books(|state| {
+            state.counts.late_panics += u64::from(in_drop);
+            close(state, None)
+        });
+        if in_drop {
+            observe::late_panic(core);
+        }
+        closed
+    });
+    after(core, &mut next);
+    let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
+    observe::moved(core, Some(entry.place.state()), None);
+    observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
+    // A token's guard may wait here for a hook that is just running elsewhere; and a caller
+    // that has just gone may have left the outcome to this thread after all.
+    if drop_quietly((entry, job)) {
+        core.count_late_panics(1);
+    }
+    next
 }

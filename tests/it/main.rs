@@ -11,6 +11,7 @@ mod aborts;
 mod agent;
 mod api;
 mod architecture;
+mod block_on;
 mod bounds;
 mod builder;
 mod cancelling;
@@ -22,6 +23,7 @@ mod dropping;
 mod http;
 mod lane_limit;
 mod map;
+mod nesting;
 mod panics;
 #[cfg(feature = "rayon")]
 mod rayon;

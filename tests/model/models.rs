@@ -593,3 +593,296 @@ fn a_deadline_and_a_drop_meet_without_counting_twice() {
         core.close();
     });
 }
+
+// ===== Jobs that wait for jobs =====
+
+/// Waits until every thread has left its job.
+fn wait_until_settled(core: &Core) {
+    loop {
+        let stats = core.stats();
+        let left = [
+            stats.waiting,
+            stats.running,
+            stats.draining,
+            stats.suspended,
+            stats.detached,
+        ];
+        if left == [0; 5] {
+            return assert_settled(core);
+        }
+        thread::yield_now();
+    }
+}
+
+/// A job that waits for a job of its lane that waits for a job of its lane, and so on.
+fn descend(core: &Arc<Core>, gauge: &Arc<Gauge>, limit: usize, depth: usize) -> Task<usize> {
+    let (theirs, inside) = (core.clone(), gauge.clone());
+    offload(core, move |_| {
+        inside.pass(limit);
+        if depth == 0 {
+            return 0;
+        }
+        let below = crate::job::block_on(descend(&theirs, &inside, limit, depth - 1));
+        inside.pass(limit);
+        below.expect("it has a slot, if need be mine") + 1
+    })
+}
+
+/// K8, K1.
+#[test]
+fn a_job_can_wait_for_another_of_its_lane_at_any_depth() {
+    for limit in [1, 2] {
+        check_both(move || {
+            let core = lane(limit, None, FOR_EVER);
+            let gauge = Arc::new(Gauge::default());
+            let depth = block_on(descend(&core, &gauge, limit, 2));
+            assert_eq!(depth.expect("it runs"), 2);
+            assert_settled(&core);
+            core.close();
+        });
+    }
+}
+
+/// K8, K1.
+#[test]
+fn as_many_jobs_as_there_are_slots_can_wait_for_others_among_strangers() {
+    check_both(|| {
+        let core = lane(2, None, FOR_EVER);
+        let gauge = Arc::new(Gauge::default());
+        let waiting = [descend(&core, &gauge, 2, 1), descend(&core, &gauge, 2, 1)];
+        let inside = gauge.clone();
+        let stranger = offload(&core, move |_| inside.pass(2));
+        for task in waiting {
+            assert_eq!(block_on(task).expect("it runs"), 1);
+        }
+        block_on(stranger).expect("it runs");
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K8. In a queue without workers that stay, on a source that may have none to spare.
+#[test]
+fn a_job_can_wait_for_several_of_its_lane() {
+    for linger in [FOR_EVER, A_WHILE, None] {
+        check_both(move || {
+            let core = lane(1, None, linger);
+            let theirs = core.clone();
+            let sum = offload(&core, move |_| {
+                let parts: Vec<_> = (1..=3).map(|n| offload(&theirs, move |_| n)).collect();
+                let all = crate::job::block_on(futures::future::join_all(parts));
+                all.into_iter().map(Result::unwrap).sum::<u32>()
+            });
+            assert_eq!(block_on(sum).expect("it runs"), 6);
+            assert_settled(&core);
+            core.close();
+        });
+    }
+}
+
+/// K8. Each lane's only slot is held by a job that waits for one of the other lane.
+#[test]
+fn two_lanes_can_call_each_other() {
+    check_both(|| {
+        let (one, other) = (lane(1, None, FOR_EVER), lane(1, None, FOR_EVER));
+        let there_and_back = |from: &Arc<Core>, to: &Arc<Core>| {
+            let (back, to) = (from.clone(), to.clone());
+            offload(from, move |_| {
+                let inner = move |_: &Job| crate::job::block_on(offload(&back, |_| 7));
+                crate::job::block_on(offload(&to, inner)).expect("it runs")
+            })
+        };
+        for task in [there_and_back(&one, &other), there_and_back(&other, &one)] {
+            assert_eq!(block_on(task).expect("it runs").expect("it runs"), 7);
+        }
+        for core in [one, other] {
+            assert_settled(&core);
+            core.close();
+        }
+    });
+}
+
+/// K8 in somebody else's loop.
+#[test]
+fn a_job_can_wait_for_another_of_its_lane_in_a_foreign_loop() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let theirs = core.clone();
+        let outer = offload(&core, move |_| {
+            let inner = theirs.clone();
+            let below = block_on(offload(&theirs, move |_| {
+                block_on(offload(&inner, |_| 1)).expect("it runs") + 1
+            }));
+            below.expect("it runs") + 1
+        });
+        assert_eq!(block_on(outer).expect("it runs"), 3);
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+/// K8 for what another thread awaits in the name of a job.
+#[test]
+fn a_job_can_wait_for_another_of_its_lane_by_way_of_a_task() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let theirs = core.clone();
+        let outer = offload(&core, move |_| {
+            let task = crate::job::on_behalf(async move {
+                let first = offload(&theirs, |_| 1).await.expect("it runs");
+                first + offload(&theirs, |_| 2).await.expect("it runs")
+            });
+            let (over, mine) = (Handed::new(), Handed::new());
+            let (says, gives) = (over.clone(), mine.clone());
+            let elsewhere = thread::spawn(move || {
+                gives.give(block_on(task));
+                says.release();
+            });
+            crate::job::block_on(std::future::poll_fn(|cx| over.poll(cx)));
+            elsewhere.join().expect("it does not panic");
+            mine.take()
+        });
+        assert_eq!(block_on(outer).expect("it runs"), 3);
+        assert_settled(&core);
+        core.close();
+    });
+}
+
+#[test]
+fn a_job_that_waits_for_others_can_be_given_up_at_any_moment() {
+    check_both(|| {
+        let core = lane(1, None, FOR_EVER);
+        let theirs = core.clone();
+        let outer = offload(&core, move |job| {
+            let inner = theirs.clone();
+            let middle = offload(&theirs, move |job| {
+                let _ = job.block_on(offload(&inner, |_| 1));
+            });
+            job.block_on(middle).is_ok()
+        });
+        let gives_up = thread::spawn(move || drop(outer));
+        assert_eq!(block_on(offload(&core, |_| 2)).expect("it runs"), 2);
+        gives_up.join().expect("it does not panic");
+        wait_until_settled(&core);
+        core.close();
+    });
+}
+
+/// Something that is handed over.
+struct Handed<T> {
+    what: Mutex<Option<T>>,
+    changed: Condvar,
+}
+
+impl<T> Handed<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            what: Mutex::new(None),
+            changed: Condvar::default(),
+        })
+    }
+
+    fn give(&self, what: T) {
+        *self.what.lock() = Some(what);
+        self.changed.notify_all();
+    }
+
+    fn take(&self) -> T {
+        let mut what = self.what.lock();
+        loop {
+            match what.take() {
+                Some(what) => return what,
+                None => what = self.changed.wait(what),
+            }
+        }
+    }
+}
+
+/// K8. Each of `jobs` waits for the next, the last for the first. The first to hear of it is freed,
+/// and with it the others.
+fn a_circle(jobs: usize, limit: usize) {
+    let core = lane(limit, None, FOR_EVER);
+    let told = Arc::new(AtomicUsize::new(0));
+    let handed: Vec<_> = (0..jobs).map(|_| Handed::<Task<()>>::new()).collect();
+    let mut tasks: Vec<_> = handed
+        .iter()
+        .map(|handed| {
+            let (handed, told) = (handed.clone(), told.clone());
+            offload(&core, move |job| {
+                let next = handed.take();
+                let end = job.block_on(next);
+                if let Ok(Err(Error::WouldDeadlock { .. })) = end {
+                    told.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    tasks.rotate_left(1);
+    for (handed, next) in handed.iter().zip(tasks) {
+        handed.give(next);
+    }
+    wait_until_settled(&core);
+    assert!(told.load(Ordering::SeqCst) >= 1);
+    core.close();
+}
+
+#[test]
+fn a_circle_of_jobs_that_wait_for_each_other_is_broken() {
+    check_both(|| a_circle(1, 1));
+    check_both(|| a_circle(2, 2));
+    check_both(|| a_circle(3, 3));
+}
+
+/// K8. What looks like a circle and is none: one of the two has something else to wait for as well.
+#[test]
+fn there_is_no_false_alarm() {
+    check_both(|| {
+        let core = lane(2, None, FOR_EVER);
+        let handed = Handed::<Task<bool>>::new();
+        let (theirs, event) = (handed.clone(), Handed::new());
+        let other = event.clone();
+        let first = offload(&core, move |_| {
+            let task = handed.take();
+            let released = std::future::poll_fn(move |cx| other.poll(cx));
+            let either = futures::future::select(task, released);
+            // The other may be over first, or not.
+            match crate::job::block_on(either) {
+                futures::future::Either::Left((told, _)) => told.is_ok(),
+                futures::future::Either::Right(((), task)) => {
+                    task.detach();
+                    true
+                }
+            }
+        });
+        let second = offload(&core, move |_| {
+            let first = crate::job::block_on(first);
+            first.expect("it is not called a deadlock")
+        });
+        theirs.give(second);
+        event.release();
+        wait_until_settled(&core);
+        assert_eq!(core.stats().completed, 2);
+        core.close();
+    });
+}
+
+impl Handed<Option<std::task::Waker>> {
+    /// Ready once it was released.
+    fn poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        let mut what = self.what.lock();
+        match &*what {
+            Some(None) => std::task::Poll::Ready(()),
+            _ => {
+                *what = Some(Some(cx.waker().clone()));
+                std::task::Poll::Pending
+            }
+        }
+    }
+
+    fn release(&self) {
+        let waker = self.what.lock().replace(None).flatten();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -7,6 +7,7 @@ use shuttle::rand::Rng;
 pub(crate) use shuttle::{
     sync::{Arc, MutexGuard, Weak, atomic::AtomicBool},
     thread::{Thread, ThreadId, current},
+    thread_local,
 };
 
 #[derive(Debug, Default)]

@@ -63,6 +63,7 @@ impl State {
             place: Place::Waiting(home.queue.push(slot)),
             detached: false,
             ties: None,
+            nesting: None,
         });
         home.jobs += 1;
         if let Some(deadline) = deadline {
@@ -101,7 +102,7 @@ impl State {
             self.carry_over();
         }
         let closed = self.closed;
-        let free = self.busy() < self.limit;
+        let free = self.has_free_slot();
         let gives_way = self.homes.len() > 1 && self.gives_way(home);
         let home = self.homes.iter_mut().find(|other| other.id == home);
         let Some(home) = home.filter(|home| !home.closed && !self.ended) else {
@@ -113,26 +114,30 @@ impl State {
         if !free || gives_way {
             return Take::Nothing;
         }
-        let entry = &mut self.jobs[slot];
+        let entry = &self.jobs[slot];
         let key = Key {
             slot,
             ticket: entry.ticket,
         };
-        let meta = entry.work.meta();
-        if let Some(cause) = meta.in_vain(now) {
+        if let Some(cause) = entry.work.meta().in_vain(now) {
             return Take::InVain(key, cause);
         }
         home.queue.pop();
-        let waited = now.saturating_duration_since(meta.queued);
-        let state;
-        (entry.place, state) = if entry.detached {
-            (Place::Draining(now), JobState::Draining)
-        } else {
-            (Place::Running(now), JobState::Running)
-        };
-        let work = entry.work.clone();
-        self.counts.started(entry.detached, waited);
+        let (work, state) = self.begin(key, now);
         Take::Run(key, work, state)
+    }
+
+    /// A job that was in the queue is on a thread from now on.
+    pub(super) fn begin(&mut self, key: Key, now: Instant) -> (Arc<dyn Work>, JobState) {
+        let entry = &mut self.jobs[key.slot];
+        entry.place = if entry.detached {
+            Place::Draining(now)
+        } else {
+            Place::Running(now)
+        };
+        let waited = now.saturating_duration_since(entry.work.meta().queued);
+        self.counts.started(entry.detached, waited);
+        (entry.work.clone(), entry.place.state())
     }
 
     /// Whether a job of another home has waited longer than the next one of this, and somebody
@@ -197,6 +202,7 @@ impl State {
             }
             Place::Waiting(_) => unreachable!("a job that a worker has run is not in the queue"),
         }
+        self.return_slot(&entry);
         self.grant();
         entry
     }

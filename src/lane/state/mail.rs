@@ -40,7 +40,7 @@ impl State {
         self.lent = self.queue.map_or(usize::MAX, |queue| {
             queue
                 .saturating_add(self.limit)
-                .saturating_sub(self.spoken_for() + self.busy())
+                .saturating_sub(self.spoken_for() + self.taken())
         });
         self.inbox_open = true;
         self.inbox.open(runtime.id(), self.lent);

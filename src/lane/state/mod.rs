@@ -8,32 +8,35 @@
 //! 1. A job is in `jobs` from the moment it is taken until its thread has left the user's code, or
 //!    until it is taken back from the queue. Being in its home's queue is what makes it *waiting*:
 //!    whoever removes it from there, worker or canceller, owns it.
-//! 2. `running + draining ≤ limit`: only [`take`](State::take) adds to the left side, and looks
-//!    first.
-//! 3. `waiting + reserved + running + draining ≤ queue + limit` when a job or a reservation is let
-//!    in.
+//! 2. `running + draining ≤ limit`: only [`take`](State::take), [`take_here`](State::take_here) and
+//!    [`resume`](State::resume) add to the left side, and look first. More on slots in
+//!    `suspended.rs`.
+//! 3. `waiting + reserved + taken slots ≤ queue + limit` when a job or a reservation is let in.
 //! 4. If a home has a waiting job and the lane a free slot, then a worker is on its way to it
 //!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`),
 //!    or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks
 //!    [`next_step`](State::next_step).
-//! 5. `submitted = waiting + running + detached + finished jobs by outcome`, at every moment. A job
-//!    whose caller is gone has its outcome counted at that moment, and drains off the books.
+//! 5. `submitted = waiting + running + suspended + detached + finished jobs by outcome`, at every
+//!    moment, with those of the suspended that have a caller. A job whose caller is gone has its outcome counted at that moment, and drains off the books.
 
 mod jobs;
 mod mail;
 mod room;
+mod suspended;
 mod workers;
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker, time::Duration};
 
 pub(crate) use self::{
     jobs::Take,
+    suspended::TakeHere,
     workers::{LookUp, Step},
 };
 
 use slab::Slab;
 use tokio::time::Instant;
 
+use self::suspended::{Nesting, Suspended};
 use super::{
     home::{Home, HomeId, Keeper},
     inbox::Inbox,
@@ -77,6 +80,7 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     pub(crate) counts: Counts,
     reserved: usize,
+    pub(crate) suspended: Suspended,
     threads: Threads,
     pace: Pace,
     /// What the pace says, for those who do not hold the lock.
@@ -112,6 +116,8 @@ pub(crate) struct Entry {
     pub(crate) detached: bool,
     /// Few jobs have any. Dropped after the lock.
     pub(crate) ties: Option<Box<Ties>>,
+    /// What few jobs have to do: with others that they wait for, or that wait for them.
+    pub(super) nesting: Option<Box<Nesting>>,
 }
 
 /// What a job is tied to for as long as it is on the books.
@@ -155,6 +161,7 @@ impl State {
             ended: false,
             counts: Counts::new(),
             reserved: 0,
+            suspended: Suspended::default(),
             threads,
             pace: Pace::new(),
             brisk: Arc::default(),
@@ -261,10 +268,13 @@ impl State {
         let mut jobs: Vec<(u64, JobInfo)> = (self.jobs.iter())
             .map(|(_, entry)| {
                 let meta = entry.work.meta();
-                let (state, since) = match entry.place {
-                    Place::Waiting(_) => (JobState::Waiting, None),
-                    Place::Running(since) => (JobState::Running, Some(since)),
-                    Place::Draining(since) => (JobState::Draining, Some(since)),
+                let state = match &entry.nesting {
+                    Some(nesting) if nesting.suspended => JobState::Suspended,
+                    _ => entry.place.state(),
+                };
+                let since = match entry.place {
+                    Place::Waiting(_) => None,
+                    Place::Running(since) | Place::Draining(since) => Some(since),
                 };
                 let started = since.unwrap_or(now);
                 let info = JobInfo {

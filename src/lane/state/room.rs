@@ -7,7 +7,7 @@ use super::State;
 impl State {
     pub(crate) fn has_room(&self) -> bool {
         self.queue.is_none_or(|queue| {
-            self.spoken_for() + self.lent + self.busy() < queue.saturating_add(self.limit)
+            self.spoken_for() + self.lent + self.taken() < queue.saturating_add(self.limit)
         })
     }
 

@@ -55,7 +55,7 @@ impl State {
     /// What brings a worker to the job that has waited longest, of those that nobody comes for.
     pub(crate) fn next_step(&mut self) -> Option<Step> {
         let busy = self.busy();
-        if self.counts.waiting == 0 || busy >= self.limit || self.ended {
+        if self.counts.waiting == 0 || !self.has_free_slot() || self.ended {
             return None;
         }
         let brisk = self.is_brisk();

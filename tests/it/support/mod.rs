@@ -58,7 +58,7 @@ pub(crate) fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Every job is on the books exactly once, and the limit holds.
 #[track_caller]
 pub(crate) fn assert_books(stats: &Stats) {
-    let accounted = (stats.waiting + stats.running + stats.detached) as u64
+    let accounted = (stats.waiting + stats.running + stats.suspended + stats.detached) as u64
         + stats.completed
         + stats.panicked
         + stats.cancelled
@@ -68,7 +68,7 @@ pub(crate) fn assert_books(stats: &Stats) {
         + stats.unavailable;
     assert_eq!(stats.submitted, accounted, "a job lost or twice: {stats:?}");
     assert!(
-        stats.running + stats.draining <= stats.limit,
+        stats.running + stats.draining + stats.suspended <= stats.limit + stats.lent,
         "more than the limit: {stats:?}"
     );
     assert!(stats.detached <= stats.draining, "{stats:?}");
@@ -84,7 +84,8 @@ pub(crate) fn is_as_new(lane: &Lane) -> impl Future<Output = ()> + '_ {
         loop {
             let stats = lane.stats();
             assert_books(&stats);
-            let busy = stats.waiting + stats.running + stats.draining + stats.detached;
+            let busy = stats.waiting + stats.running + stats.draining + stats.suspended;
+            let busy = busy + stats.detached + stats.lent;
             if busy + stats.workers + stats.starting == 0 {
                 break;
             }

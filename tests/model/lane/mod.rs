@@ -11,8 +11,12 @@ mod home;
 #[path = "../../../src/lane/inbox.rs"]
 mod inbox;
 mod keeper;
+#[path = "../../../src/lane/nested.rs"]
+mod nested;
 #[path = "../../../src/lane/observe.rs"]
 mod observe;
+#[path = "../../../src/lane/owner.rs"]
+mod owner;
 pub(crate) mod pace;
 pub(crate) mod source;
 #[path = "../../../src/lane/state/mod.rs"]

@@ -6,7 +6,10 @@ use shuttle::rand::Rng;
 use tokio::runtime;
 
 use super::worker::Worker;
-use crate::sync::Arc;
+use crate::{
+    job::{Aside, Run},
+    sync::Arc,
+};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
@@ -61,6 +64,19 @@ impl Source {
         shuttle::thread::spawn(move || worker.serve());
         Ok(())
     }
+}
+
+/// Shuttle's threads are one thread to Tokio.
+pub(crate) fn enter(_runtime: Option<&runtime::Handle>) -> Option<()> {
+    None
+}
+
+/// Runs something on a thread of its own, which can be had here.
+pub(crate) fn run_aside(_lane: &str, run: Run) -> Result<Aside, Run> {
+    let thread = shuttle::thread::spawn(run);
+    Ok(Box::new(move || {
+        thread.join().expect("it contains its panics")
+    }))
 }
 
 /// No thread of a model has two workers.

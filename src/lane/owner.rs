@@ -1,0 +1,50 @@
+//! What tasks and jobs ask of the lane that they belong to.
+
+use std::{sync::atomic::Ordering, task::Waker};
+
+use super::{core::Core, source, stop::Which};
+use crate::{
+    job::{Aside, Awaited, Cause, Owner, Run, Taken, Work},
+    sync::Arc,
+};
+
+impl Owner for Core {
+    fn stop(&self, job: &dyn Work, cause: Cause) {
+        self.end(Which::Work(job), &cause);
+    }
+
+    fn detach(&self, job: &dyn Work) {
+        self.let_go(job);
+    }
+
+    fn is_brisk(&self) -> bool {
+        self.brisk.load(Ordering::Relaxed)
+    }
+
+    fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {
+        self.suspend_job(job, waits_for)
+    }
+
+    fn resume(&self, job: &dyn Work, look: &Waker) -> bool {
+        self.resume_job(job, look)
+    }
+
+    fn waits_for(&self, job: &dyn Work) -> Option<Awaited> {
+        self.with_state(|state| state.nesting_of(job)?.waits_for.clone())
+    }
+
+    fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited> {
+        self.with_state(|state| {
+            let nesting = state.nesting_of(job)?;
+            std::mem::replace(&mut nesting.waits_for, other)
+        })
+    }
+
+    fn take_here(self: Arc<Self>, job: Arc<dyn Work>, impatient: bool, look: &Waker) -> Taken {
+        self.take_for(job, impatient, look)
+    }
+
+    fn run_aside(&self, run: Run) -> Result<Aside, Run> {
+        source::run_aside(&self.name, run)
+    }
+}
