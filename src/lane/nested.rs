@@ -7,7 +7,8 @@ use tokio::{runtime, time::Instant};
 
 use super::{
     core::Core,
-    observe, source,
+    observe,
+    source::{self, Elsewhere},
     state::{Key, State, TakeHere},
     stats::JobState,
     worker,
@@ -51,7 +52,13 @@ impl Core {
     ) -> Taken {
         let mut look = Some(look.clone());
         let now = Instant::now();
-        let taken = self.with_state(|state| state.take_here(&*job, now, impatient, &mut look));
+        let elsewhere = self.source.lets_run();
+        let taken = self.with_state(|state| match elsewhere {
+            // As long as one of the lane's threads goes on, it will come to this job.
+            Elsewhere::InVain if state.suspended.jobs < self.limit => TakeHere::Nothing,
+            Elsewhere::Never => TakeHere::Nothing,
+            _ => state.take_here(&*job, now, impatient, &mut look),
+        });
         drop(look);
         let (key, work, state, runtime) = match taken {
             TakeHere::Run(key, work, state, runtime) => (key, work, state, runtime),

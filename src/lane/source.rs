@@ -64,6 +64,19 @@ pub(crate) trait Outfit: Send + Sync {
     /// Asked on the thread after each job: has it lost what it needs? It leaves then, although
     /// there may be jobs, and another thread comes for them.
     fn is_lost(&self) -> bool;
+
+    /// Asked on any thread: is it one of these, in the middle of a job?
+    fn is_in_use(&self) -> bool;
+}
+
+/// What comes of a job that is run on a thread that is not a worker of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    Gladly,
+    /// It does without what only the lane's threads have, and says so. For a job that one of these
+    /// threads waits for, if nobody else could run it: better than to wait for ever.
+    InVain,
+    Never,
 }
 
 impl Threads {
@@ -142,6 +155,20 @@ impl Source {
         match self {
             Self::Threads(threads) => (threads.outfit.as_ref()).is_some_and(|it| it.is_lost()),
             _ => false,
+        }
+    }
+
+    /// Whether a job that is waited for can be run by the thread that waits, or by any other.
+    pub(crate) fn lets_run(&self) -> Elsewhere {
+        match self {
+            Self::Threads(Threads {
+                outfit: Some(outfit),
+                ..
+            }) => match outfit.is_in_use() {
+                true => Elsewhere::InVain,
+                false => Elsewhere::Never,
+            },
+            _ => Elsewhere::Gladly,
         }
     }
 

@@ -20,8 +20,8 @@ enum Slot {
     /// The thread serves no resource.
     Absent,
     Holds(Object),
-    /// A closure has the object.
-    Lent,
+    /// A closure has the object, of this resource.
+    Lent(usize),
     /// It was discarded. The thread leaves its lane and takes no other.
     Lost,
 }
@@ -58,6 +58,11 @@ pub(super) fn is_lost() -> bool {
     SLOT.with_borrow(|slot| matches!(slot, Slot::Lost))
 }
 
+/// Whether a closure on this thread has its object, and this is one of that resource.
+pub(super) fn is_lent(key: usize) -> bool {
+    SLOT.with_borrow(|slot| matches!(slot, Slot::Lent(of) if *of == key))
+}
+
 /// The object, out of its slot. It goes back when this is dropped.
 pub(super) struct Loan<T> {
     object: Option<Object>,
@@ -67,7 +72,7 @@ pub(super) struct Loan<T> {
 /// Takes the object of a resource out of its slot. `None` if another closure has it, or if this is
 /// not a thread of the resource's.
 pub(super) fn borrow<T: 'static>(key: usize) -> Option<Loan<T>> {
-    SLOT.with_borrow_mut(|slot| match std::mem::replace(slot, Slot::Lent) {
+    SLOT.with_borrow_mut(|slot| match std::mem::replace(slot, Slot::Lent(key)) {
         Slot::Holds(object) if object.key == key => Some(Loan {
             object: Some(object),
             of: PhantomData,
@@ -115,8 +120,10 @@ mod tests {
         let installed = install(1, object.clone(), places.take());
 
         assert!(borrow::<Rc<i32>>(2).is_none());
+        assert!(!is_lent(1));
         let mut loan = borrow::<Rc<i32>>(1).unwrap();
         assert_eq!(**loan.get(), 7);
+        assert_eq!((is_lent(1), is_lent(2)), (true, false));
         assert!(borrow::<Rc<i32>>(1).is_none());
         drop(loan);
         assert!(borrow::<Rc<i32>>(1).is_some());

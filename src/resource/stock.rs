@@ -89,6 +89,10 @@ impl<T: 'static> Outfit for Stock<T> {
     fn is_lost(&self) -> bool {
         slot::is_lost()
     }
+
+    fn is_in_use(&self) -> bool {
+        slot::is_lent(self.key())
+    }
 }
 
 #[cfg(test)]

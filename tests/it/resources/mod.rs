@@ -2,6 +2,7 @@
 
 mod ending;
 mod making;
+mod nesting;
 mod others;
 mod pools;
 mod recycling;

@@ -37,6 +37,10 @@ impl Source {
         shuttle::rand::thread_rng().gen_bool(self.spends)
     }
 
+    pub(crate) fn lets_run(&self) -> Elsewhere {
+        Elsewhere::Gladly
+    }
+
     pub(crate) fn linger(&self) -> Option<Duration> {
         self.linger
     }
@@ -77,6 +81,13 @@ pub(crate) fn run_aside(_lane: &str, run: Run) -> Result<Aside, Run> {
     Ok(Box::new(move || {
         thread.join().expect("it contains its panics")
     }))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    Gladly,
+    InVain,
+    Never,
 }
 
 /// No thread of a model has two workers.
