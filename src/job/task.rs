@@ -60,8 +60,9 @@ pub(crate) trait Owner: Send + Sync {
     fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool;
     /// It would go on. `false` if its slot is taken: `look` is woken when to try again.
     fn resume(&self, job: &dyn Work, look: &Waker) -> bool;
-    /// For which job alone a suspended job waits, if so.
-    fn waits_for(&self, job: &dyn Work) -> Option<Awaited>;
+    /// For which job alone a job waits, if so: one that is suspended, or one in the queue that only
+    /// a certain thread can run, which has another.
+    fn waits_for(self: Arc<Self>, job: &dyn Work) -> Option<Awaited>;
     /// Says so. Returns what was so before.
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited>;
     /// Takes a job that waits in the queue, for the thread that waits for its outcome to run it;

@@ -2,7 +2,11 @@
 
 use std::{sync::atomic::Ordering, task::Waker};
 
-use super::{core::Core, source, stop::Which};
+use super::{
+    core::Core,
+    source::{self, Elsewhere},
+    stop::Which,
+};
 use crate::{
     job::{Aside, Awaited, Cause, Owner, Run, Taken, Work},
     sync::Arc,
@@ -29,8 +33,19 @@ impl Owner for Core {
         self.resume_job(job, look)
     }
 
-    fn waits_for(&self, job: &dyn Work) -> Option<Awaited> {
-        self.with_state(|state| state.nesting_of(job)?.waits_for.clone())
+    fn waits_for(self: Arc<Self>, job: &dyn Work) -> Option<Awaited> {
+        let exclusive = self.source.lets_run() != Elsewhere::Gladly;
+        let (known, ahead) = self.with_state(|state| {
+            let known = state.nesting_of(job).and_then(|it| it.waits_for.clone());
+            let ahead = exclusive.then(|| state.the_one_ahead_of(job)).flatten();
+            (known, ahead)
+        });
+        known.or_else(|| {
+            ahead.map(|work| Awaited {
+                owner: self,
+                work: Arc::downgrade(&work),
+            })
+        })
     }
 
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited> {

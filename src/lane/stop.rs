@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     core::{Core, wake},
     observe,
+    source::Elsewhere,
     state::{Entry, Key, Place},
     stats::{JobState, Outcome},
 };
@@ -151,6 +152,14 @@ impl Core {
             Cause::Cancelled => self.cancelled(phase),
             Cause::TimedOut => self.timed_out(phase, waited, ran),
             Cause::NoRuntime => self.no_runtime(),
+            // It never started, and it is not a thread that it lacks.
+            Cause::WouldDeadlock
+                if phase == Phase::Waiting && self.source.lets_run() != Elsewhere::Gladly =>
+            {
+                Error::InUse {
+                    lane: self.name.clone(),
+                }
+            }
             Cause::WouldDeadlock => Error::WouldDeadlock {
                 lane: self.name.clone(),
             },

@@ -90,6 +90,28 @@ fn a_job_of_a_lane_waits_for_a_slow_maker_and_for_its_turn() {
     });
 }
 
+/// The object would never come free, although each waits for somebody else.
+#[test]
+fn a_circle_through_a_lane_and_a_resource_is_told() {
+    on_both_flavours(|| async {
+        let lane = Lane::builder("between").own_threads(Threads::new()).build();
+        let things = Resource::new("circle", || Ok::<_, io::Error>(()));
+        for _ in 0..10 {
+            let (inner, lane) = (things.clone(), lane.clone());
+            let told = things.with(move |_, job| {
+                let between = lane.offload_with(move |job| job.block_on(inner.with(|_, _| ())));
+                job.block_on(between)
+            });
+            // Whoever closes the circle sees it, and what that waits for is stopped.
+            match told.await.unwrap().unwrap() {
+                Ok(told) => assert!(matches!(told.unwrap(), Err(Error::InUse { .. }))),
+                Err(told) => assert!(matches!(told, Error::WouldDeadlock { .. }), "{told:?}"),
+            }
+            things.with(|_, _| ()).await.unwrap();
+        }
+    });
+}
+
 #[test]
 fn in_a_pool_the_inner_call_gets_another_object_if_there_is_one() {
     on_both_flavours(|| async {
