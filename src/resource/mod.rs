@@ -22,7 +22,7 @@
 //!
 //! Closures run as the jobs of a [`Lane`](crate::Lane) whose threads have an object each, so
 //! deadlines, cancels, hooks, panics, statistics, the bound of the queue and the shutdown are those
-//! of lanes. [`Job::block_on`](crate::Job) is how such a closure waits for async code.
+//! of lanes. [`Job::block_on`](crate::Job::block_on) is how such a closure waits for async code.
 //!
 //! # What others do
 //!

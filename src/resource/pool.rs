@@ -26,9 +26,9 @@ use crate::{
 ///   those. Only when there is no other, and none is being made, [`Error::Unavailable`] is told to
 ///   all that wait. A pool that has fewer objects than calls for them asks again as calls come and
 ///   go, every 10 ms at the most.
-/// - **A closure that waits for another** of the same pool holds an object meanwhile. If nobody else
-///   could run the inner one, that is told [`Error::InUse`], as with a
-///   [`Resource`](super::Resource).
+/// - **A closure that waits for another** of the same pool holds an object meanwhile. Where every
+///   object is held by a closure that waits for some job, an inner call is told [`Error::InUse`].
+///   Circles through jobs of other lanes are not seen.
 ///
 /// # Examples
 ///
