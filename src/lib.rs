@@ -68,6 +68,8 @@
 //! | the calls of a code base that uses ureq | [`ureq::agent`] in place of its agent's constructor |
 //! | HTTP from async code | [`ureq::Client`] |
 //! | a `tower::Service` | `Lane::service` (feature `tower`) |
+//! | an object that blocks and must stay on its thread, or may not be handed on dirty | [`Resource`] |
+//! | several of them | [`ResourcePool`] |
 //! | less time for some calls | [`Lane::timeout`], [`Lane::deadline`]: another handle on the lane |
 //! | a call whose outcome nobody needs | [`Task::detach`] |
 //! | to cancel one call from elsewhere | [`Task::canceller`] |
@@ -133,6 +135,8 @@
 //! | Tokio's pool is exhausted | nothing, until its time runs out: see [`starting_for`](lane::Stats::starting_for) | waits |
 //! | there is no runtime, or it ends while the job waits | [`Error::NoRuntime`] | is dropped |
 //! | the lane is closed | [`Error::Closed`] | is dropped |
+//! | the object of a resource cannot be made, and there is no other | [`Error::Unavailable`] | is dropped |
+//! | a closure that has the object waits for another that needs it | [`Error::InUse`] | is dropped |
 //!
 //! [`Error::never_started`] tells whether the closure can have done anything.
 //!
@@ -214,6 +218,7 @@ pub mod cancel;
 pub mod error;
 pub mod job;
 pub mod lane;
+pub mod resource;
 #[cfg(feature = "ureq")]
 pub mod ureq;
 
@@ -222,6 +227,7 @@ pub use self::{
     error::{Error, Panic, locate_panics},
     job::{Job, Task},
     lane::{Lane, Threads, offload},
+    resource::{Resource, ResourcePool},
 };
 
 #[cfg(all(test, not(feature = "tracing")))]

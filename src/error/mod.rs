@@ -5,11 +5,15 @@
 //! `source()`.
 
 mod panic;
+mod unavailable;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-pub use self::panic::{Panic, PanicPlace, locate_panics};
-pub(crate) use self::panic::{call_quietly, catch, drop_quietly};
+pub(crate) use self::panic::{call_quietly, catch, catch_for_later, drop_quietly};
+pub use self::{
+    panic::{Panic, PanicPlace, locate_panics},
+    unavailable::Unavailable,
+};
 
 /// Why a job did not give its caller a value.
 ///
@@ -134,6 +138,25 @@ pub enum Error {
         lane: Arc<str>,
     },
 
+    /// The object of a [`Resource`](crate::Resource) could not be made, and there was no other.
+    ///
+    /// What the maker said is the `source()`. Every call that waited is told, and none of the
+    /// closures was run; the next call has the maker tried again.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+
+    /// A closure that has the object of a [`Resource`](crate::Resource) waits for this call, which
+    /// needs the object as well.
+    ///
+    /// The closure was dropped without being run. Do both in one closure, or give the object back
+    /// first.
+    #[error("the object of `{lane}` is in use by a closure that waits for this one")]
+    #[non_exhaustive]
+    InUse {
+        /// The name of the resource.
+        lane: Arc<str>,
+    },
+
     /// The job waits, in the end, for the job that waits for it: neither would ever go on.
     ///
     /// Told to one of the jobs in such a circle, each of which waits for the next and for nothing
@@ -179,7 +202,9 @@ impl Error {
             Self::QueueFull { .. }
             | Self::NoThread { .. }
             | Self::Closed { .. }
-            | Self::NoRuntime { .. } => true,
+            | Self::NoRuntime { .. }
+            | Self::Unavailable(_)
+            | Self::InUse { .. } => true,
             Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
                 matches!(phase, Phase::Waiting)
             }
@@ -255,6 +280,8 @@ mod tests {
             },
             Error::Closed { lane: lane.clone() },
             Error::NoRuntime { lane: lane.clone() },
+            Unavailable::new(lane.clone(), Arc::new(io::Error::from_raw_os_error(111))).into(),
+            Error::InUse { lane: lane.clone() },
             Error::WouldDeadlock { lane },
         ]
     }
@@ -280,7 +307,12 @@ mod tests {
     #[test]
     fn only_what_never_ran_says_so() {
         let told: Vec<bool> = every_variant().iter().map(Error::never_started).collect();
-        assert_eq!(told, [true, false, true, false, true, true, true, false]);
+        assert_eq!(
+            told,
+            [
+                true, false, true, false, true, true, true, true, true, false
+            ]
+        );
     }
 
     #[test]

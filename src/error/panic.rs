@@ -22,6 +22,8 @@ pub struct Panic {
 
 struct Inner {
     message: String,
+    /// What panicked, as the message names it.
+    culprit: &'static str,
     offloaded_at: &'static Location<'static>,
     place: Option<PanicPlace>,
     /// A mutex only so that the error is `Sync`, as boxed errors have to be.
@@ -43,11 +45,18 @@ impl Panic {
         Self {
             inner: Box::new(Inner {
                 message,
+                culprit: "the job handed in",
                 offloaded_at,
                 place: LAST_PLACE.take(),
                 payload: Mutex::new(Some(payload)),
             }),
         }
+    }
+
+    /// The same, of a resource's maker.
+    pub(crate) fn of_a_maker(mut self) -> Self {
+        self.inner.culprit = "the maker given";
+        self
     }
 
     /// What the panic said; a fixed text if its payload is not a string.
@@ -56,7 +65,7 @@ impl Panic {
         &self.inner.message
     }
 
-    /// Where the job was handed in.
+    /// Where the job was handed in; of a maker, where that was given.
     #[must_use]
     pub fn offloaded_at(&self) -> &'static Location<'static> {
         self.inner.offloaded_at
@@ -101,7 +110,7 @@ impl Drop for Panic {
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the job handed in at {}", self.inner.offloaded_at)?;
+        write!(f, "{} at {}", self.inner.culprit, self.inner.offloaded_at)?;
         if let Some(place) = &self.inner.place {
             write!(f, " panicked at {place}: {}", self.inner.message)
         } else {
@@ -200,6 +209,33 @@ pub(crate) fn catch<T>(
     LAST_PLACE.take();
     panic::catch_unwind(AssertUnwindSafe(closure))
         .map_err(|payload| Panic::new(payload, offloaded_at))
+}
+
+/// A panic on its way to whoever has to hear of it, held up while something is put in order.
+pub(crate) struct Caught {
+    payload: Box<dyn Any + Send>,
+    place: Option<PanicPlace>,
+}
+
+impl Caught {
+    /// Sends it on its way again. What has panicked in between does not change where it came from.
+    pub(crate) fn resume(self) -> ! {
+        LAST_PLACE.set(self.place);
+        panic::resume_unwind(self.payload)
+    }
+
+    /// Lets it go no further.
+    pub(crate) fn forget(self) {
+        drop_quietly(self.payload);
+    }
+}
+
+/// Runs a closure in the middle of another and keeps its panic for a moment.
+pub(crate) fn catch_for_later<T>(closure: impl FnOnce() -> T) -> Result<T, Caught> {
+    panic::catch_unwind(AssertUnwindSafe(closure)).map_err(|payload| Caught {
+        payload,
+        place: LAST_PLACE.take(),
+    })
 }
 
 /// Drops a value of the user's, which may panic while it is dropped; `true` if it did.

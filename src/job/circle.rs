@@ -22,7 +22,7 @@ pub(super) fn closes_a_circle(me: &Arc<dyn Work>, first: &Awaited) -> bool {
         if std::ptr::addr_eq(Arc::as_ptr(&work), Arc::as_ptr(me)) {
             break;
         }
-        match last.owner.waits_for(&*work) {
+        match last.owner.clone().waits_for(&*work) {
             Some(next) if chain.len() < CHAIN => chain.push(next),
             _ => return false,
         }

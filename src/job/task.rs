@@ -1,6 +1,7 @@
 //! The caller's end of a job.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::Future,
     io,
@@ -40,6 +41,8 @@ pub(crate) enum Cause {
     NoRuntime,
     /// No thread could be had.
     NoThread(Arc<io::Error>),
+    /// No thread could be fitted out with what it needs.
+    Unavailable(Arc<dyn StdError + Send + Sync>),
     /// It waits, in the end, for the job that waits for it.
     WouldDeadlock,
 }
@@ -58,8 +61,9 @@ pub(crate) trait Owner: Send + Sync {
     fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool;
     /// It would go on. `false` if its slot is taken: `look` is woken when to try again.
     fn resume(&self, job: &dyn Work, look: &Waker) -> bool;
-    /// For which job alone a suspended job waits, if so.
-    fn waits_for(&self, job: &dyn Work) -> Option<Awaited>;
+    /// For which job alone a job waits, if so: one that is suspended, or one in the queue that only
+    /// a certain thread can run, which has another.
+    fn waits_for(self: Arc<Self>, job: &dyn Work) -> Option<Awaited>;
     /// Says so. Returns what was so before.
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited>;
     /// Takes a job that waits in the queue, to be run for who waits for its outcome. `look` is woken

@@ -95,7 +95,7 @@ impl Core {
         mut work: Arc<dyn Work>,
         reserved: bool,
     ) -> Result<(), Error> {
-        let runtime = runtime::Handle::try_current().ok();
+        let runtime = self.source.runtime();
         if let Some(runtime) = runtime.as_ref().filter(|_| !reserved) {
             match self.inbox.leave(runtime.id(), work) {
                 Ok(()) => {
@@ -211,9 +211,15 @@ impl Core {
         }
     }
 
-    /// No thread could be had. Jobs wait for a worker that their home has; if it has none, they
-    /// fail.
+    /// No thread could be had.
     fn thread_refused(self: &Arc<Self>, id: HomeId, refusal: io::Error) {
+        observe::thread_refused(self, &refusal);
+        self.nobody_comes(id, &Cause::NoThread(Arc::new(refusal)));
+    }
+
+    /// A worker that was asked for will not come. Jobs wait for another that their home has; if it
+    /// has none, they fail.
+    pub(crate) fn nobody_comes(self: &Arc<Self>, id: HomeId, cause: &Cause) {
         let (stranded, step) = self.with_state(|state| {
             let alone = state.home(id).is_some_and(|home| {
                 home.refuse_threads();
@@ -228,8 +234,7 @@ impl Core {
             // With nobody there the jobs are about to fail; do not ask again for their sake.
             (stranded, if alone { None } else { state.next_step() })
         });
-        observe::thread_refused(self, &refusal);
-        self.fail(stranded, &Cause::NoThread(Arc::new(refusal)));
+        self.fail(stranded, cause);
         // But for the sake of another home, whom this one may have kept waiting.
         let step = step.or_else(|| self.with_state(State::next_step));
         self.perform(step);

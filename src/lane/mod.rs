@@ -35,8 +35,6 @@ mod worker;
 
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
-#[cfg(feature = "ureq")]
-pub(crate) use self::timer::Timer;
 pub use self::{
     builder::Builder,
     default::{default_lane, offload},
@@ -48,3 +46,4 @@ pub use self::{
     source::Threads,
     stats::{JobInfo, JobState, Stats},
 };
+pub(crate) use self::{core::wake, source::Outfit, timer::Timer};

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     core::Core,
-    observe, source,
+    observe,
+    source::{self, Elsewhere},
     state::{Begun, Resume, State, TakeHere},
     stats::JobState,
     worker,
@@ -56,7 +57,13 @@ impl Core {
     ) -> Taken {
         let mut look = Some(look.clone());
         let now = Instant::now();
-        let taken = self.with_state(|state| state.take_here(&*job, now, how, &mut look));
+        let elsewhere = self.source.lets_run();
+        let taken = self.with_state(|state| match elsewhere {
+            // As long as one of the lane's threads goes on, it will come to this job.
+            Elsewhere::InVain if state.suspended.jobs < self.limit => TakeHere::Nothing,
+            Elsewhere::Never => TakeHere::Nothing,
+            _ => state.take_here(&*job, now, how, &mut look),
+        });
         drop(look);
         let begun = match taken {
             TakeHere::Run(begun) => begun,

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, task::Waker};
 
-use super::{core::Core, stop::Which};
+use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
     job::{Aside, Awaited, Cause, How, Owner, Run, Taken, Work},
     sync::Arc,
@@ -29,8 +29,18 @@ impl Owner for Core {
         self.resume_job(job, look)
     }
 
-    fn waits_for(&self, job: &dyn Work) -> Option<Awaited> {
-        self.with_state(|state| state.waits_for(job))
+    fn waits_for(self: Arc<Self>, job: &dyn Work) -> Option<Awaited> {
+        let exclusive = self.source.lets_run() != Elsewhere::Gladly;
+        let (known, ahead) = self.with_state(|state| {
+            let ahead = exclusive.then(|| state.the_one_ahead_of(job)).flatten();
+            (state.waits_for(job), ahead)
+        });
+        known.or_else(|| {
+            ahead.map(|work| Awaited {
+                owner: self,
+                work: Arc::downgrade(&work),
+            })
+        })
     }
 
     fn set_waits_for(&self, job: &dyn Work, other: Option<Awaited>) -> Option<Awaited> {

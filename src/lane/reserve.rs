@@ -115,13 +115,26 @@ impl Permit {
         self.hand_in(f, Location::caller())
     }
 
-    pub(super) fn hand_in<F, T>(mut self, f: F, location: &'static Location<'static>) -> Task<T>
+    pub(super) fn hand_in<F, T>(self, f: F, location: &'static Location<'static>) -> Task<T>
     where
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.hand_in_fallible(move |job| Ok(f(job)), location)
+    }
+
+    /// For a closure that may itself say why there is no outcome.
+    pub(crate) fn hand_in_fallible<F, T>(
+        mut self,
+        f: F,
+        location: &'static Location<'static>,
+    ) -> Task<T>
+    where
+        F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
         let lane = self.lane.take().expect("a permit is spent once, by value");
-        lane.hand_in(f, true, location)
+        lane.hand_in_fallible(f, true, location)
             .unwrap_or_else(Task::refused)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    error::Error as StdError,
     fmt, io,
     panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicU64, Ordering},
@@ -42,18 +43,41 @@ pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
 /// They are started when there is work for them, at most the lane's limit at once, named
 /// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive), when
 /// their lane is closed or its last handle dropped, or when the runtime whose jobs they run ends.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Threads {
     stack_size: Option<usize>,
     keep_alive: Duration,
-    around: Option<Around>,
+    outfit: Option<Arc<dyn Outfit>>,
 }
 
-/// What is done on each thread around all that it does for its lane: it is given the service, and
-/// has to call it.
-#[derive(Clone)]
-pub(crate) struct Around(pub(crate) Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>);
+/// What each thread has to have before it can serve, and gives up on the thread when it has served.
+///
+/// Jobs stay in the queue while a thread is being fitted out, and are told why if that fails and no
+/// other thread is there. Threads with an outfit belong to no runtime: they serve whoever calls, or
+/// each runtime would have to have its own.
+pub(crate) trait Outfit: Send + Sync {
+    /// Runs on each thread: calls `serve` once, or says why the thread cannot serve. Must not
+    /// panic.
+    fn around(&self, serve: &mut dyn FnMut()) -> Result<(), Arc<dyn StdError + Send + Sync>>;
+
+    /// Asked on the thread after each job: has it lost what it needs? It leaves then, although
+    /// there may be jobs, and another thread comes for them.
+    fn is_lost(&self) -> bool;
+
+    /// Asked on any thread: is it one of these, in the middle of a job?
+    fn is_in_use(&self) -> bool;
+}
+
+/// What comes of a job that is run on a thread that is not a worker of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    Gladly,
+    /// It does without what only the lane's threads have, and says so. For a job that one of these
+    /// threads waits for, if nobody else could run it: better than to wait for ever.
+    InVain,
+    Never,
+}
 
 impl Threads {
     /// With the defaults.
@@ -61,13 +85,13 @@ impl Threads {
         Self {
             stack_size: None,
             keep_alive: Duration::from_secs(10),
-            around: None,
+            outfit: None,
         }
     }
 
-    /// Has `around` called on each thread, with the thread's service of the lane as its argument.
-    pub(crate) fn around(mut self, around: Around) -> Self {
-        self.around = Some(around);
+    /// Has each thread fitted out before it serves.
+    pub(crate) fn outfit(mut self, outfit: Arc<dyn Outfit>) -> Self {
+        self.outfit = Some(outfit);
         self
     }
 
@@ -103,9 +127,12 @@ impl Default for Threads {
     }
 }
 
-impl fmt::Debug for Around {
+impl fmt::Debug for Threads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Around").finish_non_exhaustive()
+        f.debug_struct("Threads")
+            .field("stack_size", &self.stack_size)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,6 +140,36 @@ impl Source {
     /// Jobs can only run on behalf of a running Tokio runtime, and end with it.
     pub(crate) fn needs_runtime(&self) -> bool {
         matches!(self, Self::Tokio)
+    }
+
+    /// The runtime that a call made here is served on behalf of.
+    pub(crate) fn runtime(&self) -> Option<runtime::Handle> {
+        match self {
+            Self::Threads(threads) if threads.outfit.is_some() => None,
+            _ => runtime::Handle::try_current().ok(),
+        }
+    }
+
+    /// Whether this thread, a worker's, has lost what it needs to serve.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Threads(threads) => (threads.outfit.as_ref()).is_some_and(|it| it.is_lost()),
+            _ => false,
+        }
+    }
+
+    /// Whether a job that is waited for can be run by the thread that waits, or by any other.
+    pub(crate) fn lets_run(&self) -> Elsewhere {
+        match self {
+            Self::Threads(Threads {
+                outfit: Some(outfit),
+                ..
+            }) => match outfit.is_in_use() {
+                true => Elsewhere::InVain,
+                false => Elsewhere::Never,
+            },
+            _ => Elsewhere::Gladly,
+        }
     }
 
     /// How long an idle worker keeps its thread; `None` if it must not.
@@ -138,7 +195,7 @@ impl Source {
             Self::Tokio => {
                 let runtime =
                     runtime.expect("a lane on Tokio's pool takes no job without a runtime");
-                hand_over(worker, |serve| {
+                hand_over(worker, None, |serve| {
                     // Tokio panics where the system refuses a thread and no other could serve. It
                     // leaves the closure in its queue then, for a thread that may come later.
                     panic::catch_unwind(AssertUnwindSafe(|| {
@@ -156,20 +213,11 @@ impl Source {
                 if let Some(bytes) = threads.stack_size {
                     builder = builder.stack_size(bytes);
                 }
-                let around = threads.around.clone();
-                hand_over(worker, |serve| {
+                hand_over(worker, threads.outfit.clone(), |serve| {
                     builder
                         .spawn(move || {
                             let _context = enter(context.as_ref());
-                            let Some(Around(around)) = around else {
-                                return serve();
-                            };
-                            let mut serve = Some(serve);
-                            around(&mut || {
-                                if let Some(serve) = serve.take() {
-                                    serve();
-                                }
-                            });
+                            serve();
                         })
                         .map(drop)
                 })
@@ -177,7 +225,7 @@ impl Source {
             #[cfg(feature = "rayon")]
             Self::Rayon(rayon) => {
                 let context = runtime.cloned();
-                hand_over(worker, |serve| {
+                hand_over(worker, None, |serve| {
                     let serve = move || {
                         let _context = enter(context.as_ref());
                         serve();
@@ -269,14 +317,24 @@ impl Drop for Turn {
 /// first, the thread or the failure, finds the worker; the other finds nothing and goes away.
 fn hand_over(
     worker: Worker,
+    outfit: Option<Arc<dyn Outfit>>,
     spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
 ) -> io::Result<()> {
     let slot = Arc::new(Mutex::new(Some(worker)));
     let theirs = slot.clone();
     let refused = spawn(Box::new(move || {
-        let worker = theirs.lock().take();
-        if let Some(worker) = worker {
-            worker.serve();
+        let mut worker = theirs.lock().take();
+        let mut serve = || {
+            if let Some(worker) = worker.take() {
+                worker.serve();
+            }
+        };
+        let Some(outfit) = outfit else {
+            return serve();
+        };
+        let fitted = outfit.around(&mut serve);
+        if let (Err(cause), Some(worker)) = (fitted, worker) {
+            worker.decline(cause);
         }
     }));
     let Err(refusal) = refused else { return Ok(()) };

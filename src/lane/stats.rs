@@ -14,6 +14,7 @@ pub(crate) enum Outcome {
     TimedOut,
     NoThread,
     NoRuntime,
+    Unavailable,
 }
 
 impl Outcome {
@@ -36,6 +37,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::NoThread => "no_thread",
             Self::NoRuntime => "no_runtime",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -54,7 +56,7 @@ pub(crate) struct Counts {
     pub(crate) submitted: u64,
     pub(crate) refused: u64,
     pub(crate) late_panics: u64,
-    outcomes: [u64; 6],
+    outcomes: [u64; 7],
     queue_time: Histogram,
     run_time: Histogram,
 }
@@ -72,7 +74,7 @@ impl Counts {
             submitted: 0,
             refused: 0,
             late_panics: 0,
-            outcomes: [0; 6],
+            outcomes: [0; 7],
             queue_time: Histogram::new(),
             run_time: Histogram::new(),
         }
@@ -145,7 +147,7 @@ impl Counts {
 ///
 /// - `running + draining + suspended - lent ≤ limit`
 /// - `submitted = waiting + running + suspended + detached + completed + panicked + cancelled +
-///   timed_out + no_thread + no_runtime`
+///   timed_out + no_thread + no_runtime + unavailable`
 ///
 /// A job whose caller has gone is counted as `cancelled` or `timed_out` at that moment, and as
 /// `draining` besides until its thread is free.
@@ -197,6 +199,9 @@ pub struct Stats {
     pub no_thread: u64,
     /// Jobs that failed because their runtime went away.
     pub no_runtime: u64,
+    /// Jobs that failed because what they are for could not be made: of a
+    /// [`Resource`](crate::Resource).
+    pub unavailable: u64,
     /// Panics that nobody was told of: of a job whose caller was gone, in the `Drop` of what a
     /// job had captured or returned, or in a hook that a cancel ran.
     pub late_panics: u64,
@@ -238,6 +243,7 @@ impl super::state::State {
             timed_out: counts.of(Outcome::TimedOut),
             no_thread: counts.of(Outcome::NoThread),
             no_runtime: counts.of(Outcome::NoRuntime),
+            unavailable: counts.of(Outcome::Unavailable),
             late_panics: counts.late_panics,
             peak_waiting: counts.peak_waiting,
             peak_running: counts.peak_busy,

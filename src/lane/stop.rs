@@ -7,11 +7,12 @@ use tokio::time::Instant;
 use super::{
     core::{Core, wake},
     observe,
+    source::Elsewhere,
     state::{Entry, Key, Place},
     stats::{JobState, Outcome},
 };
 use crate::{
-    error::{Error, Phase, drop_quietly},
+    error::{Error, Phase, Unavailable, drop_quietly},
     job::{Cause, Work},
     sync::Arc,
 };
@@ -151,6 +152,14 @@ impl Core {
             Cause::Cancelled => self.cancelled(phase),
             Cause::TimedOut => self.timed_out(phase, waited, ran),
             Cause::NoRuntime => self.no_runtime(),
+            // It never started, and it is not a thread that it lacks.
+            Cause::WouldDeadlock
+                if phase == Phase::Waiting && self.source.lets_run() != Elsewhere::Gladly =>
+            {
+                Error::InUse {
+                    lane: self.name.clone(),
+                }
+            }
             Cause::WouldDeadlock => Error::WouldDeadlock {
                 lane: self.name.clone(),
             },
@@ -158,6 +167,7 @@ impl Core {
                 lane: self.name.clone(),
                 cause: refusal.clone(),
             },
+            Cause::Unavailable(cause) => Unavailable::new(self.name.clone(), cause.clone()).into(),
         })
     }
 
@@ -198,7 +208,10 @@ enum Ended {
 impl Cause {
     /// What may only befall a job that has not started, as it says that it never will.
     fn is_only_for_waiting(&self) -> bool {
-        matches!(self, Self::NoThread(_) | Self::NoRuntime)
+        matches!(
+            self,
+            Self::NoThread(_) | Self::NoRuntime | Self::Unavailable(_)
+        )
     }
 
     pub(super) fn outcome(&self) -> Outcome {
@@ -207,6 +220,7 @@ impl Cause {
             Self::TimedOut => Outcome::TimedOut,
             Self::NoRuntime => Outcome::NoRuntime,
             Self::NoThread(_) => Outcome::NoThread,
+            Self::Unavailable(_) => Outcome::Unavailable,
         }
     }
 }

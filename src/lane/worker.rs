@@ -36,6 +36,7 @@
 
 use std::{
     cell::Cell,
+    error::Error as StdError,
     sync::atomic::{AtomicU64, Ordering},
     task::Waker,
     time::Duration,
@@ -80,6 +81,14 @@ impl Worker {
         self.core = None;
     }
 
+    /// Gives up the right as this thread cannot be made to serve, and has the jobs told why if
+    /// there is no other for them.
+    pub(crate) fn decline(mut self, cause: Arc<dyn StdError + Send + Sync>) {
+        if let Some(core) = self.core.take() {
+            core.nobody_comes(self.home, &Cause::Unavailable(cause));
+        }
+    }
+
     /// Serves on this thread until there is nothing left to do.
     pub(crate) fn serve(mut self) {
         if let Some(core) = self.core.take() {
@@ -122,7 +131,8 @@ struct Shift {
 ///
 /// A job on rayon that waits for its own parts, in `join` say, runs other closures of the pool
 /// meanwhile, and one of them may be a worker of its lane. That one sits on top of the job and must
-/// not keep it from going on: it serves once, and another takes its place.
+/// not keep it from going on: it serves once, and another takes its place. And a thread that has
+/// lost what it was fitted out with cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relief {
     No,
@@ -218,6 +228,9 @@ impl Shift {
             self.relief.set(Relief::Now);
         }
         let then = |state: &mut State, now: Instant, caller: Option<Waker>| {
+            if self.core.source.is_lost() {
+                self.relief.set(Relief::Now);
+            }
             let look = self.look(state, now, false);
             state.call(caller, matches!(look, Look::Run(..)));
             look

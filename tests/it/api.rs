@@ -3,14 +3,15 @@
 use std::{cell::Cell, pin::Pin, rc::Rc};
 
 use longshore::{
-    CancelToken, Error, Job, Lane, Panic, Task,
+    CancelToken, Error, Job, Lane, Panic, Resource, ResourcePool, Task,
     cancel::HookGuard,
-    error::{Cancelled, PanicPlace, Phase},
+    error::{Cancelled, PanicPlace, Phase, Unavailable},
     job::Canceller,
     lane::{
         Builder, Histogram, Indexed, JobInfo, JobState, Map, Ordered, Permit, Reserve, Shutdown,
         Stats, Stuck, Threads,
     },
+    resource::{self, Recycle},
 };
 
 use futures::stream::{Empty, Stream};
@@ -59,6 +60,13 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
         PanicPlace,
         Phase,
         Cancelled,
+        Unavailable,
+        Recycle,
+        // Whatever the object is: it stays where it is.
+        Resource<Rc<u8>>,
+        ResourcePool<Rc<u8>>,
+        resource::Permit<Rc<u8>>,
+        resource::Builder<Rc<u8>>,
     );
     // A result that cannot be shared between threads makes no difference to its task.
     is_send::<Task<NotSync>>();
@@ -76,6 +84,8 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
     is_debug::<Map<Items, fn(NotSync) -> NotSync, NotSync>>();
 
     is_clone::<Lane>();
+    is_clone::<Resource<Rc<u8>>>();
+    is_clone::<ResourcePool<Rc<u8>>>();
     is_clone::<Builder>();
     is_clone::<Threads>();
     is_clone::<Job>();
@@ -85,6 +95,7 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
     is_clone::<Stuck>();
 
     is_error::<Error>();
+    is_error::<Unavailable>();
     is_error::<Panic>();
     is_error::<Stuck>();
     is_error::<Cancelled>();
@@ -98,6 +109,10 @@ fn the_futures_can_be_spawned() {
     let lane = Lane::builder("api").build();
     spawnable(lane.shutdown(std::time::Duration::ZERO));
     spawnable(lane.reserve());
+    let resource = Resource::new("api", || Ok::<_, Error>(Rc::new(7)));
+    spawnable(resource.shutdown(std::time::Duration::ZERO));
+    spawnable(resource.reserve());
+    spawnable(async move { resource.with(|it, _| **it).await });
     let later = lane.clone();
     spawnable(async move {
         let value = later.offload(|| Cell::new(7)).await?;

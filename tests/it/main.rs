@@ -28,6 +28,7 @@ mod panics;
 #[cfg(feature = "rayon")]
 mod rayon;
 mod reserve;
+mod resources;
 mod runtimes;
 mod shutdown;
 mod stats;

@@ -45,9 +45,7 @@ fn check_both(model: impl Fn() + Clone + Send + Sync + 'static) {
 fn lane(limit: usize, queue: Option<usize>, linger: Option<Duration>) -> Arc<Core> {
     let source = Source {
         linger,
-        refusals: 0.0,
-        refusals_aside: 0.0,
-        losses: 0.0,
+        ..Source::default()
     };
     Arc::new(Core::new("model".into(), limit, queue, source))
 }
@@ -92,6 +90,7 @@ fn assert_settled(core: &Core) {
             + stats.cancelled
             + stats.timed_out
             + stats.no_thread
+            + stats.unavailable
             + stats.no_runtime,
         "{stats:?}"
     );
@@ -430,12 +429,10 @@ fn a_bounded_queue_is_exact() {
 }
 
 /// Two callers, so that one comes just as the other's thread is refused.
-fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool) {
+fn every_job_is_run_or_told(trouble: Source, told: fn(&Error) -> bool) {
     let source = Source {
         linger: FOR_EVER,
-        refusals,
-        refusals_aside: refusals,
-        losses,
+        ..trouble
     };
     let core = Arc::new(Core::new("model".into(), 2, None, source));
     let callers: Vec<_> = (0..2)
@@ -480,13 +477,57 @@ fn every_job_is_run_or_told(refusals: f64, losses: f64, told: fn(&Error) -> bool
 /// K9, W2, W3: threads are refused at random; every job is run or told.
 #[test]
 fn a_refused_thread_loses_no_job() {
-    check_both(|| every_job_is_run_or_told(0.5, 0.0, |e| matches!(e, Error::NoThread { .. })));
+    check_both(|| {
+        let trouble = Source {
+            refusals: 0.5,
+            ..Source::default()
+        };
+        every_job_is_run_or_told(trouble, |e| matches!(e, Error::NoThread { .. }));
+    });
 }
 
 /// K11, R5: workers are lost before they serve, as in the queue of a runtime that shuts down.
 #[test]
 fn a_lost_worker_loses_no_job() {
-    check_both(|| every_job_is_run_or_told(0.0, 0.5, |e| matches!(e, Error::NoRuntime { .. })));
+    check_both(|| {
+        let trouble = Source {
+            losses: 0.5,
+            ..Source::default()
+        };
+        every_job_is_run_or_told(trouble, |e| matches!(e, Error::NoRuntime { .. }));
+    });
+}
+
+/// Threads come and find that they cannot serve, as when the object of a resource cannot be made.
+#[test]
+fn a_thread_that_cannot_serve_loses_no_job() {
+    check_both(|| {
+        let trouble = Source {
+            declines: 0.5,
+            ..Source::default()
+        };
+        every_job_is_run_or_told(trouble, |e| matches!(e, Error::Unavailable(_)));
+    });
+}
+
+/// Threads leave between two jobs, as they have lost what they need; others come in their place.
+#[test]
+fn a_thread_that_has_to_leave_is_replaced() {
+    check_both(|| {
+        let trouble = Source {
+            spends: 0.5,
+            ..Source::default()
+        };
+        every_job_is_run_or_told(trouble, |_| false);
+    });
+    check_both(|| {
+        let trouble = Source {
+            declines: 0.3,
+            spends: 0.3,
+            ..Source::default()
+        };
+        every_job_is_run_or_told(trouble, |e| matches!(e, Error::Unavailable(_)));
+    });
 }
 
 /// K10, R7, R8: closing races with jobs that come in, and with itself.
@@ -647,9 +688,8 @@ fn what_is_awaited_at_once_in_the_name_of_a_job_gets_its_slot_in_turn() {
         check_both(move || {
             let source = Source {
                 linger: FOR_EVER,
-                refusals: 0.0,
                 refusals_aside: refusals,
-                losses: 0.0,
+                ..Source::default()
             };
             let core = Arc::new(Core::new("model".into(), 1, None, source));
             let theirs = core.clone();

@@ -261,6 +261,18 @@ impl State {
         self.entry(key)?.nesting.as_deref_mut()
     }
 
+    /// The job that has the only slot there is, if this one waits in the queue for that.
+    pub(crate) fn the_one_ahead_of(&mut self, job: &dyn Work) -> Option<Arc<dyn Work>> {
+        let key = self.find(job)?;
+        let waits = matches!(self.entry(key)?.place, Place::Waiting(_));
+        if self.limit != 1 || !waits {
+            return None;
+        }
+        (self.jobs.iter())
+            .find(|(_, entry)| !matches!(entry.place, Place::Waiting(_)))
+            .map(|(_, entry)| entry.work.clone())
+    }
+
     /// A job is over: if its slot was borrowed, it is lent again.
     pub(super) fn return_slot(&mut self, entry: &Entry) {
         if entry

@@ -64,7 +64,8 @@ pub(crate) fn assert_books(stats: &Stats) {
         + stats.cancelled
         + stats.timed_out
         + stats.no_thread
-        + stats.no_runtime;
+        + stats.no_runtime
+        + stats.unavailable;
     assert_eq!(stats.submitted, accounted, "a job lost or twice: {stats:?}");
     assert!(
         stats.running + stats.draining + stats.suspended <= stats.limit + stats.lent,

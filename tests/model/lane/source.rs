@@ -6,9 +6,12 @@ use shuttle::rand::Rng;
 use tokio::runtime;
 
 use super::worker::Worker;
-use crate::job::{Aside, Run};
+use crate::{
+    job::{Aside, Run},
+    sync::Arc,
+};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
     pub(crate) linger: Option<Duration>,
     /// How often a thread is refused.
@@ -17,11 +20,27 @@ pub(crate) struct Source {
     pub(crate) refusals_aside: f64,
     /// How often a worker is dropped before it has served, as when a runtime shuts down.
     pub(crate) losses: f64,
+    /// How often a thread comes, and cannot serve.
+    pub(crate) declines: f64,
+    /// How often a job takes from its thread what that needs to go on.
+    pub(crate) spends: f64,
 }
 
 impl Source {
     pub(crate) fn needs_runtime(&self) -> bool {
         self.losses > 0.0
+    }
+
+    pub(crate) fn runtime(&self) -> Option<runtime::Handle> {
+        runtime::Handle::try_current().ok()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        shuttle::rand::thread_rng().gen_bool(self.spends)
+    }
+
+    pub(crate) fn lets_run(&self) -> Elsewhere {
+        Elsewhere::Gladly
     }
 
     pub(crate) fn linger(&self) -> Option<Duration> {
@@ -40,6 +59,12 @@ impl Source {
         }
         if shuttle::rand::thread_rng().gen_bool(self.losses) {
             shuttle::thread::spawn(move || drop(worker));
+            return Ok(());
+        }
+        if shuttle::rand::thread_rng().gen_bool(self.declines) {
+            shuttle::thread::spawn(move || {
+                worker.decline(Arc::new(io::Error::other("no object")));
+            });
             return Ok(());
         }
         shuttle::thread::spawn(move || worker.serve());
@@ -63,6 +88,13 @@ impl Source {
 /// Shuttle's threads are one thread to Tokio.
 pub(crate) fn enter(_runtime: Option<&runtime::Handle>) -> Option<()> {
     None
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    Gladly,
+    InVain,
+    Never,
 }
 
 /// No thread of a model has two workers.

@@ -1,0 +1,145 @@
+//! Closures that wait: for async code, and for calls of the resource that they are in.
+
+use std::{io, time::Duration};
+
+use longshore::{Error, Lane, Resource, ResourcePool, Threads};
+
+use super::on_both_flavours;
+use crate::support::{Gate, eventually};
+
+#[test]
+fn a_closure_waits_for_async_code_with_its_object_in_hand() {
+    on_both_flavours(|| async {
+        let log = Resource::new("async-code", || Ok::<_, io::Error>(Vec::new()));
+        let waited = log.with(|log: &mut Vec<u8>, job| {
+            log.push(1);
+            let late = job.block_on(async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                2
+            });
+            log.push(late.unwrap());
+        });
+        waited.await.unwrap();
+        assert_eq!(log.with(|log, _| log.clone()).await.unwrap(), [1, 2]);
+    });
+}
+
+/// However it waits: for the one call alone, beside something else, or in a loop of its own.
+#[test]
+fn a_closure_that_waits_for_its_own_resource_is_told_so() {
+    on_both_flavours(|| async {
+        let counter = Resource::new("nested", || Ok::<_, io::Error>(0_u8));
+        for way in 0..3 {
+            let inner = counter.clone();
+            let told = counter.with(move |it, job| {
+                *it += 1;
+                let call = inner.with(|it, _| *it += 100);
+                match way {
+                    0 => job.block_on(call).unwrap(),
+                    1 => {
+                        let beside = std::future::pending::<()>();
+                        job.block_on(async {
+                            tokio::select! { told = call => told, () = beside => Ok(()) }
+                        })
+                        .unwrap()
+                    }
+                    _ => futures::executor::block_on(call),
+                }
+            });
+            let told = told.await.unwrap();
+            assert!(matches!(told, Err(Error::InUse { .. })), "{way}: {told:?}");
+            assert_eq!(counter.with(|it, _| *it).await.unwrap(), way + 1);
+        }
+        assert_eq!(counter.objects(), 1);
+    });
+}
+
+/// The job's own thread would be quicker there, and has no object.
+#[test]
+fn a_job_of_a_lane_waits_for_a_slow_maker_and_for_its_turn() {
+    on_both_flavours(|| async {
+        let lane = Lane::builder("outer").own_threads(Threads::new()).build();
+        let gate = Gate::new();
+        let door = gate.door();
+        let slow = Resource::new("slow", move || {
+            door.pass();
+            Ok::<_, io::Error>(7)
+        });
+        let inner = slow.clone();
+        let waits = lane.offload_with(move |job| job.block_on(inner.with(|it, _| *it)));
+        gate.arrived(1).await;
+        // Longer than a thread that waits for another to come is patient.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!waits.is_finished());
+        gate.open();
+        assert_eq!(waits.await.unwrap().unwrap().unwrap(), 7);
+
+        // And where a closure that has the object waits for something else.
+        let (hold, release) = (Gate::new(), tokio::sync::oneshot::channel::<()>());
+        let door = hold.door();
+        let has_it = slow.with(move |_, job| {
+            door.open();
+            let _ = job.block_on(release.1);
+        });
+        let inner = slow.clone();
+        let waits = lane.offload_with(move |job| job.block_on(inner.with(|it, _| *it)));
+        eventually("it stands in line", || slow.stats().waiting == 1).await;
+        let _ = release.0.send(());
+        has_it.await.unwrap();
+        assert_eq!(waits.await.unwrap().unwrap().unwrap(), 7);
+    });
+}
+
+/// The object would never come free, although each waits for somebody else.
+#[test]
+fn a_circle_through_a_lane_and_a_resource_is_told() {
+    on_both_flavours(|| async {
+        let lane = Lane::builder("between").own_threads(Threads::new()).build();
+        let things = Resource::new("circle", || Ok::<_, io::Error>(()));
+        for _ in 0..10 {
+            let (inner, lane) = (things.clone(), lane.clone());
+            let told = things.with(move |_, job| {
+                let between = lane.offload_with(move |job| job.block_on(inner.with(|_, _| ())));
+                job.block_on(between)
+            });
+            // Whoever closes the circle sees it, and what that waits for is stopped.
+            match told.await.unwrap().unwrap() {
+                Ok(told) => assert!(matches!(told.unwrap(), Err(Error::InUse { .. }))),
+                Err(told) => assert!(matches!(told, Error::WouldDeadlock { .. }), "{told:?}"),
+            }
+            things.with(|_, _| ()).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn in_a_pool_the_inner_call_gets_another_object_if_there_is_one() {
+    on_both_flavours(|| async {
+        let pool = ResourcePool::new("nested-pool", 2, || Ok::<_, io::Error>(7_u8));
+        let inner = pool.clone();
+        let outer = pool.with(move |_, job| job.block_on(inner.with(|it, _| *it)));
+        assert_eq!(outer.await.unwrap().unwrap().unwrap(), 7);
+
+        // With as many that wait as there are objects, the last of them is told.
+        let gate = Gate::new();
+        let both = [0, 1].map(|_| {
+            let (inner, door) = (pool.clone(), gate.door());
+            pool.with(move |_, job| {
+                door.pass();
+                job.block_on(inner.with(|it, _| *it)).unwrap()
+            })
+        });
+        gate.arrived(2).await;
+        gate.open();
+        let mut told = Vec::new();
+        for outer in both {
+            told.push(outer.await.unwrap());
+        }
+        let in_use = |told: &Result<u8, Error>| matches!(told, Err(Error::InUse { .. }));
+        assert!(told.iter().any(in_use), "{told:?}");
+        assert!(
+            told.iter()
+                .all(|told| matches!(told, Ok(7)) || in_use(told))
+        );
+    });
+}
