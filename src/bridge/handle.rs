@@ -157,6 +157,9 @@ impl Bridge {
     /// [`Send`]. The bridge's runtime is entered meanwhile: its timers and its I/O work in it, and
     /// `tokio::spawn` spawns there.
     ///
+    /// What has to find the runtime when it is made, as a timer, is to be made inside of the future:
+    /// `call(async { sleep(time).await })`.
+    ///
     /// On a worker of a multi-thread runtime this does what `tokio::task::block_in_place` does, so
     /// that the worker's other tasks go on elsewhere.
     ///

@@ -68,11 +68,11 @@ pub(super) fn run<R>(
     f: impl FnOnce(&Scope<'_>) -> R,
     at: &'static Location<'static>,
 ) -> Result<R, Error> {
-    // Before anything is started that could then not be waited for.
-    stand::check(at)?;
     if bridge.is_shut_down() {
         return Err(Error::ShutDown);
     }
+    // Before anything is started that could then not be waited for.
+    stand::check(at)?;
     let books = Books::new();
     let scope = Scope {
         bridge,

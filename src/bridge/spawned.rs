@@ -10,10 +10,13 @@ use std::{
 };
 
 use futures_util::future::{AbortHandle, Aborted};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, coop::unconstrained};
 
 use super::{error::Error, handle::Bridge, wait};
-use crate::{error::Panic, job::Task};
+use crate::{
+    error::Panic,
+    job::{Task, block_on},
+};
 
 /// What was started by [`Bridge::spawn`] or [`Bridge::offload`]: to wait for in synchronous code,
 /// and a future in async code.
@@ -117,9 +120,9 @@ impl<T> Spawned<T> {
     /// # Errors
     ///
     /// [`Error::Panicked`], [`Error::Cancelled`] or [`Error::ShutDown`] if that is what became of
-    /// it; [`Error::WouldBlockRuntime`] where this must not block: it is cancelled then, as by a
-    /// drop. In async code, `.await` it. [`Error::NotDriven`] if the runtime is a current-thread
-    /// one that nobody drives.
+    /// it. [`Error::WouldBlockRuntime`] if it is not finished and this must not block: it is
+    /// cancelled then, as by a drop. In async code, `.await` it. [`Error::NotDriven`] if the
+    /// runtime is a current-thread one that nobody drives.
     #[track_caller]
     pub fn wait(mut self) -> Result<T, Error> {
         self.wait_for(None, Location::caller())
@@ -141,6 +144,10 @@ impl<T> Spawned<T> {
         time: Option<Duration>,
         at: &'static Location<'static>,
     ) -> Result<T, Error> {
+        if self.is_finished() {
+            // Anywhere: nothing is waited for.
+            return block_on(unconstrained(self));
+        }
         // A closure on a blocking pool needs nobody to drive the runtime.
         let life = match &self.state {
             State::Task { bridge, .. } => bridge.life(),
