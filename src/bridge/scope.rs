@@ -33,10 +33,6 @@ pub struct Scope<'bridge> {
 impl Scope<'_> {
     /// As [`Bridge::spawn`].
     #[track_caller]
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "the scope has its own hand on what it started"
-    )]
     pub fn spawn<F>(&self, future: F) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
