@@ -14,13 +14,12 @@
 //! ```
 //!
 //! Both are here, on paths of their own, and a second process puts load on each in turn and checks
-//! every answer. It is `wrk`, if that is installed and `--wrk` is given; else this program, started
-//! again, with as many clients that each keep a connection.
+//! every answer: this program, started again, with as many clients as the server has threads, each
+//! on a connection that it keeps.
 //!
 //! ```text
-//! cargo run --release --example sync_server             half a minute
-//! cargo run --release --example sync_server -- --wrk    by wrk, which checks no bodies
-//! cargo run --release --example sync_server -- --brief  two seconds
+//! cargo run --release --example sync_server             twenty seconds
+//! cargo run --release --example sync_server -- --brief  two
 //! ```
 
 use std::{
@@ -59,7 +58,8 @@ fn main() -> Result<(), Failure> {
             Duration::from_secs(seconds.parse()?),
         );
     }
-    let time = Duration::from_secs(if has(&arguments, "--brief") { 1 } else { 10 });
+    let brief = arguments.iter().any(|argument| argument == "--brief");
+    let time = Duration::from_secs(if brief { 1 } else { 10 });
 
     let bridge = Bridge::start()?;
     let downstream = start_downstream(&bridge)?;
@@ -69,21 +69,13 @@ fn main() -> Result<(), Failure> {
     );
     let mut rates = Vec::new();
     for path in ["/serially", "/at-once"] {
-        let rate = if has(&arguments, "--wrk") {
-            wrk(address, path, time)?
-        } else {
-            load_from_elsewhere(address, path, time)?
-        };
+        let rate = load_from_elsewhere(address, path, time)?;
         println!("{path:>10}: {rate:>6.0} requests a second");
         rates.push(rate);
     }
     println!("at once is {:.2} times as fast", rates[1] / rates[0]);
     assert!(rates[1] > 2.0 * rates[0], "{rates:?}");
     Ok(())
-}
-
-fn has(arguments: &[String], name: &str) -> bool {
-    arguments.iter().any(|argument| argument == name)
 }
 
 // ===== The server =====
@@ -203,10 +195,19 @@ fn load_from_elsewhere(address: SocketAddr, path: &str, time: Duration) -> Resul
 
 /// In that process: so many clients, each with a connection that it keeps.
 fn load(address: SocketAddr, path: &str, time: Duration) -> Result<(), Failure> {
+    // One after the other, until each has had an answer: of connections that come at the same
+    // moment, the server leaves some waiting behind others.
+    let mut clients = Vec::new();
+    for _ in 0..THREADS {
+        let mut client = Client::connect(address, path)?;
+        client.ask()?;
+        clients.push(client);
+    }
     let start = Instant::now();
     let counts: Vec<Result<u64, Failure>> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..THREADS)
-            .map(|_| scope.spawn(|| client(address, path, start + time)))
+        let clients: Vec<_> = clients
+            .into_iter()
+            .map(|client| scope.spawn(move || client.ask_until(start + time)))
             .collect();
         let ended = clients.into_iter().map(|client| client.join());
         ended
@@ -221,23 +222,41 @@ fn load(address: SocketAddr, path: &str, time: Duration) -> Result<(), Failure> 
     Ok(())
 }
 
-fn client(address: SocketAddr, path: &str, end: Instant) -> Result<u64, Failure> {
-    let mut stream = BufReader::new(TcpStream::connect(address)?);
-    stream.get_ref().set_nodelay(true)?;
-    stream
-        .get_ref()
-        .set_read_timeout(Some(Duration::from_secs(10)))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    let mut requests = 0;
-    while Instant::now() < end {
-        stream.get_mut().write_all(request.as_bytes())?;
-        let answer = response(&mut stream)?;
-        if answer != ANSWER {
-            return Err(format!("a wrong answer: {answer}").into());
-        }
-        requests += 1;
+struct Client {
+    stream: BufReader<TcpStream>,
+    request: String,
+}
+
+impl Client {
+    fn connect(address: SocketAddr, path: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            request: format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+        })
     }
-    Ok(requests)
+
+    fn ask(&mut self) -> Result<(), Failure> {
+        self.stream.get_mut().write_all(self.request.as_bytes())?;
+        let answer = response(&mut self.stream)?;
+        if answer == ANSWER {
+            Ok(())
+        } else {
+            Err(format!("a wrong answer: {answer}").into())
+        }
+    }
+
+    /// Gives how often it asked.
+    fn ask_until(mut self, end: Instant) -> Result<u64, Failure> {
+        let mut requests = 0;
+        while Instant::now() < end {
+            self.ask()?;
+            requests += 1;
+        }
+        Ok(requests)
+    }
 }
 
 /// As much of HTTP as this server needs.
@@ -260,21 +279,4 @@ fn response(stream: &mut impl BufRead) -> Result<String, Failure> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     Ok(String::from_utf8(body)?)
-}
-
-fn wrk(address: SocketAddr, path: &str, time: Duration) -> Result<f64, Failure> {
-    let clients = THREADS.to_string();
-    let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", &clients, "--duration"])
-        .arg(format!("{}s", time.as_secs()))
-        .arg(format!("http://{address}{path}"))
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
-    if text.contains("Non-2xx") || text.contains("Socket errors") {
-        return Err(text.into());
-    }
-    let rate = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(rate.ok_or("wrk gave no rate")?.trim().parse()?)
 }
