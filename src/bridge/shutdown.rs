@@ -17,10 +17,11 @@ use super::{
     wait,
 };
 
-/// How long what was cancelled has to end before it is called stuck.
-const SETTLING: Duration = Duration::from_millis(50);
+/// How long what was cancelled has to end before it is called stuck: for a task that gives way, as
+/// long as it takes its thread to have a turn on a busy machine.
+const SETTLING: Duration = Duration::from_millis(250);
 
-/// How long a started bridge's thread has to end when nothing is left on it.
+/// How long a started bridge's thread has to end after that.
 const LEAVING: Duration = Duration::from_millis(250);
 
 /// What [`Bridge::shutdown`] did, when nothing is left.
@@ -35,8 +36,8 @@ pub struct Ended {
 
 /// The end of a bridge, in the future; from [`Bridge::shutdown`].
 ///
-/// In async code, `.await` it; in synchronous code, [`wait`](Self::wait) for it. It takes the grace
-/// and some 50 ms at the most, up to 250 ms more for the thread of a started bridge.
+/// In async code, `.await` it; in synchronous code, [`wait`](Self::wait) for it. It takes as long as
+/// what is under way does, and at the most the grace and half a second.
 ///
 /// # Errors
 ///

@@ -266,7 +266,7 @@ fn the_end_of_the_runtime_ends_the_calls_into_it() {
                             begin.send(()).unwrap();
                             tokio::select! {
                                 () = tokio::time::sleep(Duration::from_secs(60)) => {}
-                                _ = listener.accept() => {}
+                                Ok(_) = listener.accept() => {}
                             }
                         })
                     })
