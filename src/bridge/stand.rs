@@ -14,7 +14,7 @@
 //! | some | multi-thread | | some | a task on a worker | waits in `block_in_place` |
 //! | some | multi-thread | | none | `block_on` of a current-thread runtime, another one entered | is refused |
 //!
-//! The *budget* is how many steps Tokio lets a task take in one poll. It has one wherever it polls,
+//! Within `block_in_place`, `worker_index` is none. The *budget* is how many steps Tokio lets a task take in one poll. It has one wherever it polls,
 //! and nowhere else.
 //!
 //! Two things cannot be told. The future that is given to `LocalSet::run_until` looks like that of
@@ -23,7 +23,6 @@
 //! is refused.
 
 use std::{
-    cell::Cell,
     panic::{self, AssertUnwindSafe, Location},
     task::{Context, Poll, Waker},
 };
@@ -39,11 +38,6 @@ use crate::error::drop_quietly;
 /// One step more than Tokio lets a task take in one poll; a test holds it against that. Were Tokio
 /// to grant more, what is refused in the fourth and the fifth row would wait.
 const BUDGET: usize = 128 + 1;
-
-thread_local! {
-    /// The runtime of the innermost call through a bridge that polls its future on this thread.
-    static CALLING: Cell<Option<runtime::Id>> = const { Cell::new(None) };
-}
 
 /// How a caller may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,21 +73,6 @@ pub(super) fn check(at: &'static Location<'static>) -> Result<(), Error> {
     }
 }
 
-/// Has the runtime entered, and known to be so by a bridge, while a future of a call is polled.
-///
-/// Only while it is polled: between two polls the thread may do something else.
-pub(super) fn entered<T>(runtime: &Handle, poll: impl FnOnce() -> T) -> T {
-    struct Calling(Option<runtime::Id>);
-    impl Drop for Calling {
-        fn drop(&mut self) {
-            CALLING.set(self.0);
-        }
-    }
-    let _context = runtime.enter();
-    let _calling = Calling(CALLING.replace(Some(runtime.id())));
-    poll()
-}
-
 fn ground() -> Ground {
     let index = runtime::worker_index();
     let id = task::try_id();
@@ -111,8 +90,6 @@ fn ground() -> Ground {
         (None, _) if !is_limited() => Ground::Free,
         (None, Some(_)) => Ground::Driving(Driving::LocalSet),
         (None, None) => Ground::Driving(Driving::CurrentThreadRuntime),
-        // A call has this runtime entered, on a worker of another that has been replaced already.
-        (Some(_), _) if CALLING.get() == Some(runtime.id()) && !is_limited() => Ground::Free,
         (Some(_), Some(_)) if has_workers => Ground::Worker,
         (Some(_), _) => Ground::Driving(Driving::CurrentThreadRuntime),
     }
@@ -121,8 +98,8 @@ fn ground() -> Ground {
 /// Whether Tokio limits how many steps can be taken here without giving way: takes them, and gives
 /// them back.
 ///
-/// The one that is not granted leaves a waker that does nothing with the runtime, if it is this
-/// thread that drives one, and nothing otherwise.
+/// Not asked on a worker. Elsewhere Tokio calls the waker of a step that it does not grant at once,
+/// and this one does nothing.
 fn is_limited() -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     let mut steps = [const { None }; BUDGET];

@@ -10,6 +10,7 @@ use std::{
     future::Future,
     panic::Location,
     pin::pin,
+    sync::atomic::Ordering,
     task::{Context, Poll},
     time::Duration,
 };
@@ -52,7 +53,7 @@ pub(super) fn call<F: Future>(
                 return Poll::Ready(Err(Error::ShutDown));
             }
             if let Some(future) = future.as_mut().as_pin_mut() {
-                match stand::entered(runtime, || catch(at, || future.poll(cx))) {
+                match entered(runtime, || catch(at, || future.poll(cx))) {
                     Ok(Poll::Ready(value)) => return Poll::Ready(Ok(value)),
                     Ok(Poll::Pending) => {}
                     Err(_) if entry.is_gone() => return Poll::Ready(Err(Error::ShutDown)),
@@ -71,7 +72,7 @@ pub(super) fn call<F: Future>(
             call_quietly(|| future.set(None));
             Err(refused)
         }
-        Ok(outcome) => match stand::entered(runtime, || catch(at, || future.set(None))) {
+        Ok(outcome) => match entered(runtime, || catch(at, || future.set(None))) {
             Err(panic) if outcome.is_ok() => {
                 drop_quietly(outcome);
                 Err(Error::Panicked(panic))
@@ -79,6 +80,12 @@ pub(super) fn call<F: Future>(
             Ok(()) | Err(_) => outcome,
         },
     }
+}
+
+/// Has the runtime entered while a future is polled or dropped, and no longer.
+fn entered<T>(runtime: &Handle, f: impl FnOnce() -> T) -> T {
+    let _context = runtime.enter();
+    f()
 }
 
 /// Waits for a future of the bridge's own.
@@ -144,13 +151,17 @@ impl Life {
             let sign = Arc::new(AtomicBool::new(false));
             let theirs = sign.clone();
             let task = self.0.spawn(async move {
-                theirs.store(true, std::sync::atomic::Ordering::Release);
+                theirs.store(true, Ordering::Release);
             });
+            if task.is_finished() && !sign.load(Ordering::Acquire) {
+                // It was dropped unrun.
+                return Error::ShutDown;
+            }
             time = Alarm::after(SIGN_OF_LIFE);
             if let Err(error) = (&mut time).await {
                 return Error::NoThread(error);
             }
-            if !sign.load(std::sync::atomic::Ordering::Acquire) {
+            if !sign.load(Ordering::Acquire) {
                 task.abort();
                 return Error::NotDriven;
             }

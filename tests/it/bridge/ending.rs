@@ -310,3 +310,40 @@ fn a_call_that_races_with_the_end_of_its_bridge_ends() {
         }
     });
 }
+
+/// What a runtime drops at its end may use a bridge, its own included: it is told, or served.
+#[test]
+fn a_destructor_in_a_dying_runtime_does_not_hang() {
+    struct Calls {
+        bridges: [Bridge; 2],
+        tell: mpsc::Sender<[Result<u32, Error>; 2]>,
+    }
+    impl Drop for Calls {
+        fn drop(&mut self) {
+            let told = [0, 1].map(|n| self.bridges[n].call(seven()));
+            let _ = self.tell.send(told);
+        }
+    }
+    watched(|| {
+        for flavour in FLAVOURS {
+            let runtime = flavour.runtime();
+            let started = Bridge::start().unwrap();
+            let (tell, told) = mpsc::channel();
+            let calls = Calls {
+                bridges: [started, Bridge::from(runtime.handle().clone())],
+                tell,
+            };
+            runtime.spawn(async move {
+                let _calls = calls;
+                std::future::pending::<()>().await;
+            });
+            drop(runtime);
+            let [other, own] = told.recv().unwrap();
+            assert_eq!(other.unwrap(), 7, "{flavour:?}");
+            match own {
+                Err(Error::ShutDown | Error::Panicked(_)) => {}
+                other => panic!("{flavour:?}: {other:?}"),
+            }
+        }
+    });
+}
