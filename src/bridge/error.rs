@@ -96,6 +96,11 @@ pub enum Error {
     #[error("no thread could be had for a bridge")]
     NoThread(#[source] io::Error),
 
+    /// A closure that was offloaded waits for one that waits for it, all round. Which, and in which
+    /// lane, is the `source()`.
+    #[error("offloaded closures wait for each other in a circle")]
+    WouldDeadlock(#[source] Box<LaneError>),
+
     /// The outcome was given before, by [`Spawned::wait_timeout`](super::Spawned::wait_timeout) or
     /// by polling.
     #[error("the outcome was taken already")]
@@ -171,6 +176,7 @@ impl From<LaneError> for Error {
                 Self::NoThread(io::Error::new(cause.kind(), cause))
             }
             LaneError::Closed { .. } | LaneError::NoRuntime { .. } => Self::ShutDown,
+            error @ LaneError::WouldDeadlock { .. } => Self::WouldDeadlock(Box::new(error)),
             // The lane of a bridge has neither a bound nor a time.
             LaneError::Cancelled { .. }
             | LaneError::QueueFull { .. }
@@ -206,6 +212,9 @@ mod tests {
             Error::Cancelled,
             Error::Panicked(Panic::new(Box::new("boom"), at)),
             Error::NoThread(io::Error::from_raw_os_error(11)),
+            Error::WouldDeadlock(Box::new(LaneError::WouldDeadlock {
+                lane: "bridge".into(),
+            })),
             Error::Taken,
             Error::Stuck { left: 1 },
         ]

@@ -49,36 +49,44 @@ pub(super) fn call<F: Future>(
             // The first poll comes before all else: what is ready at once costs no more than that.
             // A later one comes after a look at the stage: on a runtime that is gone, timers and
             // sockets panic, or wait for ever.
+            let mut outcome = Poll::Pending;
             if !first && entry.poll_stopped(cx).is_ready() {
-                return Poll::Ready(Err(Error::ShutDown));
+                outcome = Poll::Ready(Err(Error::ShutDown));
+            } else if let Some(future) = future.as_mut().as_pin_mut() {
+                outcome = match entered(runtime, || catch(at, || future.poll(cx))) {
+                    Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Err(_) if entry.is_gone() => Poll::Ready(Err(Error::ShutDown)),
+                    Err(panic) => Poll::Ready(Err(Error::Panicked(panic))),
+                };
             }
-            if let Some(future) = future.as_mut().as_pin_mut() {
-                match entered(runtime, || catch(at, || future.poll(cx))) {
-                    Ok(Poll::Ready(value)) => return Poll::Ready(Ok(value)),
-                    Ok(Poll::Pending) => {}
-                    Err(_) if entry.is_gone() => return Poll::Ready(Err(Error::ShutDown)),
-                    Err(panic) => return Poll::Ready(Err(Error::Panicked(panic))),
+            if outcome.is_pending() {
+                let stopped = std::mem::take(&mut first) && entry.poll_stopped(cx).is_ready();
+                outcome = if stopped {
+                    Poll::Ready(Err(Error::ShutDown))
+                } else {
+                    limits.as_mut().poll(cx).map(Err)
+                };
+            }
+            let outcome = std::task::ready!(outcome);
+            // As long as this is a poll: where a job waits here, it has its slot back only after
+            // the tasks in its future are gone. And a panic of a `Drop` is one of the call's.
+            let dropped = entered(runtime, || catch(at, || future.set(None)));
+            Poll::Ready(match dropped {
+                Err(panic) if outcome.is_ok() => {
+                    drop_quietly(outcome);
+                    Err(Error::Panicked(panic))
                 }
-            }
-            if std::mem::take(&mut first) && entry.poll_stopped(cx).is_ready() {
-                return Poll::Ready(Err(Error::ShutDown));
-            }
-            limits.as_mut().poll(cx).map(Err)
+                Ok(()) | Err(_) => outcome,
+            })
         })))
     });
-    // Here and not by the way, so that a panic of its `Drop` is one of the call's.
     match waited {
+        Ok(outcome) => outcome,
         Err(refused) => {
             call_quietly(|| future.set(None));
             Err(refused)
         }
-        Ok(outcome) => match entered(runtime, || catch(at, || future.set(None))) {
-            Err(panic) if outcome.is_ok() => {
-                drop_quietly(outcome);
-                Err(Error::Panicked(panic))
-            }
-            Ok(()) | Err(_) => outcome,
-        },
     }
 }
 

@@ -231,6 +231,30 @@ fn lanes_call_each_other_through_the_bridge() {
     });
 }
 
+/// W12, K8: for one lane, whose every slot is held by somebody who waits for it.
+#[test]
+fn a_lane_calls_itself_through_the_bridge() {
+    fn down(lane: &'static Lane, bridge: &'static Bridge, depth: usize) -> usize {
+        if depth == 0 {
+            return 0;
+        }
+        let task = bridge.call(async { lane.offload(move || down(lane, bridge, depth - 1)).await });
+        1 + task.expect("it may wait").expect("it runs")
+    }
+    watched(|| {
+        let lane = Box::leak(Box::new(Lane::builder("itself").limit(2).build()));
+        let bridge = Box::leak(Box::new(Bridge::start().unwrap()));
+        let _context = bridge.runtime().enter();
+        for depth in 1..=4 {
+            let (lane, bridge) = (&*lane, &*bridge);
+            let both = [(); 2].map(|()| lane.offload(move || down(lane, bridge, depth)));
+            for task in both {
+                assert_eq!(bridge.call(task).unwrap().unwrap(), depth);
+            }
+        }
+    });
+}
+
 #[test]
 fn closures_use_the_bridge_again_all_at_once() {
     watched(|| {
