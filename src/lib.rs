@@ -75,6 +75,7 @@
 //! | to cancel one call from elsewhere | [`Task::canceller`] |
 //! | to cancel many at once | [`CancelToken`] and [`Lane::cancelled_by`] |
 //! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
+//! | async code from synchronous code | [`Bridge::call`] |
 //! | to end in good order | [`Lane::shutdown`] |
 //!
 //! And which threads for which work:
@@ -169,6 +170,9 @@
 //!   of a runtime, and in one that was built without a timer, a thread called `longshore-timer`
 //!   keeps them; `shutdown` has one there as well, until it returns.
 //!
+//! - [`Bridge::start`] has one thread, called `longshore-bridge`, as long as there is a handle, and
+//!   all bridges together one called `longshore-clock` while a call with a timeout waits, or one
+//!   into a current-thread runtime.
 //! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
 //!   which end after a second without work.
 //!
@@ -181,6 +185,7 @@
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
+//! - [`bridge`]: from synchronous code into async code.
 //!
 //! # Features
 //!
@@ -214,6 +219,7 @@ struct Readme;
 
 mod sync;
 
+pub mod bridge;
 pub mod cancel;
 pub mod error;
 pub mod job;
@@ -223,6 +229,7 @@ pub mod resource;
 pub mod ureq;
 
 pub use self::{
+    bridge::Bridge,
     cancel::CancelToken,
     error::{Error, Panic, locate_panics},
     job::{Job, Task},

@@ -3,7 +3,8 @@
 use std::{cell::Cell, pin::Pin, rc::Rc};
 
 use longshore::{
-    CancelToken, Error, Job, Lane, Panic, Resource, ResourcePool, Task,
+    Bridge, CancelToken, Error, Job, Lane, Panic, Resource, ResourcePool, Task,
+    bridge::{self, Driving, Ended, Scope, Spawned},
     cancel::HookGuard,
     error::{Cancelled, PanicPlace, Phase, Unavailable},
     job::Canceller,
@@ -40,6 +41,12 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
         )*};
     }
     all!(
+        Bridge,
+        bridge::Builder,
+        bridge::Error,
+        Driving,
+        Ended,
+        Scope<'static>,
         Lane,
         Builder,
         Threads,
@@ -83,6 +90,17 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
     is_unpin::<Indexed<Items, fn(NotSync) -> NotSync, NotSync>>();
     is_debug::<Map<Items, fn(NotSync) -> NotSync, NotSync>>();
 
+    // What a bridge gives is waited for by one thread at a time.
+    is_send::<Spawned<NotSync>>();
+    is_sync::<Spawned<NotSync>>();
+    is_unpin::<Spawned<std::marker::PhantomPinned>>();
+    is_debug::<Spawned<Rc<u8>>>();
+    is_send::<bridge::Shutdown>();
+    is_unpin::<bridge::Shutdown>();
+    is_debug::<bridge::Shutdown>();
+
+    is_clone::<Bridge>();
+    is_clone::<bridge::Builder>();
     is_clone::<Lane>();
     is_clone::<Resource<Rc<u8>>>();
     is_clone::<ResourcePool<Rc<u8>>>();
@@ -96,6 +114,7 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
 
     is_error::<Error>();
     is_error::<Unavailable>();
+    is_error::<bridge::Error>();
     is_error::<Panic>();
     is_error::<Stuck>();
     is_error::<Cancelled>();

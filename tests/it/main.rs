@@ -13,6 +13,7 @@ mod api;
 mod architecture;
 mod block_on;
 mod bounds;
+mod bridge;
 mod builder;
 mod cancelling;
 mod current;

@@ -1,0 +1,480 @@
+//! What a user holds of a bridge.
+
+use std::{fmt, future::Future, panic::Location, sync::OnceLock, time::Duration};
+
+use futures_util::future::{AbortHandle, Aborted, abortable};
+use tokio::runtime;
+
+use super::{
+    books::{Books, Entry, Stage, Stop},
+    builder::Builder,
+    error::Error,
+    scope::{self, Scope},
+    shutdown::Shutdown,
+    spawned::{OnDrop, Spawned},
+    wait::{self, Caught, Life, life_of},
+};
+use crate::{job::on_behalf, lane::Lane, sync::Arc};
+
+/// A way from synchronous code into async code, from wherever that is called.
+///
+/// A handle is cheap to clone, and clones are the same bridge. Make one and keep it: in a `static`,
+/// or beside the client that needs it.
+///
+/// - [`start`](Self::start) has a runtime of its own, on a thread in the background. It works from
+///   everywhere where anything can.
+/// - [`current`](Self::current) and [`From`] take a runtime that is there already.
+///
+/// Where the caller may wait, and where it is told to do otherwise, is the table in the
+/// [module](super)'s documentation. It is never a panic, and never a wait without an end.
+///
+/// When the last handle of a started bridge is dropped, its runtime ends in the background, and
+/// its thread with it; the drop does not wait, so it may be anywhere, async code included. What
+/// was detached is cancelled then; on a runtime of somebody else's it goes on. A [`Spawned`] is a
+/// handle as well.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use longshore::{Bridge, bridge};
+///
+/// /// Synchronous, and stays so.
+/// fn report(bridge: &Bridge) -> Result<String, bridge::Error> {
+///     let total = bridge.spawn(async { 6 * 7 });
+///     let title = bridge.call(async {
+///         tokio::time::sleep(Duration::from_millis(1)).await;
+///         "total"
+///     })?;
+///     Ok(format!("{title}: {}", total.wait()?))
+/// }
+///
+/// # fn main() -> Result<(), bridge::Error> {
+/// let bridge = Bridge::start()?;
+/// assert_eq!(report(&bridge)?, "total: 42");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+}
+
+/// Dropped with the last handle.
+struct Shared {
+    runtime: runtime::Handle,
+    books: Arc<Books>,
+    /// Whether the runtime is the bridge's own, and always driven.
+    own: bool,
+    /// Has the thread that owns the runtime end it; else, has the sentinel leave.
+    end: AbortHandle,
+    /// Where closures are offloaded; made by the first.
+    lane: OnceLock<Lane>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // To the thread that owns the runtime, or to the sentinel: it is over. Nobody waits.
+        self.end.abort();
+    }
+}
+
+impl Bridge {
+    // ===== Making one =====
+
+    /// Starts a runtime on a thread of its own, called `longshore-bridge`.
+    ///
+    /// It has timers and I/O, as far as Tokio's features go. It may be called in async code too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoThread`] if the system has no thread, or no descriptor, for it.
+    pub fn start() -> Result<Self, Error> {
+        Self::builder().start()
+    }
+
+    /// As [`start`](Self::start), with a name and a number of threads to choose.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A bridge into the runtime that this is called in.
+    ///
+    /// In a lane's job that is the runtime that the job was handed in from, in the closure of
+    /// `spawn_blocking` the one whose pool it is. The bridge does not keep the runtime alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRuntime`] outside of one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use longshore::{Bridge, Lane};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lane = Lane::builder("legacy").limit(4).build();
+    /// let name = lane.offload(|| Bridge::current()?.call(async { "from inside" })).await??;
+    /// assert_eq!(name, "from inside");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn current() -> Result<Self, Error> {
+        match runtime::Handle::try_current() {
+            Ok(runtime) => Ok(Self::from(runtime)),
+            Err(_) => Err(Error::NoRuntime {
+                at: Location::caller(),
+            }),
+        }
+    }
+
+    /// A bridge whose runtime is ended by whoever is told so by `owner`.
+    pub(super) fn own(runtime: runtime::Handle, books: Arc<Books>, owner: AbortHandle) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                runtime,
+                books,
+                own: true,
+                end: owner,
+                lane: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The runtime under it.
+    #[must_use]
+    pub fn runtime(&self) -> &runtime::Handle {
+        &self.shared.runtime
+    }
+
+    // ===== Calling =====
+
+    /// Runs a future and gives what it resolves to. Blocks until then.
+    ///
+    /// The future is polled on this very thread, so it may borrow from its caller, and need not be
+    /// [`Send`]. The bridge's runtime is entered meanwhile: its timers and its I/O work in it, and
+    /// `tokio::spawn` spawns there.
+    ///
+    /// What has to find the runtime when it is made, as a timer, is to be made inside of the future:
+    /// `call(async { sleep(time).await })`.
+    ///
+    /// On a worker of a multi-thread runtime this does what `tokio::task::block_in_place` does, so
+    /// that the worker's other tasks go on elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlockRuntime`] where it must not block; the future is not polled then.
+    /// [`Error::Panicked`] if the future panics. [`Error::ShutDown`] if the bridge or its runtime
+    /// has ended or ends meanwhile. [`Error::NotDriven`] if the runtime is a current-thread one
+    /// that nobody drives.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use longshore::{Bridge, bridge};
+    /// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::{TcpListener, TcpStream}};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bridge = Bridge::start()?;
+    /// let greeting = String::from("hello");
+    /// let heard = bridge.call(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let mut here = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let (mut there, _) = listener.accept().await?;
+    ///     here.write_all(greeting.as_bytes()).await?;
+    ///     let mut heard = [0; 5];
+    ///     there.read_exact(&mut heard).await?;
+    ///     Ok::<_, std::io::Error>(heard)
+    /// })??;
+    /// assert_eq!(heard, *b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn call<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        self.call_within(None, future, Location::caller())
+    }
+
+    /// As [`call`](Self::call), for no longer than `time`: then the future is dropped.
+    ///
+    /// It is real time, whatever a test does to Tokio's clock. A future that never gives way cannot
+    /// be interrupted. It is polled once even if `time` is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and those of [`call`](Self::call). [`Error::NoThread`] if there is no
+    /// thread to keep the time.
+    #[track_caller]
+    pub fn call_timeout<F: Future>(&self, time: Duration, future: F) -> Result<F::Output, Error> {
+        self.call_within(Some(time), future, Location::caller())
+    }
+
+    fn call_within<F: Future>(
+        &self,
+        time: Option<Duration>,
+        future: F,
+        at: &'static Location<'static>,
+    ) -> Result<F::Output, Error> {
+        let Shared { runtime, books, .. } = &*self.shared;
+        let entry = books.enter().ok_or(Error::ShutDown)?;
+        wait::call(runtime, self.is_own(), &entry, time, future, at)
+    }
+
+    /// Has a future run by the runtime, and gives a handle to wait for it.
+    ///
+    /// It starts at once, and this does not block: it may be called from anywhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the handle cancels the task, as dropping a [`Task`](crate::Task) does. *The waiter*
+    /// is free at once. *The runtime* drops the future as soon as it has given way. To let it run
+    /// on, say [`detach`](Spawned::detach).
+    #[must_use = "dropping the handle cancels it: wait for it, keep it, or `detach` it"]
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Spawned<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_for(None, future, Location::caller())
+    }
+
+    /// Hands a closure that blocks to a thread of the runtime's blocking pool, and gives a handle
+    /// to wait for it.
+    ///
+    /// For synchronous code that itself needs async code: it is given the bridge, and may
+    /// [`call`](Self::call) there. Up to 64 such closures of one bridge run at once; the rest wait.
+    /// [`Job::current`](crate::Job::current) tells it whether it was cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the handle cancels the job. *The waiter* is free at once. *The thread* is when the
+    /// closure returns; one that has not started never does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use longshore::{Bridge, bridge};
+    ///
+    /// # fn main() -> Result<(), bridge::Error> {
+    /// let bridge = Bridge::start()?;
+    /// let sums: Vec<_> = (0..3)
+    ///     .map(|n| bridge.offload(move |bridge| bridge.call(async move { n * n })))
+    ///     .collect();
+    /// let sums: Result<Vec<i32>, _> = sums.into_iter().map(|sum| sum.wait()?).collect();
+    /// assert_eq!(sums?, [0, 1, 4]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "dropping the handle cancels it: wait for it, keep it, or `detach` it"]
+    #[track_caller]
+    pub fn offload<F, T>(&self, f: F) -> Spawned<T>
+    where
+        F: FnOnce(&Self) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.offload_for(None, f)
+    }
+
+    /// Runs a closure that starts things, and cancels what of them is left when it returns.
+    ///
+    /// It does not return before all of it has ended, what it offloaded included. A panic of the
+    /// closure goes on after that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldBlockRuntime`] where it must not block; the closure is not called then.
+    /// [`Error::ShutDown`] if the bridge was shut down before.
+    ///
+    /// # Panics
+    ///
+    /// If the closure does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use longshore::{Bridge, bridge};
+    ///
+    /// # fn main() -> Result<(), bridge::Error> {
+    /// let bridge = Bridge::start()?;
+    /// let first = bridge.scope(|scope| {
+    ///     let quick = scope.spawn(async { "quick" });
+    ///     scope.spawn(std::future::pending::<()>());
+    ///     quick.wait()
+    /// })??;
+    /// assert_eq!(first, "quick"); // and the other is gone
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn scope<R>(&self, f: impl FnOnce(&Scope<'_>) -> R) -> Result<R, Error> {
+        scope::run(self, f, Location::caller())
+    }
+
+    /// As [`spawn`](Self::spawn); if it belongs to a scope, that is on its books too.
+    pub(super) fn spawn_for<F>(
+        &self,
+        scope: Option<&Arc<Books>>,
+        future: F,
+        at: &'static Location<'static>,
+    ) -> Spawned<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let Some(entries) = self.enter(scope) else {
+            return Spawned::refused(Error::ShutDown);
+        };
+        let (future, abort) = abortable(on_behalf(Caught::new(future, at)));
+        for entry in &entries {
+            entry.stopped_by(Stop::Task(abort.clone()));
+        }
+        let task = self.shared.runtime.spawn(async move {
+            // Dropped after the future, however this ends: the books close last.
+            let _entries = entries;
+            future.await
+        });
+        let on_drop = OnDrop::of(scope.is_some());
+        Spawned::task(self.clone(), task, abort, on_drop, at)
+    }
+
+    /// As [`offload`](Self::offload); if it belongs to a scope, that is on its books too.
+    #[track_caller]
+    pub(super) fn offload_for<F, T>(&self, scope: Option<&Arc<Books>>, f: F) -> Spawned<T>
+    where
+        F: FnOnce(&Self) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let Some(entries) = self.enter(scope) else {
+            return Spawned::refused(Error::ShutDown);
+        };
+        let entries = Arc::new(entries);
+        let theirs = entries.clone();
+        let bridge = self.clone();
+        let lane = self
+            .shared
+            .lane
+            .get_or_init(|| Lane::builder("bridge").build());
+        let task = {
+            let _context = self.shared.runtime.enter();
+            lane.offload(move || {
+                let value = f(&bridge);
+                drop(theirs);
+                value
+            })
+        };
+        for entry in &*entries {
+            entry.stopped_by(Stop::Job(task.canceller()));
+        }
+        Spawned::job(self.clone(), task, OnDrop::of(scope.is_some()))
+    }
+
+    /// `None` if there is to be nothing new.
+    fn enter(&self, scope: Option<&Arc<Books>>) -> Option<Vec<Entry>> {
+        let own = self.shared.books.enter()?;
+        match scope {
+            Some(scope) => Some(vec![own, scope.enter()?]),
+            None => Some(vec![own]),
+        }
+    }
+
+    pub(super) fn life(&self) -> Option<Life> {
+        life_of(&self.shared.runtime, self.is_own())
+    }
+
+    fn is_own(&self) -> bool {
+        self.shared.own
+    }
+
+    // ===== Ending it =====
+
+    /// Ends the bridge within a bounded time, when awaited or [waited](Shutdown::wait) for.
+    ///
+    /// From now on it takes nothing new. What is under way has `grace` to end by itself: calls,
+    /// tasks and closures. Then it is cancelled: calls return [`Error::ShutDown`] to their
+    /// callers. So a `grace` of zero cancels, and a long one awaits. The runtime of a started
+    /// bridge ends after that, and its thread; one that belongs to somebody else goes on.
+    ///
+    /// It may be called more than once and from anywhere, also by what runs through the bridge,
+    /// which is then cancelled like the rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the bridge closed, and what is under way as it is.
+    pub fn shutdown(&self, grace: Duration) -> Shutdown {
+        self.shared.books.advance(Stage::Closed);
+        Shutdown::new(self.clone(), grace)
+    }
+
+    /// True if it takes nothing new: it was shut down, or the runtime under it has ended.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.shared.books.stage() > Stage::Open
+    }
+
+    pub(super) fn books(&self) -> &Arc<Books> {
+        &self.shared.books
+    }
+
+    /// Has the runtime end, if it is the bridge's own.
+    pub(super) fn end(&self) {
+        self.shared.end.abort();
+        if !self.is_own() {
+            self.shared.books.advance(Stage::Over);
+        }
+    }
+}
+
+/// Into a runtime that is there already. The bridge does not keep it alive.
+impl From<runtime::Handle> for Bridge {
+    fn from(runtime: runtime::Handle) -> Self {
+        let books = Books::new();
+        let (until_told, end) = abortable(std::future::pending::<()>());
+        let sentinel = Sentinel {
+            books: Some(books.clone()),
+        };
+        // On a runtime that has shut down it is dropped right here, and says so.
+        runtime.spawn(async move {
+            let mut sentinel = sentinel;
+            let Err(Aborted) = until_told.await else {
+                unreachable!("it waits for nothing else")
+            };
+            // What was detached goes on: this is not the end of the runtime.
+            sentinel.books = None;
+        });
+        Self {
+            shared: Arc::new(Shared {
+                runtime,
+                books,
+                own: false,
+                end,
+                lane: OnceLock::new(),
+            }),
+        }
+    }
+}
+
+/// Notices the end of a runtime, which drops its tasks before it stops its timers and sockets.
+struct Sentinel {
+    books: Option<Arc<Books>>,
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        if let Some(books) = &self.books {
+            books.advance(Stage::Over);
+        }
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.shared.books.count();
+        f.debug_struct("Bridge")
+            .field("under_way", &count.live)
+            .field("shut_down", &(count.stage > Stage::Open))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! From synchronous code into async code, without a panic and without a deadlock.
+//!
+//! A synchronous function deep in a program has to wait for something asynchronous. `Handle::block_on`
+//! panics if the function happens to be called from async code; `futures::executor::block_on` has no
+//! timers and no I/O, and on the only thread of a runtime it never returns; a `Runtime::new` for
+//! each call costs a hundred times what the call does. A [`Bridge`] finds out where it is called,
+//! and waits there in the way that is right, or says why it must not.
+//!
+//! | where I stand | own ([`start`]) | [`current`] | [`from`] a multi-thread runtime | [`from`] a current-thread one |
+//! |---|---|---|---|---|
+//! | a plain thread, no runtime | waits | `NoRuntime` | waits | waits |
+//! | a job of a lane, on any threads | waits | waits | waits | waits |
+//! | a thread of a rayon pool | waits | `NoRuntime` | waits | waits |
+//! | a closure of `spawn_blocking` | waits | waits | waits | waits |
+//! | a task of a multi-thread runtime | steps aside | steps aside | steps aside | steps aside |
+//! | a task of a current-thread runtime, or its `block_on` | refused | refused | refused | refused |
+//! | a task of a `LocalSet` | refused | refused | refused | refused |
+//! | `block_on` of a multi-thread runtime | waits | waits | waits | waits |
+//! | a future that a bridge's `call` polls | waits | waits | waits | waits |
+//! | a task of a started bridge (of one thread) | refused | refused | refused | refused |
+//! | where a runtime is entered that has shut down | waits | `ShutDown` | waits | waits |
+//!
+//! - *waits*: the thread is blocked, which harms nobody.
+//! - *steps aside*: the same, while another thread does this worker's work (`block_in_place`).
+//! - *refused*: [`Error::WouldBlockRuntime`]. The thread drives tasks that would stop, perhaps the
+//!   very ones that it would wait for. The error says where it was, and what to do instead.
+//! - `NoRuntime`, `ShutDown`: the [errors](Error) of these names.
+//!
+//! A bridge into a runtime that has shut down gives `ShutDown` in every row where it may wait. One
+//! into a current-thread runtime that nobody drives gives [`Error::NotDriven`] after five seconds,
+//! unless it needed nothing of it and is done before: for such a runtime, some thread has to be in its
+//! `block_on`.
+//!
+//! Two things cannot be told without asking Tokio in a way that it answers with a panic. The future
+//! that is given to `LocalSet::run_until`, inside of a multi-thread runtime's `block_on`, waits
+//! rather than being refused, and the tasks of the set wait with it. And a closure of
+//! `spawn_blocking` that goes back into async code by itself, with `Handle::block_on`, and from
+//! there calls a bridge, is refused although it might wait. Executors other than Tokio's cannot be
+//! told from plain threads.
+//!
+//! [`start`]: Bridge::start
+//! [`current`]: Bridge::current
+//! [`from`]: Bridge#impl-From<Handle>-for-Bridge
+
+mod books;
+mod builder;
+mod clock;
+mod error;
+mod handle;
+mod scope;
+mod shutdown;
+mod spawned;
+mod stand;
+mod threads;
+mod wait;
+
+pub use self::{
+    builder::Builder,
+    error::{Driving, Error},
+    handle::Bridge,
+    scope::Scope,
+    shutdown::{Ended, Shutdown},
+    spawned::Spawned,
+};

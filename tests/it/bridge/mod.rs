@@ -1,0 +1,29 @@
+//! From synchronous code into async code: contracts K16 and K17.
+
+mod calls;
+mod ending;
+mod matrix;
+mod rows;
+mod scopes;
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Needs a runtime's timer, its I/O and its tasks.
+async fn seven() -> u32 {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("it is bound");
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("somebody connects");
+        stream.write_all(&[6]).await.expect("they listen");
+    });
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let six = stream.read_u8().await.expect("it answers");
+    server.await.expect("it does not panic");
+    u32::from(six) + 1
+}

@@ -1,0 +1,96 @@
+//! What is started in a scope does not outlive it.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::mpsc,
+    thread,
+};
+
+use longshore::{Bridge, Job, bridge::Error};
+
+use crate::support::{DropFlag, Gate, watched};
+
+#[test]
+fn a_scope_cancels_what_is_left_and_waits_for_it() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let flag = DropFlag::default();
+        let told = bridge.scope(|scope| {
+            for _ in 0..3 {
+                let held = flag.watched();
+                scope.spawn(async move {
+                    let _held = held;
+                    std::future::pending::<()>().await;
+                });
+            }
+            let held = flag.watched();
+            let (begin, begun) = mpsc::channel();
+            scope.offload(move |_| {
+                let _held = held;
+                begin.send(()).unwrap();
+                let job = Job::current().expect("it is one");
+                while !job.is_cancelled() {
+                    thread::yield_now();
+                }
+            });
+            begun.recv().unwrap();
+            assert_eq!(flag.dropped(), 0, "no handle cancels here by being dropped");
+            scope.spawn(async { 7 }).wait()
+        });
+        assert_eq!(told.unwrap().unwrap(), 7);
+        assert_eq!(flag.dropped(), 4);
+        assert_eq!(bridge.call(async { 7 }).unwrap(), 7, "the bridge goes on");
+    });
+}
+
+/// G7, for a scope.
+#[test]
+fn a_panic_in_a_scope_goes_on_when_all_has_ended() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let flag = DropFlag::default();
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| {
+            bridge.scope(|scope| {
+                let held = flag.watched();
+                scope.spawn(async move {
+                    let _held = held;
+                    std::future::pending::<()>().await;
+                });
+                panic!("as planned");
+            })
+        }));
+        assert_eq!(ran.unwrap_err().downcast_ref(), Some(&"as planned"));
+        assert_eq!(flag.dropped(), 1);
+    });
+}
+
+#[test]
+fn a_scope_waits_for_a_closure_that_does_not_look_up() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let gate = Gate::new();
+        let (door, opener) = (gate.door(), gate.door());
+        bridge
+            .scope(|scope| {
+                scope.offload(move |_| door.pass());
+                while gate.count() == 0 {
+                    thread::yield_now();
+                }
+                // Not before the scope has begun to wait, if the machine is kind; in any case later
+                // than the closure's beginning.
+                thread::spawn(move || opener.open());
+            })
+            .unwrap();
+        assert_eq!(gate.passed(), 1);
+    });
+}
+
+#[test]
+fn a_scope_of_a_bridge_that_was_shut_down_is_not_begun() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        bridge.shutdown(std::time::Duration::ZERO).wait().unwrap();
+        let told = bridge.scope(|_| unreachable!("it is not called"));
+        assert!(matches!(told, Err::<(), _>(Error::ShutDown)));
+    });
+}
