@@ -210,6 +210,7 @@ mod sync;
 
 pub mod cancel;
 pub mod error;
+pub mod group;
 pub mod job;
 pub mod lane;
 #[cfg(feature = "ureq")]
@@ -218,6 +219,7 @@ pub mod ureq;
 pub use self::{
     cancel::CancelToken,
     error::{Error, Panic, locate_panics},
+    group::Group,
     job::{Job, Task},
     lane::{Lane, Threads, offload},
 };

@@ -133,19 +133,50 @@ pub enum Error {
         /// The lane the job was meant for.
         lane: Arc<str>,
     },
+
+    /// A child of a [`Group`](crate::Group) was stopped by its group, or never got into it.
+    ///
+    /// Said of children that are futures, and of those that the group has not handed to their lane
+    /// yet. A job that is in its lane is told what the lane tells: [`Cancelled`](Self::Cancelled) or
+    /// [`TimedOut`](Self::TimedOut).
+    #[error("{}", cause.told(group, *phase))]
+    #[non_exhaustive]
+    Stopped {
+        /// The group the child was in, or was meant for.
+        group: Arc<str>,
+        /// What stopped it.
+        cause: Stop,
+        /// Where that found the child. One that was `Waiting` never ran: a future was not polled
+        /// once.
+        phase: Phase,
+    },
 }
 
 impl Error {
     /// True if the deadline passed, in the queue or on a thread.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::TimedOut { .. }
+                | Self::Stopped {
+                    cause: Stop::TimedOut,
+                    ..
+                }
+        )
     }
 
     /// True if the job was cancelled, other than by its deadline.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled { .. })
+        matches!(
+            self,
+            Self::Cancelled { .. }
+                | Self::Stopped {
+                    cause: Stop::Cancelled,
+                    ..
+                }
+        )
     }
 
     /// True if the closure panicked.
@@ -169,10 +200,37 @@ impl Error {
             | Self::NoThread { .. }
             | Self::Closed { .. }
             | Self::NoRuntime { .. } => true,
-            Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
-                matches!(phase, Phase::Waiting)
-            }
+            Self::TimedOut { phase, .. }
+            | Self::Cancelled { phase, .. }
+            | Self::Stopped { phase, .. } => matches!(phase, Phase::Waiting),
             Self::Panicked(_) => false,
+        }
+    }
+}
+
+/// What stopped a child of a group; see [`Error::Stopped`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The group was cancelled, or a token or a group that it is under, or it was dropped.
+    Cancelled,
+    /// The group's deadline passed, or that of a group that it is in.
+    TimedOut,
+    /// The group was closed before the child came: it was shut down, or joined.
+    Closed,
+    /// There was no runtime to run the future on, or it shut down.
+    NoRuntime,
+}
+
+impl Stop {
+    fn told(self, group: &str, phase: Phase) -> String {
+        match self {
+            Self::Cancelled => format!("cancelled while {phase} in group `{group}`"),
+            Self::TimedOut => format!("timed out while {phase} in group `{group}`"),
+            Self::Closed => format!("group `{group}` is closed"),
+            Self::NoRuntime => {
+                format!("no running Tokio runtime for a future of group `{group}`")
+            }
         }
     }
 }
@@ -243,8 +301,33 @@ mod tests {
                 cause: Arc::new(io::Error::from_raw_os_error(11)),
             },
             Error::Closed { lane: lane.clone() },
-            Error::NoRuntime { lane },
+            Error::NoRuntime { lane: lane.clone() },
+            stopped(Stop::Cancelled, Phase::Running),
+            stopped(Stop::TimedOut, Phase::Waiting),
+            stopped(Stop::Closed, Phase::Waiting),
+            stopped(Stop::NoRuntime, Phase::Running),
         ]
+    }
+
+    fn stopped(cause: Stop, phase: Phase) -> Error {
+        Error::Stopped {
+            group: Arc::from("report"),
+            cause,
+            phase,
+        }
+    }
+
+    #[test]
+    fn a_child_stopped_by_its_group_is_told_so_in_the_words_of_a_job() {
+        let told = |cause| {
+            let error = stopped(cause, Phase::Running);
+            assert!(error.to_string().contains("`report`"), "{error}");
+            (error.is_cancelled(), error.is_timeout())
+        };
+        assert_eq!(told(Stop::Cancelled), (true, false));
+        assert_eq!(told(Stop::TimedOut), (false, true));
+        assert_eq!(told(Stop::Closed), (false, false));
+        assert_eq!(told(Stop::NoRuntime), (false, false));
     }
 
     #[test]
@@ -268,7 +351,12 @@ mod tests {
     #[test]
     fn only_what_never_ran_says_so() {
         let told: Vec<bool> = every_variant().iter().map(Error::never_started).collect();
-        assert_eq!(told, [true, false, true, false, true, true, true]);
+        assert_eq!(
+            told,
+            [
+                true, false, true, false, true, true, true, false, true, true, false
+            ]
+        );
     }
 
     #[test]

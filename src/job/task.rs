@@ -161,6 +161,14 @@ impl<T> Task<T> {
         }
     }
 
+    /// As `poll`, but leaves its waker from the first time on: for those who poll when called.
+    pub(crate) fn poll_when_called(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        if let State::Live { look_out, .. } = &mut self.state {
+            *look_out = LookOut::Over;
+        }
+        Pin::new(self).poll(cx)
+    }
+
     /// True if awaiting the task would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -33,7 +33,6 @@ mod worker;
 
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
-#[cfg(feature = "ureq")]
 pub(crate) use self::timer::Timer;
 pub use self::{
     builder::Builder,
