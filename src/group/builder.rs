@@ -1,6 +1,6 @@
 //! Making a group.
 
-use std::{fmt, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use tokio::time::Instant;
 
@@ -24,23 +24,23 @@ use crate::{
 /// use std::time::Duration;
 /// use longshore::Group;
 ///
-/// let group: Group<String> = Group::builder("report")
+/// let group = Group::<String>::builder("report")
 ///     .limit(16)
 ///     .timeout(Duration::from_secs(10))
 ///     .build();
 /// assert_eq!(group.name(), "report");
 /// ```
-#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder {
+pub struct Builder<T> {
     name: Arc<str>,
     limit: usize,
     deadline: Option<Instant>,
     token: Option<CancelToken>,
     outer: Option<Arc<dyn Family>>,
+    gives: PhantomData<fn() -> T>,
 }
 
-impl Builder {
+impl<T> Builder<T> {
     pub(super) fn new(name: Arc<str>, outer: Option<Arc<dyn Family>>) -> Self {
         Self {
             name,
@@ -48,6 +48,7 @@ impl Builder {
             deadline: None,
             token: None,
             outer,
+            gives: PhantomData,
         }
     }
 
@@ -92,14 +93,17 @@ impl Builder {
     }
 
     /// The group.
-    #[must_use]
-    pub fn build<T: Send + 'static>(self) -> Group<T> {
+    pub fn build(self) -> Group<T>
+    where
+        T: Send + 'static,
+    {
         let Self {
             name,
             limit,
             mut deadline,
             token: given,
             outer,
+            gives: _,
         } = self;
         let token = CancelToken::new();
         let above: Vec<CancelToken> = (outer.iter().map(|outer| outer.token().clone()))
@@ -133,7 +137,20 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl<T> Clone for Builder<T> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            limit: self.limit,
+            deadline: self.deadline,
+            token: self.token.clone(),
+            outer: self.outer.clone(),
+            gives: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Builder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)

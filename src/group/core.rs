@@ -96,6 +96,11 @@ impl<T> Shared<T> {
         self.state.lock().ended.get_or_insert(Stop::Closed);
     }
 
+    /// The deadline has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|end| end <= Instant::now())
+    }
+
     pub(super) fn refusal(&self, cause: Stop) -> Error {
         Error::Stopped {
             group: self.name.clone(),
@@ -249,6 +254,10 @@ impl<T: Send + 'static> Shared<T> {
     /// A child may be over before its start returns, which gives a place back: so this is a loop,
     /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
     fn pump(self: &Arc<Self>) {
+        // A lane may have kept the deadline a moment before the group's own keeper comes to it.
+        if self.is_late() {
+            self.end(Stop::TimedOut);
+        }
         loop {
             let next = self.state.lock().next_to_start(self.limit);
             let Some(Queued { key, start, ticket }) = next else {

@@ -73,15 +73,12 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
-impl Group<()> {
-    /// Starts to make a group. The name appears in errors and reports. What the children give is
-    /// settled by [`build`](Builder::build).
-    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
+impl<T> Group<T> {
+    /// Starts to make a group. The name appears in errors and reports.
+    pub fn builder(name: impl Into<Arc<str>>) -> Builder<T> {
         Builder::new(name.into(), None)
     }
-}
 
-impl<T> Group<T> {
     pub(super) fn over(shared: Arc<Shared<T>>) -> Self {
         Self {
             spawner: Spawner::new(shared),
@@ -233,7 +230,7 @@ impl<T: Send + 'static> Group<T> {
     /// assert!(parts.next().await.unwrap().unwrap_err().is_cancelled());
     /// # }
     /// ```
-    pub fn nested(&self, name: impl Into<Arc<str>>) -> Builder {
+    pub fn nested<U>(&self, name: impl Into<Arc<str>>) -> Builder<U> {
         self.spawner.nested(name)
     }
 

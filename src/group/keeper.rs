@@ -14,8 +14,7 @@ pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
     let Some(deadline) = shared.deadline else {
         return;
     };
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
+    if shared.is_late() {
         return shared.end(Stop::TimedOut);
     }
     let Ok(runtime) = Handle::try_current() else {
@@ -32,7 +31,7 @@ pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
     // Weak, or a group that is forgotten would live until its deadline.
     let group = Arc::downgrade(shared);
     let keeper = runtime.spawn(async move {
-        Timer::after(left).await;
+        Timer::after(deadline.saturating_duration_since(Instant::now())).await;
         if let Some(group) = group.upgrade() {
             group.end(Stop::TimedOut);
         }

@@ -59,7 +59,7 @@ where
     Builder::new(unnamed(), None).scope(body).await
 }
 
-impl Builder {
+impl<T> Builder<T> {
     /// As [`scope`], with a group of these options.
     ///
     /// # Panics
@@ -74,9 +74,9 @@ impl Builder {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// let group = Group::builder("request").timeout(Duration::from_millis(20));
+    /// let group = Group::<()>::builder("request").timeout(Duration::from_millis(20));
     /// let outcome = group
-    ///     .scope(async |mut group: Group<()>| {
+    ///     .scope(async |mut group| {
     ///         group.spawn(std::future::pending());
     ///         group.next().await
     ///     })
@@ -84,7 +84,7 @@ impl Builder {
     /// assert!(outcome.unwrap().unwrap_err().is_timeout());
     /// # }
     /// ```
-    pub async fn scope<T, R, B, F>(self, body: B) -> R
+    pub async fn scope<R, B, F>(self, body: B) -> R
     where
         T: Send + 'static,
         B: FnOnce(Group<T>) -> F,

@@ -154,7 +154,7 @@ impl<T: Send + 'static> Spawner<T> {
     }
 
     /// As [`Group::nested`](crate::Group::nested).
-    pub fn nested(&self, name: impl Into<Arc<str>>) -> Builder {
+    pub fn nested<U>(&self, name: impl Into<Arc<str>>) -> Builder<U> {
         Builder::new(name.into(), Some(self.shared.clone()))
     }
 
