@@ -46,8 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         numbers.into_iter().eq(0..CHILDREN),
         "in the order of the calls"
     );
-    if each > 600 {
-        return Err(format!("{each} bytes are more than the 600 that were promised").into());
+    if each > 800 {
+        return Err(format!("{each} bytes are more than the 800 that were promised").into());
     }
     Ok(())
 }

@@ -71,6 +71,7 @@
 //! | a call whose outcome nobody needs | [`Task::detach`] |
 //! | to cancel one call from elsewhere | [`Task::canceller`] |
 //! | to cancel many at once | [`CancelToken`] and [`Lane::cancelled_by`] |
+//! | futures and calls that begin and end together | [`Group`]; [`group::scope`] |
 //! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
 //! | to end in good order | [`Lane::shutdown`] |
 //!
@@ -132,6 +133,7 @@
 //! | Tokio's pool is exhausted | nothing, until its time runs out: see [`starting_for`](lane::Stats::starting_for) | waits |
 //! | there is no runtime, or it ends while the job waits | [`Error::NoRuntime`] | is dropped |
 //! | the lane is closed | [`Error::Closed`] | is dropped |
+//! | its [`Group`] is over, or stops a future | [`Error::Stopped`] | is dropped |
 //!
 //! [`Error::never_started`] tells whether the closure can have done anything.
 //!
@@ -174,6 +176,7 @@
 //! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
+//! - [`group`]: futures and jobs that belong together, and nothing of which is left behind.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //!
 //! # Features

@@ -32,9 +32,9 @@ struct Seat<T: Send + 'static> {
     key: Key,
     /// Until the outcome has come.
     task: Mutex<Option<Task<T>>>,
-    /// To the token that the lane's handle was under by itself.
+    /// To the token that the lane's handle was under by itself. In a box, as it is rare.
     #[expect(dead_code, reason = "it is there to be dropped")]
-    tie: Option<HookGuard>,
+    tie: Option<Box<HookGuard>>,
 }
 
 /// Hands the closure to its lane.
@@ -54,7 +54,7 @@ pub(super) fn start<F, T>(
         Some(own) => {
             let both = shared.token.child();
             let theirs = both.clone();
-            (both, Some(own.on_cancel(move || theirs.cancel())))
+            (both, Some(Box::new(own.on_cancel(move || theirs.cancel()))))
         }
     };
     let mut lane = lane.cancelled_by(&token);
