@@ -35,6 +35,9 @@ impl<T> Shared<T> {
     /// One step on the books, and what it leaves to do.
     pub(super) fn step(&self, step: impl FnOnce(&mut State<T>) -> Leftovers<T>) {
         let leftovers = step(&mut self.state.lock());
+        if leftovers.cancel {
+            self.token.cancel();
+        }
         for waker in leftovers.wakers {
             call_quietly(|| waker.wake());
         }

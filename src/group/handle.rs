@@ -158,11 +158,8 @@ impl<T> Group<T> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing, and stops nothing.
-    pub fn next(&mut self) -> impl Future<Output = Option<Result<T, Error>>> + Send + use<'_, T>
-    where
-        T: Send,
-    {
-        std::future::poll_fn(|cx| self.poll_next_outcome(cx))
+    pub async fn next(&mut self) -> Option<Result<T, Error>> {
+        std::future::poll_fn(|cx| self.poll_next_outcome(cx)).await
     }
 
     fn poll_next_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
@@ -262,7 +259,7 @@ impl<T: Send + 'static> Group<T> {
     pub fn join_all_or_cancel(
         self,
     ) -> impl Future<Output = Result<Vec<T>, Failed>> + Send + use<T> {
-        join::first_failure_cancels(self, Ok)
+        join::first_failure_cancels(self, |_| false, Ok)
     }
 
     /// Closes the group at once and ends what is in it, within a bounded time, when awaited.
@@ -314,7 +311,7 @@ impl<T: Send + 'static> Group<T> {
 impl<V: Send + 'static, E: Send + 'static> Group<Result<V, E>> {
     /// Waits until every child is over, threads included, and gives their values, in the order in
     /// which they were put in. The first child that returns an `Err`, panics, is refused or is
-    /// stopped cancels the rest.
+    /// stopped cancels the rest, whether this is polled or not.
     ///
     /// # Errors
     ///
@@ -345,7 +342,7 @@ impl<V: Send + 'static, E: Send + 'static> Group<Result<V, E>> {
     pub fn try_join_all(
         self,
     ) -> impl Future<Output = Result<Vec<V>, Failed<E>>> + Send + use<V, E> {
-        join::first_failure_cancels(self, |returned| returned)
+        join::first_failure_cancels(self, Result::is_err, |returned| returned)
     }
 }
 

@@ -1,6 +1,11 @@
 //! Waiting for all children at once.
 
-use std::{convert::Infallible, fmt, future::poll_fn, panic::Location};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    panic::Location,
+};
 
 use super::{Group, state::Told};
 use crate::{error::Error, sync::Arc};
@@ -89,15 +94,26 @@ pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T
         .collect()
 }
 
-/// Takes outcomes as they come, so that the first failure can stop the rest at once.
-pub(super) async fn first_failure_cancels<T, V, E, F>(
+/// From here on the first outcome that is an error, or that `fails` holds for, cancels the group, on
+/// the thread that it comes from.
+pub(super) fn first_failure_cancels<T, V, E>(
     group: Group<T>,
-    value_of: F,
-) -> Result<Vec<V>, Failed<E>>
+    fails: fn(&T) -> bool,
+    value_of: fn(T) -> Result<V, E>,
+) -> impl Future<Output = Result<Vec<V>, Failed<E>>> + Send
 where
     T: Send + 'static,
-    F: Fn(T) -> Result<V, E>,
+    V: Send,
+    E: Send,
 {
+    group.shared().state.lock().fails = Some(fails);
+    values_or_failure(group, value_of)
+}
+
+async fn values_or_failure<T: Send + 'static, V, E>(
+    group: Group<T>,
+    value_of: fn(T) -> Result<V, E>,
+) -> Result<Vec<V>, Failed<E>> {
     let shared = group.shared();
     let mut values = Vec::new();
     let mut first: Option<Failed<E>> = None;
@@ -108,7 +124,7 @@ where
             location,
             outcome,
         } = told;
-        let cause = match outcome.map_err(|error| *error).map(&value_of) {
+        let cause = match outcome.map_err(|error| *error).map(value_of) {
             Ok(Ok(value)) => {
                 if first.is_none() {
                     values.push((number, value));
@@ -126,6 +142,7 @@ where
                     location,
                     others: 0,
                 });
+                // It may have been there before anybody asked.
                 group.cancel();
                 values = Vec::new();
             }

@@ -84,6 +84,8 @@ pub(super) struct Leftovers<T> {
     pub(super) wakers: Vec<Waker>,
     /// An outcome that nobody will take.
     pub(super) lost: Option<Result<T, Box<Error>>>,
+    /// That was a failure, and the first one ends the group.
+    pub(super) cancel: bool,
     /// The group has become quiet: those that it is in have to hear of it.
     pub(super) quiet: bool,
 }
@@ -103,6 +105,8 @@ pub(super) struct State<T> {
     pub(super) ended: Option<Stop>,
     /// Nobody is left who could take an outcome.
     pub(super) orphaned: bool,
+    /// Which values are failures, if a failure cancels the rest.
+    pub(super) fails: Option<fn(&T) -> bool>,
     /// How many children came to an end by themselves.
     pub(super) finished: u64,
     /// Who waits for the next outcome.
@@ -128,6 +132,7 @@ impl<T> State<T> {
             pumping: false,
             ended: None,
             orphaned: false,
+            fails: None,
             finished: 0,
             next_waker: None,
             quiet_wakers: Vec::new(),
@@ -266,7 +271,9 @@ impl<T> State<T> {
     /// Stops every child: no more are taken in, none that waits starts. Gives whom to abort and
     /// what was in the queue.
     pub(super) fn end(&mut self, cause: Stop) -> (Vec<AbortHandle>, VecDeque<Queued<T>>) {
-        if !matches!(self.ended, None | Some(Stop::Closed)) {
+        let closed = self.ended == Some(Stop::Closed);
+        // One that is closed and over stays so: there is nothing to stop.
+        if closed && self.is_quiet() || self.is_stopped() {
             return Default::default();
         }
         self.ended = Some(cause);
@@ -289,6 +296,9 @@ impl<T> State<T> {
 
     fn tell(&mut self, told: Told<T>) -> Leftovers<T> {
         let mut leftovers = Leftovers::none();
+        // A pointer to a function of ours, which only looks: it may be called here.
+        let failed = |fails: fn(&T) -> bool| told.outcome.as_ref().map_or(true, fails);
+        leftovers.cancel = self.fails.is_some_and(failed);
         if self.orphaned {
             leftovers.lost = Some(told.outcome);
         } else {
@@ -386,6 +396,7 @@ impl<T> Leftovers<T> {
         Self {
             wakers: Vec::new(),
             lost: None,
+            cancel: false,
             quiet: false,
         }
     }

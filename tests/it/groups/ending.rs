@@ -150,9 +150,10 @@ everywhere! {
         gate.open();
         let outcomes: Vec<_> = joined.await.unwrap().into_iter().map(Result::unwrap).collect();
         assert_eq!(outcomes, [1, 3, 2]);
-        // Joined: closed for good. Dropped: cancelled.
+        // Joined: closed for good.
         let closed = spawner.spawn(async { 4 }).await.unwrap_err();
-        assert!(matches!(closed, Error::Stopped { .. }) && closed.never_started(), "{closed}");
+        assert!(matches!(closed, Error::Stopped { cause: Stop::Closed, .. }), "{closed}");
+        assert!(closed.never_started());
         let captured = DropFlag::default();
         let watched = captured.watched();
         assert!(spawner.offload(&lane, move || { drop(watched); 5 }).await.is_err());
