@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::{
+    child::{Birth, Key, Stage},
     family::Outer,
     keeper,
     starting::{Starting, Ticket},
-    state::{Birth, Key, Leftovers, Queued, Stage, State, Told},
+    state::{Leftovers, Queued, State, Told},
 };
 use crate::{
     cancel::{CancelToken, HookGuard},

@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 use tokio::runtime;
 
 use super::{
+    child::{Key, Stage},
     core::Shared,
-    state::{Key, Stage},
 };
 use crate::{
     error::{Error, Panic, Phase, call_quietly, catch},

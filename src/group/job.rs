@@ -16,8 +16,8 @@ use std::{
 };
 
 use super::{
+    child::{Key, Stage},
     core::Shared,
-    state::{Key, Stage},
 };
 use crate::{
     cancel::HookGuard,

@@ -71,6 +71,7 @@
 //! label and its place in the source, until the outcome is taken (`examples/million_children.rs`).
 
 mod builder;
+mod child;
 mod core;
 mod family;
 mod future;

@@ -6,6 +6,7 @@ use tokio::runtime;
 
 use super::{
     builder::Builder,
+    child::Birth,
     core::Shared,
     family::Family as _,
     future,
@@ -13,7 +14,6 @@ use super::{
     job,
     shutdown::{Shutdown, Stuck, shutdown},
     starting::Starting,
-    state::Birth,
 };
 use crate::{
     cancel::CancelToken,

@@ -16,48 +16,20 @@ use std::{collections::VecDeque, panic::Location, task::Waker};
 use slab::Slab;
 use tokio::{runtime, task::AbortHandle, time::Instant};
 
-use super::{core::Shared, family::Family, info::ChildInfo, starting::Ticket};
+use super::{
+    child::{Birth, Child, Key, Stage},
+    core::Shared,
+    family::Family,
+    info::ChildInfo,
+    starting::Ticket,
+};
 use crate::{
     error::{Error, Phase, Stop},
-    lane::JobState,
-    sync::{Arc, AtomicBool, Weak},
+    sync::{Arc, Weak},
 };
 
 /// Room that is kept when there is nothing in it. A burst must not hold its memory for ever.
 const KEPT: usize = 1024;
-
-/// Where a child stands on the books, and which one stood there: places are used again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    pub(super) slot: usize,
-    pub(super) number: u64,
-}
-
-/// What is known of a child from the start.
-pub(super) struct Birth {
-    pub(super) label: Option<Arc<str>>,
-    pub(super) location: &'static Location<'static>,
-    pub(super) lane: Option<Arc<str>>,
-}
-
-pub(super) struct Child {
-    number: u64,
-    birth: Birth,
-    since: Instant,
-    stage: Stage,
-}
-
-pub(super) enum Stage {
-    /// In the group's queue.
-    Waiting,
-    /// On its way to its runtime or lane.
-    Starting,
-    Future(AbortHandle),
-    /// In its lane; the flag goes up when its thread has taken it.
-    Job(Arc<AtomicBool>),
-    /// It was told of.
-    Draining,
-}
 
 /// An outcome that nobody has taken yet.
 pub(super) struct Told<T> {
@@ -364,30 +336,12 @@ impl<T> State<T> {
     pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {
         let mut children: Vec<&Child> = self.children.iter().map(|(_, child)| child).collect();
         children.sort_unstable_by_key(|child| child.number);
-        into.extend(children.into_iter().map(|child| ChildInfo {
-            group: group.clone(),
-            lane: child.birth.lane.clone(),
-            label: child.birth.label.clone(),
-            location: child.birth.location,
-            state: self.place(child),
-            age: now.saturating_duration_since(child.since),
-        }));
-    }
-
-    fn place(&self, child: &Child) -> JobState {
-        let is_job = child.birth.lane.is_some();
-        match &child.stage {
-            Stage::Waiting => JobState::Waiting,
-            Stage::Draining => JobState::Draining,
-            Stage::Starting | Stage::Future(_) if !is_job && self.is_stopped() => {
-                JobState::Draining
-            }
-            Stage::Future(_) => JobState::Running,
-            Stage::Job(taken) if taken.load(std::sync::atomic::Ordering::Relaxed) => {
-                JobState::Running
-            }
-            Stage::Starting | Stage::Job(_) => JobState::Waiting,
-        }
+        let stopped = self.is_stopped();
+        into.extend(
+            children
+                .into_iter()
+                .map(|child| child.info(group, now, stopped)),
+        );
     }
 }
 

@@ -76,6 +76,42 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// K14. Where each child is, at any time, those of groups within included.
+    async fn the_children_are_listed_with_where_they_are(place: Place) {
+        let lane = place.lane(1);
+        let gate = Gate::new();
+        let door = gate.door();
+        let own = longshore::CancelToken::new();
+        let group: Group<()> = Group::builder("outer").limit(3).build();
+        group.label("on its thread").offload(&lane.cancelled_by(&own), move || door.pass());
+        gate.arrived(1).await;
+        group.offload(&lane.label("in its lane"), || ());
+        group.label("a future").spawn(pending());
+        group.label("in the group").spawn(pending());
+        let inner: Group<()> = group.nested("inner").build();
+        inner.label("within").spawn(pending());
+        let states = || -> Vec<_> {
+            let children = group.children();
+            children.iter().map(|child| (child.label.as_deref().unwrap().to_owned(), child.state)).collect()
+        };
+        let expected = |first| [
+            ("on its thread".to_owned(), first),
+            ("in its lane".to_owned(), JobState::Waiting),
+            ("a future".to_owned(), JobState::Running),
+            ("in the group".to_owned(), JobState::Waiting),
+            ("within".to_owned(), JobState::Running),
+        ];
+        assert_eq!(states(), expected(JobState::Running));
+        own.cancel();
+        assert_eq!(states(), expected(JobState::Draining));
+        assert_eq!((group.len(), inner.len()), (4, 1));
+        drop(inner);
+        group.cancel();
+        gate.open();
+        is_over(&group).await;
+        is_as_new(&lane).await;
+    }
+
     /// R8.
     async fn shutdowns_at_once_and_one_after_the_other_all_return(place: Place) {
         let lane = place.lane(1);
