@@ -74,6 +74,7 @@
 //! | a call whose outcome nobody needs | [`Task::detach`] |
 //! | to cancel one call from elsewhere | [`Task::canceller`] |
 //! | to cancel many at once | [`CancelToken`] and [`Lane::cancelled_by`] |
+//! | futures and calls that begin and end together | [`Group`]; [`group::scope`] |
 //! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
 //! | async code from synchronous code | [`Bridge::call`] |
 //! | to end in good order | [`Lane::shutdown`] |
@@ -138,6 +139,7 @@
 //! | the lane is closed | [`Error::Closed`] | is dropped |
 //! | the object of a resource cannot be made, and there is no other | [`Error::Unavailable`] | is dropped |
 //! | a closure that has the object waits for another that needs it | [`Error::InUse`] | is dropped |
+//! | its [`Group`] is over, or stops a future | [`Error::Stopped`] | is dropped |
 //!
 //! [`Error::never_started`] tells whether the closure can have done anything.
 //!
@@ -184,6 +186,7 @@
 //! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
+//! - [`group`]: futures and jobs that belong together, and nothing of which is left behind.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //! - [`bridge`]: from synchronous code into async code.
 //!
@@ -222,6 +225,7 @@ mod sync;
 pub mod bridge;
 pub mod cancel;
 pub mod error;
+pub mod group;
 pub mod job;
 pub mod lane;
 pub mod resource;
@@ -232,6 +236,7 @@ pub use self::{
     bridge::Bridge,
     cancel::CancelToken,
     error::{Error, Panic, locate_panics},
+    group::Group,
     job::{Job, Task},
     lane::{Lane, Threads, offload},
     resource::{Resource, ResourcePool},

@@ -177,10 +177,13 @@ impl From<LaneError> for Error {
             }
             LaneError::Closed { .. } | LaneError::NoRuntime { .. } => Self::ShutDown,
             error @ LaneError::WouldDeadlock { .. } => Self::WouldDeadlock(Box::new(error)),
-            // The lane of a bridge has neither a bound nor a time.
+            // The lane of a bridge has neither a bound nor a time, nor is it a resource's or a group's.
             LaneError::Cancelled { .. }
             | LaneError::QueueFull { .. }
-            | LaneError::TimedOut { .. } => Self::Cancelled,
+            | LaneError::TimedOut { .. }
+            | LaneError::Unavailable(_)
+            | LaneError::InUse { .. }
+            | LaneError::Stopped { .. } => Self::Cancelled,
         }
     }
 }

@@ -167,19 +167,50 @@ pub enum Error {
         /// The lane of the job that was waited for.
         lane: Arc<str>,
     },
+
+    /// A child of a [`Group`](crate::Group) was stopped by its group, or never got into it.
+    ///
+    /// Said of children that are futures, and of those that the group has not handed to their lane
+    /// yet. A job that is in its lane is told what the lane tells: [`Cancelled`](Self::Cancelled) or
+    /// [`TimedOut`](Self::TimedOut).
+    #[error("{}", cause.told(group, *phase))]
+    #[non_exhaustive]
+    Stopped {
+        /// The group the child was in, or was meant for.
+        group: Arc<str>,
+        /// What stopped it.
+        cause: Stop,
+        /// Where that found the child. One that was `Waiting` never ran: a future was not polled
+        /// once.
+        phase: Phase,
+    },
 }
 
 impl Error {
     /// True if the deadline passed, in the queue or on a thread.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::TimedOut { .. }
+                | Self::Stopped {
+                    cause: Stop::TimedOut,
+                    ..
+                }
+        )
     }
 
     /// True if the job was cancelled, other than by its deadline.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled { .. })
+        matches!(
+            self,
+            Self::Cancelled { .. }
+                | Self::Stopped {
+                    cause: Stop::Cancelled,
+                    ..
+                }
+        )
     }
 
     /// True if the closure panicked.
@@ -205,10 +236,37 @@ impl Error {
             | Self::NoRuntime { .. }
             | Self::Unavailable(_)
             | Self::InUse { .. } => true,
-            Self::TimedOut { phase, .. } | Self::Cancelled { phase, .. } => {
-                matches!(phase, Phase::Waiting)
-            }
+            Self::TimedOut { phase, .. }
+            | Self::Cancelled { phase, .. }
+            | Self::Stopped { phase, .. } => matches!(phase, Phase::Waiting),
             Self::Panicked(_) | Self::WouldDeadlock { .. } => false,
+        }
+    }
+}
+
+/// What stopped a child of a group; see [`Error::Stopped`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The group was cancelled, or a token or a group that it is under, or it was dropped.
+    Cancelled,
+    /// The group's deadline passed, or that of a group that it is in.
+    TimedOut,
+    /// The group was closed before the child came: it was shut down, or joined.
+    Closed,
+    /// There was no runtime to run the future on, or it shut down.
+    NoRuntime,
+}
+
+impl Stop {
+    fn told(self, group: &str, phase: Phase) -> String {
+        match self {
+            Self::Cancelled => format!("cancelled while {phase} in group `{group}`"),
+            Self::TimedOut => format!("timed out while {phase} in group `{group}`"),
+            Self::Closed => format!("group `{group}` is closed"),
+            Self::NoRuntime => {
+                format!("no running Tokio runtime for a future of group `{group}`")
+            }
         }
     }
 }
@@ -282,8 +340,33 @@ mod tests {
             Error::NoRuntime { lane: lane.clone() },
             Unavailable::new(lane.clone(), Arc::new(io::Error::from_raw_os_error(111))).into(),
             Error::InUse { lane: lane.clone() },
-            Error::WouldDeadlock { lane },
+            Error::WouldDeadlock { lane: lane.clone() },
+            stopped(Stop::Cancelled, Phase::Running),
+            stopped(Stop::TimedOut, Phase::Waiting),
+            stopped(Stop::Closed, Phase::Waiting),
+            stopped(Stop::NoRuntime, Phase::Running),
         ]
+    }
+
+    fn stopped(cause: Stop, phase: Phase) -> Error {
+        Error::Stopped {
+            group: Arc::from("report"),
+            cause,
+            phase,
+        }
+    }
+
+    #[test]
+    fn a_child_stopped_by_its_group_is_told_so_in_the_words_of_a_job() {
+        let told = |cause| {
+            let error = stopped(cause, Phase::Running);
+            assert!(error.to_string().contains("`report`"), "{error}");
+            (error.is_cancelled(), error.is_timeout())
+        };
+        assert_eq!(told(Stop::Cancelled), (true, false));
+        assert_eq!(told(Stop::TimedOut), (false, true));
+        assert_eq!(told(Stop::Closed), (false, false));
+        assert_eq!(told(Stop::NoRuntime), (false, false));
     }
 
     #[test]
@@ -310,7 +393,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                true, false, true, false, true, true, true, true, true, false
+                true, false, true, false, true, true, true, true, true, false, false, true, true,
+                false,
             ]
         );
     }

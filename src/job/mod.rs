@@ -19,7 +19,7 @@ mod task;
 mod wait;
 
 pub(crate) use self::{
-    behalf::{OnBehalf, on_behalf},
+    behalf::on_behalf,
     cell::{Cell, Meta, Slot, Work},
     nest::serve,
     post::Awaited,

@@ -235,3 +235,14 @@ pub(super) fn pending(
         Err(_) => true,
     }
 }
+
+/// Notes a job that the job of this thread is going to wait for.
+pub(super) fn note(owner: &Arc<dyn Owner>, work: &Arc<dyn Work>) {
+    if let Some((_, post)) = current_post() {
+        let awaited = Awaited {
+            owner: owner.clone(),
+            work: Arc::downgrade(work),
+        };
+        drop(post.note(awaited, true, false));
+    }
+}

@@ -167,8 +167,8 @@ impl Post {
         drop(over);
     }
 
-    /// The first job of a lane; `None` if there are no more lanes.
-    fn front(&self, lane: usize) -> Option<(Arc<dyn Owner>, Option<Arc<dyn Work>>)> {
+    /// A lane and the first of its jobs, if it has any; `None` if there are no more lanes.
+    fn front(&self, lane: usize) -> Option<Front> {
         let mut board = self.board.lock();
         let waiting = board.lanes.get_mut(lane)?;
         let work = loop {
@@ -221,6 +221,8 @@ impl Board {
         over
     }
 }
+
+type Front = (Arc<dyn Owner>, Option<Arc<dyn Work>>);
 
 /// Whether two handles are of one lane.
 pub(super) fn same(one: &Arc<dyn Owner>, other: &Arc<dyn Owner>) -> bool {

@@ -149,6 +149,8 @@ enum LookOut {
     Until(Patience),
     /// It is called by whoever settles the outcome.
     Over,
+    /// The same from the beginning: nobody waits where it is polled.
+    Never,
 }
 
 impl LookOut {
@@ -160,6 +162,7 @@ impl LookOut {
                 Patience::lasting(LOOK_OUT)
             }
             Self::Until(patience) if !patience.is_over() => patience,
+            Self::Never => return false,
             Self::Undecided | Self::Until(_) | Self::Over => {
                 *self = Self::Over;
                 return false;
@@ -222,6 +225,14 @@ impl<T> Task<T> {
         }
     }
 
+    /// As `poll`, but leaves its waker from the first time on: for those who poll when called.
+    pub(crate) fn poll_when_called(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        if let State::Live { look_out, .. } = &mut self.state {
+            *look_out = LookOut::Never;
+        }
+        Pin::new(self).poll(cx)
+    }
+
     /// True if awaiting the task would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -249,10 +260,12 @@ impl<T> Future for Task<T> {
             let mut polled = outcome.poll(cx);
             if polled.is_pending() {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
-                if !nest::pending(owner, work, noted, cx.waker())
-                    && run_now(owner, work(), cx.waker())
-                {
-                    polled = outcome.poll(cx);
+                if !nest::pending(owner, work, noted, cx.waker()) {
+                    if let LookOut::Never = look_out {
+                        nest::note(owner, &work());
+                    } else if run_now(owner, work(), cx.waker()) {
+                        polled = outcome.poll(cx);
+                    }
                 }
             }
             let result = std::task::ready!(polled);

@@ -160,6 +160,33 @@ impl Lane {
         self.with(|options| options.company = Some(company))
     }
 
+    /// The same lane, with jobs whose time is up at `deadline` at the latest.
+    pub(crate) fn no_later_than(&self, deadline: Instant) -> Self {
+        let earlier = match self.options.limit {
+            TimeLimit::None => deadline,
+            TimeLimit::Timeout(time) => Instant::now()
+                .checked_add(time)
+                .map_or(deadline, |end| end.min(deadline)),
+            TimeLimit::Deadline(own) => own.min(deadline),
+        };
+        self.deadline(earlier)
+    }
+
+    /// What the jobs of this handle are labelled with.
+    pub(crate) fn labelled(&self) -> Option<Arc<str>> {
+        self.options.label.clone()
+    }
+
+    /// As [`name`](Self::name), to keep.
+    pub(crate) fn name_to_keep(&self) -> Arc<str> {
+        self.core().name.clone()
+    }
+
+    /// The token that the jobs of this handle are under.
+    pub(crate) fn token(&self) -> Option<&CancelToken> {
+        self.options.token.as_ref()
+    }
+
     fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
         let mut lane = self.clone();
         change(&mut lane.options);

@@ -3,10 +3,11 @@
 use std::{cell::Cell, pin::Pin, rc::Rc};
 
 use longshore::{
-    Bridge, CancelToken, Error, Job, Lane, Panic, Resource, ResourcePool, Task,
+    Bridge, CancelToken, Error, Group, Job, Lane, Panic, Resource, ResourcePool, Task,
     bridge::{self, Driving, Ended, Scope, Spawned},
     cancel::HookGuard,
-    error::{Cancelled, PanicPlace, Phase, Unavailable},
+    error::{Cancelled, PanicPlace, Phase, Stop, Unavailable},
+    group::{self, ChildInfo, Failed, Spawner, Starting},
     job::Canceller,
     lane::{
         Builder, Histogram, Indexed, JobInfo, JobState, Map, Ordered, Permit, Reserve, Shutdown,
@@ -74,7 +75,20 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
         ResourcePool<Rc<u8>>,
         resource::Permit<Rc<u8>>,
         resource::Builder<Rc<u8>>,
+        Stop,
+        Starting,
+        ChildInfo,
+        group::Shutdown,
+        group::Stuck,
+        Failed<Error>,
     );
+    // Nor does one that cannot be shared to its group.
+    is_send::<Group<NotSync>>();
+    is_sync::<Group<NotSync>>();
+    is_unpin::<Group<NotSync>>();
+    is_debug::<Group<NotSync>>();
+    is_sync::<Spawner<NotSync>>();
+    is_sync::<group::Builder<NotSync>>();
     // A result that cannot be shared between threads makes no difference to its task.
     is_send::<Task<NotSync>>();
     is_sync::<Task<NotSync>>();
@@ -111,12 +125,19 @@ fn the_types_can_be_sent_shared_and_moved_as_far_as_is_promised() {
     is_clone::<Canceller>();
     is_clone::<Stats>();
     is_clone::<Stuck>();
+    is_clone::<Spawner<NotSync>>();
+    is_clone::<group::Builder<NotSync>>();
+    is_clone::<group::Stuck>();
+    is_clone::<ChildInfo>();
 
     is_error::<Error>();
     is_error::<Unavailable>();
     is_error::<bridge::Error>();
     is_error::<Panic>();
     is_error::<Stuck>();
+    is_error::<group::Stuck>();
+    is_error::<Failed>();
+    is_error::<Failed<std::io::Error>>();
     is_error::<Cancelled>();
 }
 
@@ -142,6 +163,22 @@ fn the_futures_can_be_spawned() {
     });
     let mut map = lane.map([1, 2], |n| n);
     stream(Pin::new(&mut map));
+
+    let mut group = Group::<NotSync>::new();
+    stream(Pin::new(&mut group));
+    spawnable(group.shutdown(std::time::Duration::ZERO));
+    spawnable(Group::<NotSync>::new().join_all());
+    spawnable(Group::<NotSync>::new().join_all_or_cancel());
+    spawnable(Group::<Result<NotSync, Error>>::new().try_join_all());
+    let owner = lane.clone();
+    spawnable(async move {
+        group.offload(&owner, || Cell::new(7)).await?;
+        group.next().await.transpose()
+    });
+    spawnable(group::scope(async move |mut group: Group<NotSync>| {
+        group.offload(&lane, || Cell::new(7));
+        group.next().await
+    }));
 }
 
 #[test]

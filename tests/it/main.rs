@@ -20,6 +20,7 @@ mod current;
 mod deadlines;
 mod detaching;
 mod dropping;
+mod groups;
 #[cfg(feature = "ureq")]
 mod http;
 mod lane_limit;

@@ -262,7 +262,7 @@ everywhere! {
             lane.offload(move || match depth {
                 0 => 0,
                 // One of Tokio's loops and one of another library, in turn.
-                _ if depth % 2 == 0 => {
+                _ if depth.is_multiple_of(2) => {
                     let runtime = tokio::runtime::Handle::current();
                     runtime.block_on(descend(&next, depth - 1)).unwrap() + 1
                 }

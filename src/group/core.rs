@@ -1,0 +1,280 @@
+//! The group's lock, and what happens right after it.
+//!
+//! Lock order: the lock of a group, then that of the group that it is in. A lane's lock is taken
+//! with neither held.
+
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::{
+    child::{Birth, Key, Stage},
+    family::Outer,
+    keeper,
+    starting::{Starting, Ticket},
+    state::{Leftovers, Queued, State, Told},
+};
+use crate::{
+    cancel::{CancelToken, HookGuard},
+    error::{Error, Phase, Stop, call_quietly, drop_quietly},
+    sync::{Arc, Mutex},
+};
+
+pub(super) struct Shared<T> {
+    pub(super) name: Arc<str>,
+    pub(super) limit: usize,
+    pub(super) deadline: Option<Instant>,
+    /// Cancels the jobs among the children, the groups within, and by its first hook this group.
+    pub(super) token: CancelToken,
+    pub(super) outer: Option<Outer>,
+    /// The hooks by which this group hears of a cancel.
+    pub(super) ties: Mutex<Vec<HookGuard>>,
+    pub(super) state: Mutex<State<T>>,
+}
+
+impl<T> Shared<T> {
+    /// One step on the books, and what it leaves to do.
+    pub(super) fn step(&self, step: impl FnOnce(&mut State<T>) -> Leftovers<T>) {
+        let leftovers = step(&mut self.state.lock());
+        if leftovers.cancel {
+            self.token.cancel();
+        }
+        for waker in leftovers.wakers {
+            call_quietly(|| waker.wake());
+        }
+        if leftovers.lost.is_some() {
+            drop_quietly(leftovers.lost);
+        }
+        if leftovers.quiet
+            && let Some(outer) = &self.outer
+        {
+            outer.leave();
+        }
+    }
+
+    /// To be called before the first child, here or in a group within, is on the books.
+    pub(super) fn no_longer_quiet(&self, state: &State<T>) -> Result<(), Stop> {
+        match &self.outer {
+            Some(outer) if state.is_quiet() => outer.enter(),
+            _ => Ok(()),
+        }
+    }
+
+    // ===== Ending it =====
+
+    /// Stops every child that the group can stop by itself: futures, and what waits in its queue.
+    pub(super) fn end(&self, cause: Stop) {
+        let (futures, queue) = self.state.lock().end(cause);
+        for future in futures {
+            future.abort();
+        }
+        for Queued { key, start, ticket } in queue {
+            // Closures and futures of the user's, which may panic when they are dropped.
+            drop_quietly(start);
+            self.step(|state| {
+                let error = state.stopped(&self.name, Phase::Waiting);
+                state.withdraw(key, error)
+            });
+            ticket.resolve(Some(self.refusal(cause)));
+        }
+    }
+
+    /// The group's only owner has gone.
+    pub(super) fn orphan(&self) {
+        let (told, keepers) = {
+            let mut state = self.state.lock();
+            state.orphaned = true;
+            (state.take_all(), std::mem::take(&mut state.keepers))
+        };
+        for keeper in keepers {
+            keeper.abort();
+        }
+        self.token.cancel();
+        for Told { outcome, .. } in told {
+            drop_quietly(outcome);
+        }
+    }
+
+    /// Takes no more children in.
+    pub(super) fn close(&self) {
+        self.state.lock().ended.get_or_insert(Stop::Closed);
+    }
+
+    /// The deadline has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|end| end <= Instant::now())
+    }
+
+    pub(super) fn refusal(&self, cause: Stop) -> Error {
+        Error::Stopped {
+            group: self.name.clone(),
+            cause,
+            phase: Phase::Waiting,
+        }
+    }
+
+    // ===== Waiting for it =====
+
+    /// Ready when nothing is left of any child.
+    pub(super) fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waker = Some(cx.waker().clone());
+        let mut state = self.state.lock();
+        let quiet = state.is_quiet();
+        if !quiet {
+            state.call_when_quiet(&mut waker);
+        }
+        drop(state);
+        drop(waker);
+        if quiet {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// As [`poll_quiet`](Self::poll_quiet), and from then on the group is closed.
+    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waker = Some(cx.waker().clone());
+        let mut state = self.state.lock();
+        let quiet = state.is_quiet();
+        if quiet {
+            state.ended.get_or_insert(Stop::Closed);
+        } else {
+            state.call_when_quiet(&mut waker);
+        }
+        drop(state);
+        drop(waker);
+        if quiet {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The next outcome; `None` when nothing is left of any child, and from then on the group is
+    /// closed.
+    pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
+        let (for_next, mut for_end) = (cx.waker().clone(), Some(cx.waker().clone()));
+        let mut state = self.state.lock();
+        let mut unused = None;
+        let rest = match state.take() {
+            Some(told) => Poll::Ready(Some(told)),
+            None if state.is_quiet() => {
+                state.ended.get_or_insert(Stop::Closed);
+                Poll::Ready(None)
+            }
+            None => {
+                unused = state.next_waker.replace(for_next);
+                state.call_when_quiet(&mut for_end);
+                Poll::Pending
+            }
+        };
+        drop(state);
+        drop((unused, for_end));
+        rest
+    }
+
+    /// The next outcome; `None` if there is none to come.
+    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        let next = match state.take() {
+            Some(told) => Poll::Ready(Some(told)),
+            None if state.untold() == 0 => Poll::Ready(None),
+            None => Poll::Pending,
+        };
+        let unused = if next.is_pending() {
+            state.next_waker.replace(waker)
+        } else {
+            Some(waker)
+        };
+        drop(state);
+        drop(unused);
+        next
+    }
+}
+
+impl<T: Send + 'static> Shared<T> {
+    /// Every child comes this way. It is started at once if there is a place for it.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        birth: Birth,
+        start: impl FnOnce(&Arc<Self>, Key) + Send + 'static,
+    ) -> Starting {
+        keeper::ensure(self);
+        let mut state = self.state.lock();
+        let refused = match state.ended {
+            Some(cause) => Err(cause),
+            None => self.no_longer_quiet(&state),
+        };
+        if let Err(cause) = refused {
+            drop(state);
+            drop_quietly(start);
+            self.step(|state| state.turn_away(birth, self.refusal(cause)));
+            return Starting::refused(self.refusal(cause));
+        }
+        let waits = state.in_flight >= self.limit || !state.queue.is_empty();
+        let key = state.add(birth, waits);
+        if !waits {
+            drop(state);
+            start(self, key);
+            return Starting::started();
+        }
+        let ticket = Arc::new(Ticket::default());
+        state.queue.push_back(Queued {
+            key,
+            start: Box::new(start),
+            ticket: ticket.clone(),
+        });
+        drop(state);
+        // A place may have become free, and nobody else may look.
+        self.pump();
+        Starting::queued(ticket)
+    }
+
+    /// Notes what a child that was started can be stopped or seen by.
+    pub(super) fn started(&self, key: Key, stage: Stage) {
+        let unwanted = self.state.lock().set_stage(key, stage);
+        if let Some(Stage::Future(abort)) = unwanted {
+            abort.abort();
+        }
+    }
+
+    pub(super) fn record(&self, key: Key, outcome: Result<T, Error>) {
+        self.step(|state| state.record(key, outcome));
+    }
+
+    /// Nothing is left of a child. `phase` is for one that nobody was told of yet.
+    pub(super) fn over(self: &Arc<Self>, key: Key, phase: Phase) {
+        self.step(|state| {
+            let error = state.stopped(&self.name, phase);
+            state.remove(key, || error)
+        });
+        self.pump();
+    }
+
+    /// Starts what waits in the queue, as long as there are places.
+    ///
+    /// A child may be over before its start returns, which gives a place back: so this is a loop,
+    /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
+    fn pump(self: &Arc<Self>) {
+        // A lane may have kept the deadline a moment before the group's own keeper comes to it.
+        if self.is_late() {
+            self.end(Stop::TimedOut);
+        }
+        loop {
+            let next = self.state.lock().next_to_start(self.limit);
+            let Some(Queued { key, start, ticket }) = next else {
+                return;
+            };
+            start(self, key);
+            self.state.lock().pumping = false;
+            ticket.resolve(None);
+        }
+    }
+}
+
+/// A group's name, if it was given none.
+pub(super) fn unnamed() -> Arc<str> {
+    Arc::from("unnamed")
+}

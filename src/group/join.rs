@@ -1,0 +1,162 @@
+//! Waiting for all children at once.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    panic::Location,
+};
+
+use super::{Group, state::Told};
+use crate::{error::Error, sync::Arc};
+
+/// Why not all children of a group gave a value: the first that failed, and how many others did.
+/// From [`Group::try_join_all`] and [`Group::join_all_or_cancel`].
+///
+/// It converts by `?` into boxed errors where `E` is an error itself; elsewhere
+/// [`into_error`](Self::into_error) makes an `E` of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failed<E = Infallible> {
+    /// What the first child came to.
+    pub cause: Cause<E>,
+    /// What that child was labelled with.
+    pub label: Option<Arc<str>>,
+    /// Where it was spawned or offloaded.
+    pub location: &'static Location<'static>,
+    /// How many other children failed by themselves: before they could be cancelled, or while.
+    /// Those that were cancelled are not counted.
+    pub others: usize,
+}
+
+/// How a child failed.
+#[derive(Debug)]
+pub enum Cause<E = Infallible> {
+    /// It returned this.
+    Returned(E),
+    /// It did not return: it panicked, was refused, or was stopped.
+    Lost(Error),
+}
+
+impl<E> Failed<E> {
+    /// The first child's error alone, as the children return it.
+    pub fn into_error(self) -> E
+    where
+        E: From<Error>,
+    {
+        match self.cause {
+            Cause::Returned(error) => error,
+            Cause::Lost(error) => error.into(),
+        }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed.cause {
+            Cause::Returned(never) => match never {},
+            Cause::Lost(error) => error,
+        }
+    }
+}
+
+impl<E> fmt::Display for Failed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the child ")?;
+        if let Some(label) = &self.label {
+            write!(f, "`{label}` ")?;
+        }
+        write!(f, "put in at {} failed", self.location)?;
+        match self.others {
+            0 => Ok(()),
+            others => write!(f, ", and {others} other(s) did"),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for Failed<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Returned(error) => Some(error),
+            Cause::Lost(error) => Some(error),
+        }
+    }
+}
+
+pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T, Error>> {
+    let shared = group.shared();
+    poll_fn(|cx| shared.poll_over(cx)).await;
+    let mut told = Vec::from(shared.state.lock().take_all());
+    told.sort_unstable_by_key(|told| told.number);
+    let outcomes = told.into_iter();
+    outcomes
+        .map(|told| told.outcome.map_err(|error| *error))
+        .collect()
+}
+
+/// From here on the first outcome that is an error, or that `fails` holds for, cancels the group, on
+/// the thread that it comes from.
+pub(super) fn first_failure_cancels<T, V, E>(
+    group: Group<T>,
+    fails: fn(&T) -> bool,
+    value_of: fn(T) -> Result<V, E>,
+) -> impl Future<Output = Result<Vec<V>, Failed<E>>> + Send
+where
+    T: Send + 'static,
+    V: Send,
+    E: Send,
+{
+    group.shared().state.lock().fails = Some(fails);
+    values_or_failure(group, value_of)
+}
+
+async fn values_or_failure<T: Send + 'static, V, E>(
+    group: Group<T>,
+    value_of: fn(T) -> Result<V, E>,
+) -> Result<Vec<V>, Failed<E>> {
+    let shared = group.shared();
+    let mut values = Vec::new();
+    let mut first: Option<Failed<E>> = None;
+    while let Some(told) = poll_fn(|cx| shared.poll_rest(cx)).await {
+        let Told {
+            number,
+            label,
+            location,
+            outcome,
+        } = told;
+        let cause = match outcome.map_err(|error| *error).map(value_of) {
+            Ok(Ok(value)) => {
+                if first.is_none() {
+                    values.push((number, value));
+                }
+                continue;
+            }
+            Ok(Err(error)) => Cause::Returned(error),
+            Err(error) => Cause::Lost(error),
+        };
+        match &mut first {
+            None => {
+                first = Some(Failed {
+                    cause,
+                    label,
+                    location,
+                    others: 0,
+                });
+                // It may have been there before anybody asked.
+                group.cancel();
+                values = Vec::new();
+            }
+            Some(first) => {
+                let stopped = matches!(&cause, Cause::Lost(error) if error.is_cancelled());
+                first.others += usize::from(!stopped);
+            }
+        }
+    }
+    match first {
+        Some(failed) => Err(failed),
+        None => {
+            values.sort_unstable_by_key(|(number, _)| *number);
+            Ok(values.into_iter().map(|(_, value)| value).collect())
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The books of a group.
+//!
+//! Invariants:
+//!
+//! 1. A child is on the books from the moment it is taken in until *nothing* of it is left: the
+//!    future has been dropped, or the job is off its thread. Its outcome may come before that.
+//! 2. Each child that was taken in, and each one that was refused while somebody could still take
+//!    its outcome, is told of exactly once.
+//! 3. A child waits in the group's queue only while `limit` others are in flight, or while a place
+//!    that has become free is being given away.
+//! 4. Nothing of the user's is dropped, woken or called under the lock: every method gives what is
+//!    to be done to its caller.
+
+use std::{collections::VecDeque, panic::Location, task::Waker};
+
+use slab::Slab;
+use tokio::{runtime, task::AbortHandle, time::Instant};
+
+use super::{
+    child::{Birth, Child, Key, Stage},
+    core::Shared,
+    family::Family,
+    info::ChildInfo,
+    starting::Ticket,
+};
+use crate::{
+    error::{Error, Phase, Stop},
+    sync::{Arc, Weak},
+};
+
+/// Room that is kept when there is nothing in it. A burst must not hold its memory for ever.
+const KEPT: usize = 1024;
+
+/// An outcome that nobody has taken yet.
+pub(super) struct Told<T> {
+    /// In which place it was spawned.
+    pub(super) number: u64,
+    pub(super) label: Option<Arc<str>>,
+    pub(super) location: &'static Location<'static>,
+    /// The error in a box, so that little memory is held for a child that has none.
+    pub(super) outcome: Result<T, Box<Error>>,
+}
+
+/// A child in the group's queue.
+pub(super) struct Queued<T> {
+    pub(super) key: Key,
+    pub(super) start: Start<T>,
+    pub(super) ticket: Arc<Ticket>,
+}
+
+pub(super) type Start<T> = Box<dyn FnOnce(&Arc<Shared<T>>, Key) + Send>;
+
+/// What a step on the books leaves to do when the lock is released.
+#[must_use = "somebody may be waiting for it"]
+pub(super) struct Leftovers<T> {
+    pub(super) wakers: Vec<Waker>,
+    /// An outcome that nobody will take.
+    pub(super) lost: Option<Result<T, Box<Error>>>,
+    /// That was a failure, and the first one ends the group.
+    pub(super) cancel: bool,
+    /// The group has become quiet: those that it is in have to hear of it.
+    pub(super) quiet: bool,
+}
+
+pub(super) struct State<T> {
+    children: Slab<Child>,
+    next: u64,
+    /// Children that were not told of yet.
+    untold: usize,
+    told: VecDeque<Told<T>>,
+    pub(super) queue: VecDeque<Queued<T>>,
+    /// Children on the books that are not in the queue.
+    pub(super) in_flight: usize,
+    /// Somebody is starting what waits in the queue.
+    pub(super) pumping: bool,
+    /// Why no more children are taken in. `Closed` may become one of the others.
+    pub(super) ended: Option<Stop>,
+    /// Nobody is left who could take an outcome.
+    pub(super) orphaned: bool,
+    /// Which values are failures, if a failure cancels the rest.
+    pub(super) fails: Option<fn(&T) -> bool>,
+    /// How many children came to an end by themselves.
+    pub(super) finished: u64,
+    /// Who waits for the next outcome.
+    pub(super) next_waker: Option<Waker>,
+    quiet_wakers: Vec<Waker>,
+    /// The groups within this one, and how many of them are not quiet.
+    pub(super) within: Slab<Weak<dyn Family>>,
+    pub(super) busy_within: usize,
+    /// The runtimes on which the group's time is kept, and by whom.
+    pub(super) clocks: Vec<runtime::Id>,
+    pub(super) keepers: Vec<AbortHandle>,
+}
+
+impl<T> State<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            children: Slab::new(),
+            next: 0,
+            untold: 0,
+            told: VecDeque::new(),
+            queue: VecDeque::new(),
+            in_flight: 0,
+            pumping: false,
+            ended: None,
+            orphaned: false,
+            fails: None,
+            finished: 0,
+            next_waker: None,
+            quiet_wakers: Vec::new(),
+            within: Slab::new(),
+            busy_within: 0,
+            clocks: Vec::new(),
+            keepers: Vec::new(),
+        }
+    }
+
+    /// Nothing is left of any child, here or in the groups within.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.children.is_empty() && self.busy_within == 0
+    }
+
+    /// Children that were not told of yet, queued ones included.
+    pub(super) fn untold(&self) -> usize {
+        self.untold
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    // ===== Coming =====
+
+    pub(super) fn add(&mut self, birth: Birth, waits: bool) -> Key {
+        let number = self.number();
+        let child = Child {
+            number,
+            birth,
+            since: Instant::now(),
+            stage: if waits {
+                Stage::Waiting
+            } else {
+                Stage::Starting
+            },
+        };
+        self.untold += 1;
+        self.in_flight += usize::from(!waits);
+        Key {
+            slot: self.children.insert(child),
+            number,
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// A child that comes too late: its outcome is known and it is not on the books.
+    pub(super) fn turn_away(&mut self, birth: Birth, error: Error) -> Leftovers<T> {
+        let number = self.number();
+        self.tell(Told {
+            number,
+            label: birth.label,
+            location: birth.location,
+            outcome: Err(Box::new(error)),
+        })
+    }
+
+    /// The next one in the queue, if there is a place for it. It is in flight from here on.
+    pub(super) fn next_to_start(&mut self, limit: usize) -> Option<Queued<T>> {
+        if self.pumping || self.in_flight >= limit {
+            return None;
+        }
+        let next = self.queue.pop_front()?;
+        if let Some(child) = self.child(next.key) {
+            child.stage = Stage::Starting;
+        }
+        self.in_flight += 1;
+        self.pumping = true;
+        Some(next)
+    }
+
+    /// Notes what became of a child that was started. What comes back has to be aborted or dropped.
+    pub(super) fn set_stage(&mut self, key: Key, stage: Stage) -> Option<Stage> {
+        if self.is_stopped() && matches!(stage, Stage::Future(_)) {
+            return Some(stage);
+        }
+        match self.child(key) {
+            // Or it has been told of, or is even gone, before its starter came to this.
+            Some(child) if matches!(child.stage, Stage::Starting) => {
+                child.stage = stage;
+                None
+            }
+            _ => Some(stage),
+        }
+    }
+
+    fn child(&mut self, key: Key) -> Option<&mut Child> {
+        self.children
+            .get_mut(key.slot)
+            .filter(|child| child.number == key.number)
+    }
+
+    // ===== Going =====
+
+    /// The outcome of a child, whose thread may not be free yet.
+    pub(super) fn record(&mut self, key: Key, outcome: Result<T, Error>) -> Leftovers<T> {
+        let child = self
+            .child(key)
+            .expect("a child is on the books until nothing of it is left");
+        child.stage = Stage::Draining;
+        let (label, location) = (child.birth.label.clone(), child.birth.location);
+        self.untold -= 1;
+        if matches!(outcome, Ok(_) | Err(Error::Panicked(_))) {
+            self.finished += 1;
+        }
+        self.tell(Told {
+            number: key.number,
+            label,
+            location,
+            outcome: outcome.map_err(Box::new),
+        })
+    }
+
+    /// Nothing is left of a child. One of which nobody was told is told of with `otherwise`.
+    pub(super) fn remove(&mut self, key: Key, otherwise: impl FnOnce() -> Error) -> Leftovers<T> {
+        let untold = self
+            .child(key)
+            .is_some_and(|child| !matches!(child.stage, Stage::Draining));
+        let mut leftovers = if untold {
+            self.record(key, Err(otherwise()))
+        } else {
+            Leftovers::none()
+        };
+        self.children.remove(key.slot);
+        self.in_flight -= 1;
+        self.look_whether_quiet(&mut leftovers);
+        leftovers
+    }
+
+    /// Stops every child: no more are taken in, none that waits starts. Gives whom to abort and
+    /// what was in the queue.
+    pub(super) fn end(&mut self, cause: Stop) -> (Vec<AbortHandle>, VecDeque<Queued<T>>) {
+        let closed = self.ended == Some(Stop::Closed);
+        // One that is closed and over stays so: there is nothing to stop.
+        if closed && self.is_quiet() || self.is_stopped() {
+            return Default::default();
+        }
+        self.ended = Some(cause);
+        let mut futures = Vec::new();
+        for (_, child) in &mut self.children {
+            if matches!(child.stage, Stage::Future(_))
+                && let Stage::Future(abort) = std::mem::replace(&mut child.stage, Stage::Starting)
+            {
+                futures.push(abort);
+            }
+        }
+        (futures, std::mem::take(&mut self.queue))
+    }
+
+    /// Takes a child off that has been in the queue until now.
+    pub(super) fn withdraw(&mut self, key: Key, error: Error) -> Leftovers<T> {
+        self.in_flight += 1;
+        self.remove(key, || error)
+    }
+
+    fn tell(&mut self, told: Told<T>) -> Leftovers<T> {
+        let mut leftovers = Leftovers::none();
+        // A pointer to a function of ours, which only looks: it may be called here.
+        let failed = |fails: fn(&T) -> bool| told.outcome.as_ref().map_or(true, fails);
+        leftovers.cancel = self.fails.is_some_and(failed);
+        if self.orphaned {
+            leftovers.lost = Some(told.outcome);
+        } else {
+            self.told.push_back(told);
+            leftovers.wakers.extend(self.next_waker.take());
+        }
+        leftovers
+    }
+
+    pub(super) fn look_whether_quiet(&mut self, leftovers: &mut Leftovers<T>) {
+        if !self.is_quiet() {
+            return;
+        }
+        leftovers.quiet = true;
+        leftovers.wakers.append(&mut self.quiet_wakers);
+        if self.children.capacity() > KEPT {
+            self.children = Slab::new();
+        }
+    }
+
+    /// Whether children were told to stop.
+    fn is_stopped(&self) -> bool {
+        matches!(self.ended, Some(Stop::Cancelled | Stop::TimedOut))
+    }
+
+    pub(super) fn stopped(&self, group: &Arc<str>, phase: Phase) -> Error {
+        let cause = match self.ended {
+            Some(cause @ (Stop::Cancelled | Stop::TimedOut)) => cause,
+            // Nobody has stopped it: its runtime has.
+            _ => Stop::NoRuntime,
+        };
+        Error::Stopped {
+            group: group.clone(),
+            cause,
+            phase,
+        }
+    }
+
+    // ===== Taking =====
+
+    pub(super) fn take(&mut self) -> Option<Told<T>> {
+        let next = self.told.pop_front();
+        if self.told.is_empty() && self.told.capacity() > KEPT {
+            self.told = VecDeque::new();
+        }
+        next
+    }
+
+    pub(super) fn take_all(&mut self) -> VecDeque<Told<T>> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Has somebody told when the group is quiet. What is left of `waker` is not needed.
+    pub(super) fn call_when_quiet(&mut self, waker: &mut Option<Waker>) {
+        let known = |waker: &Waker| self.quiet_wakers.iter().any(|other| other.will_wake(waker));
+        if !waker.as_ref().is_some_and(known) {
+            self.quiet_wakers.extend(waker.take());
+        }
+    }
+
+    // ===== Looking =====
+
+    pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {
+        let mut children: Vec<&Child> = self.children.iter().map(|(_, child)| child).collect();
+        children.sort_unstable_by_key(|child| child.number);
+        let stopped = self.is_stopped();
+        into.extend(
+            children
+                .into_iter()
+                .map(|child| child.info(group, now, stopped)),
+        );
+    }
+}
+
+impl<T> Leftovers<T> {
+    pub(super) fn none() -> Self {
+        Self {
+            wakers: Vec::new(),
+            lost: None,
+            cancel: false,
+            quiet: false,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A limit on the children in flight.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use longshore::{Error, Group};
+
+use super::is_over;
+use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new};
+
+everywhere! {
+    /// No more than so many, futures and jobs together; each of them runs in the end.
+    async fn no_more_children_are_in_flight_than_the_limit(place: Place) {
+        const LIMIT: usize = 3;
+        let lane = place.lane(8);
+        let meter = Meter::default();
+        let group = Group::builder("narrow").limit(LIMIT).build();
+        for n in 0..60 {
+            let meter = meter.clone();
+            let starting = if n % 2 == 0 {
+                group.offload(&lane, move || drop(meter.enter()))
+            } else {
+                group.spawn(async move {
+                    let _inside = meter.enter();
+                    tokio::task::yield_now().await;
+                })
+            };
+            // Half of them wait for their turn, so that both ways are mixed.
+            if n % 4 < 2 {
+                starting.await.unwrap();
+            }
+        }
+        assert_eq!(group.join_all().await.len(), 60);
+        assert_eq!(meter.entered(), 60);
+        assert!(meter.peak() <= LIMIT, "{} at once", meter.peak());
+        is_as_new(&lane).await;
+    }
+
+    /// A child holds its place until its thread is free.
+    async fn a_thread_that_drains_holds_its_place_of_the_group(place: Place) {
+        let lane = place.lane(2);
+        let gate = Gate::new();
+        let door = gate.door();
+        let own = longshore::CancelToken::new();
+        let mut group = Group::builder("narrow").limit(1).build();
+        group.offload(&lane.cancelled_by(&own), move || { door.pass(); "deaf" }).await.unwrap();
+        let mut next = Box::pin(group.offload(&lane, || "next"));
+        gate.arrived(1).await;
+        own.cancel();
+        assert!(group.next().await.unwrap().unwrap_err().is_cancelled());
+        assert!(next.as_mut().now_or_never().is_none(), "its thread is not free");
+        assert_eq!(lane.stats().submitted, 1);
+        gate.open();
+        next.await.unwrap();
+        assert_eq!(group.next().await.unwrap().unwrap(), "next");
+        is_as_new(&lane).await;
+    }
+
+    /// What waits for its place starts in the runtime of its caller, and without anybody's help.
+    async fn what_waits_starts_by_itself_and_where_it_was_put_in(place: Place) {
+        let lane = place.lane(1);
+        let home = tokio::runtime::Handle::current().id();
+        let gate = Gate::new();
+        let door = gate.door();
+        let group = Group::builder("narrow").limit(1).build();
+        group.offload(&lane, move || { door.pass(); home });
+        for _ in 0..3 {
+            group.offload(&lane, || tokio::runtime::Handle::current().id());
+            group.spawn(async { tokio::runtime::Handle::current().id() });
+        }
+        gate.open();
+        is_over(&group).await;
+        for id in group.join_all().await {
+            assert_eq!(id.unwrap(), home);
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// G2, G4. What waits is dropped with the group, and whoever waits for its start is told.
+    async fn a_cancel_ends_the_wait_for_a_place(place: Place) {
+        let lane = place.lane(1);
+        let (gate, captured) = (Gate::new(), DropFlag::default());
+        let door = gate.door();
+        let group = Group::builder("narrow").limit(1).build();
+        group.offload(&lane, move || door.pass());
+        gate.arrived(1).await;
+        let watched = captured.watched();
+        let mut waits = tokio::spawn(group.offload(&lane, move || drop(watched)));
+        let watched = captured.watched();
+        let unwatched = group.spawn(async move { drop(watched) });
+        assert!(futures::poll!(&mut waits).is_pending());
+        group.cancel();
+        assert_eq!(captured.dropped(), 2);
+        assert!(waits.await.unwrap().unwrap_err().is_cancelled());
+        assert!(unwatched.await.unwrap_err().never_started());
+        gate.open();
+        let outcomes = group.join_all().await;
+        assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().is_cancelled()));
+        assert_eq!(outcomes.len(), 3);
+        assert_eq!(lane.stats().submitted, 1);
+    }
+
+    /// A lane that refuses one after the other must not make a recursion of it.
+    async fn a_long_queue_of_children_that_are_refused_comes_to_an_end(place: Place) {
+        let lane = place.lane(1);
+        let group = Group::builder("narrow").limit(1).build();
+        let gate = Gate::new();
+        let door = gate.door();
+        group.offload(&lane, move || door.pass());
+        for _ in 0..20_000 {
+            group.offload(&lane, || ());
+        }
+        gate.arrived(1).await;
+        lane.close();
+        gate.open();
+        let outcomes = group.join_all().await;
+        let closed = |outcome: &Result<(), Error>| matches!(outcome, Err(Error::Closed { .. }));
+        assert_eq!(outcomes.iter().filter(|outcome| closed(outcome)).count(), 20_000);
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "`limit` must be at least 1")]
+async fn a_limit_of_zero_is_an_error_of_the_program() {
+    let _ = Group::<()>::builder("none").limit(0).build();
+}
+
+/// A child that spawns siblings into a full group does not have to wait for them.
+#[tokio::test]
+async fn a_child_of_a_full_group_can_spawn_siblings() {
+    let mut group = Group::builder("narrow").limit(1).build();
+    let spawner = group.spawner();
+    group.spawn(async move {
+        for n in 1..=3 {
+            spawner.spawn(async move { n });
+        }
+        0
+    });
+    let mut seen = Vec::new();
+    while let Some(number) = group.next().await {
+        seen.push(number.unwrap());
+    }
+    assert_eq!(seen, [0, 1, 2, 3]);
+    eventually("it is over", || group.is_empty()).await;
+    assert!(group.shutdown(Duration::ZERO).await.is_ok());
+}

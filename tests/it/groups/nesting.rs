@@ -1,0 +1,117 @@
+//! G5: groups in groups.
+
+use std::{future::pending, time::Duration};
+
+use longshore::{Error, Group, error::Stop, group::Builder};
+use tokio::time::Instant;
+
+use super::{endless, is_over};
+use crate::support::{DropFlag, Gate, Place, eventually, is_as_new};
+
+everywhere! {
+    /// G5.
+    async fn a_cancel_goes_inwards_and_not_outwards(place: Place) {
+        let lane = place.lane(2);
+        let mut outer = Group::<()>::builder("outer").build();
+        let mut middle: Group<()> = outer.nested("middle").build();
+        let mut inner: Group<u32> = middle.nested("inner").build();
+        let mut beside: Group<u32> = outer.spawner().nested("beside").build();
+        outer.spawn(pending());
+        middle.spawn(pending());
+        inner.spawn(pending());
+        let gate = Gate::new();
+        let door = gate.door();
+        beside.offload(&lane, move || { door.pass(); 7 });
+        gate.arrived(1).await;
+
+        middle.cancel();
+        assert!(middle.next().await.unwrap().unwrap_err().is_cancelled());
+        let error = inner.next().await.unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Stopped { group, .. } if &**group == "inner"), "{error}");
+        assert!(!outer.token().is_cancelled() && !beside.token().is_cancelled());
+        assert!(futures::poll!(Box::pin(outer.next())).is_pending());
+        assert!(futures::poll!(Box::pin(beside.next())).is_pending());
+
+        outer.cancel();
+        assert!(outer.next().await.unwrap().unwrap_err().is_cancelled());
+        assert!(beside.next().await.unwrap().unwrap_err().is_cancelled());
+        gate.open();
+        is_over(&beside).await;
+        is_as_new(&lane).await;
+    }
+
+    /// G5. Whichever is the earlier.
+    async fn an_outer_deadline_wins_if_it_is_the_earlier(place: Place) {
+        let lane = place.lane(1);
+        let (near, far) = (Duration::from_millis(50), Duration::from_secs(3_600));
+        for (of_outer, of_inner) in [(Some(near), Some(far)), (Some(far), Some(near)), (Some(near), None)] {
+            let begun = Instant::now();
+            let timed = |builder: Builder<()>, time: Option<Duration>| match time {
+                Some(time) => builder.timeout(time),
+                None => builder,
+            };
+            let outer = timed(Group::builder("outer"), of_outer).build();
+            let mut inner = timed(outer.nested("inner"), of_inner).build();
+            inner.spawn(pending());
+            inner.offload_with(&lane, |job| {
+                let blocked = Gate::new();
+                let (door, hook) = (blocked.door(), blocked.door());
+                let _guard = job.on_cancel(move || hook.open());
+                assert!(job.remaining().unwrap() <= Duration::from_millis(50));
+                door.pass();
+            });
+            for _ in 0..2 {
+                let error = inner.next().await.unwrap().unwrap_err();
+                assert!(error.is_timeout(), "{error}");
+            }
+            assert!(begun.elapsed() >= near);
+            is_over(&inner).await;
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// K14. What a part has left behind is waited for with the whole, and named with it.
+    async fn the_outer_group_waits_for_what_the_inner_one_has_left_behind(place: Place) {
+        let lane = place.lane(1);
+        let (gate, dropped) = (Gate::new(), DropFlag::default());
+        let outer = Group::new();
+        let (spawner, door, theirs, flag) = (outer.spawner(), gate.door(), lane.clone(), dropped.watched());
+        outer.spawn(async move {
+            let _flag = flag;
+            let inner: Group<()> = spawner.nested("inner").build();
+            inner.label("deaf").offload(&theirs, move || door.pass());
+            eventually("it runs", || theirs.stats().running == 1).await;
+            // And goes, with a thread that is not free.
+        });
+        let mut joined = Box::pin(outer.join_all());
+        eventually("the child is over", || {
+            assert!(futures::FutureExt::now_or_never(&mut joined).is_none());
+            dropped.dropped() == 1
+        })
+        .await;
+        assert_eq!(lane.stats().draining, 1);
+        assert!(futures::poll!(&mut joined).is_pending());
+        gate.open();
+        assert!(joined.await.pop().unwrap().is_ok());
+        assert_eq!(lane.stats().draining, 0);
+        is_as_new(&lane).await;
+    }
+
+    /// G4, G5. A group in one that is over takes nothing.
+    async fn a_group_within_one_that_is_over_is_over(place: Place) {
+        let lane = place.lane(1);
+        let outer = Group::<()>::new();
+        let spawner = outer.spawner();
+        let early: Group<()> = outer.nested("early").build();
+        assert!(outer.shutdown(Duration::ZERO).await.is_ok());
+        let refused = early.offload(&lane, || unreachable!()).await.unwrap_err();
+        assert!(matches!(refused, Error::Stopped { cause: Stop::Closed, .. }), "{refused}");
+        drop(outer);
+        assert!(early.token().is_cancelled());
+        let late: Group<()> = spawner.nested("late").build();
+        assert!(late.spawn(pending()).await.unwrap_err().is_cancelled());
+        let dropped = DropFlag::default();
+        assert!(late.spawn(endless(&dropped)).await.is_err());
+        assert_eq!((dropped.dropped(), lane.stats().submitted), (1, 0));
+    }
+}
