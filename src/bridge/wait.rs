@@ -23,7 +23,7 @@ use tokio::{
 use super::{books::Entry, clock::Alarm, error::Error, stand};
 use crate::{
     error::{Panic, call_quietly, catch, drop_quietly},
-    job::block_on,
+    job::{block_on, leaves_waker_beside},
     sync::{Arc, AtomicBool},
 };
 
@@ -61,7 +61,12 @@ pub(super) fn call<F: Future>(
                 };
             }
             if outcome.is_pending() {
-                let stopped = std::mem::take(&mut first) && entry.poll_stopped(cx).is_ready();
+                let mut stopped = false;
+                if std::mem::take(&mut first) {
+                    stopped = entry.poll_stopped(cx).is_ready();
+                    // The end of the bridge is no way out of a circle of jobs.
+                    leaves_waker_beside();
+                }
                 outcome = if stopped {
                     Poll::Ready(Err(Error::ShutDown))
                 } else {

@@ -41,6 +41,9 @@ struct Service {
     here: Here,
     /// How many jobs are beneath on the stack, each of which waits for the next.
     depth: usize,
+    /// How many clones of the waker of the innermost wait are with somebody who would not bring it
+    /// on.
+    beside: usize,
 }
 
 /// Where a task is being polled.
@@ -245,4 +248,36 @@ pub(super) fn note(owner: &Arc<dyn Owner>, work: &Arc<dyn Work>) {
         };
         drop(post.note(awaited, true, false));
     }
+}
+
+/// Says that a future which this thread polls has left its waker with somebody who only calls it
+/// if everything is given up, so that what the wait comes to does not depend on it.
+pub(crate) fn leaves_waker_beside() {
+    let _ = SERVICE.try_with(|service| service.borrow_mut().beside += 1);
+}
+
+/// How often that was said in the innermost wait.
+pub(super) fn beside() -> usize {
+    SERVICE
+        .try_with(|service| service.borrow().beside)
+        .unwrap_or_default()
+}
+
+/// A wait begins; until the guard is dropped.
+pub(super) fn begin_wait() -> Wait {
+    Wait(set_beside(0))
+}
+
+pub(super) struct Wait(usize);
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        set_beside(self.0);
+    }
+}
+
+fn set_beside(count: usize) -> usize {
+    SERVICE
+        .try_with(|service| std::mem::replace(&mut service.borrow_mut().beside, count))
+        .unwrap_or_default()
 }

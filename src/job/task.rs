@@ -102,6 +102,13 @@ pub(crate) enum How<'a> {
     InPlaceOf(&'a dyn Work),
 }
 
+impl How<'_> {
+    /// How many jobs are suspended for that.
+    pub(crate) fn suspends(self) -> usize {
+        usize::from(matches!(self, Self::InPlaceOf(_)))
+    }
+}
+
 /// A job's outcome, in the future.
 ///
 /// The job is in its lane from the moment [`offload`](crate::Lane::offload) returns, whether the

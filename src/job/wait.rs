@@ -60,6 +60,7 @@ fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled>
     // Before the future, to be dropped after it: it takes the slot back.
     let current = nest::current_post();
     let mut helper = current.map(|(me, post)| Helper::new(me, post, &caller));
+    let _wait = helper.is_some().then(nest::begin_wait);
     let mut future = pin!(Some(future));
     let mut cx = Context::from_waker(&waker);
     // Those who hold the waker beside the future.
@@ -81,7 +82,7 @@ fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled>
         match &mut helper {
             Some(helper) => {
                 // A hook that has run holds its clone no more.
-                let wakers = StdArc::strong_count(&caller).saturating_sub(others);
+                let wakers = StdArc::strong_count(&caller).saturating_sub(others + nest::beside());
                 // Whoever has given its clone up has woken us before.
                 fence(Ordering::Acquire);
                 helper.help((wakers == 1).then_some(&waker));

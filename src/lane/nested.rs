@@ -60,7 +60,9 @@ impl Core {
         let elsewhere = self.source.lets_run();
         let taken = self.with_state(|state| match elsewhere {
             // As long as one of the lane's threads goes on, it will come to this job.
-            Elsewhere::InVain if state.suspended.jobs < self.limit => TakeHere::Nothing,
+            Elsewhere::InVain if state.suspended.jobs + how.suspends() < self.limit => {
+                TakeHere::Nothing
+            }
             Elsewhere::Never => TakeHere::Nothing,
             _ => state.take_here(&*job, now, how, &mut look),
         });

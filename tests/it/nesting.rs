@@ -10,7 +10,10 @@ use std::{
 };
 
 use futures::future::{Either, join_all, select};
-use longshore::{Error, Lane, Task, lane::JobState};
+use longshore::{
+    Bridge, Error, Group, Lane, Task,
+    lane::{JobState, Threads},
+};
 use tokio::sync::oneshot;
 
 use crate::support::{
@@ -367,6 +370,90 @@ async fn circle(lane: &Lane, jobs: usize) {
     }
     is_as_new(lane).await;
     assert!(told.load(Ordering::SeqCst) >= 1);
+}
+
+/// K8 by way of a bridge: what is called, and what is spawned there.
+#[test]
+fn a_job_can_wait_for_another_of_its_lane_through_a_bridge() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let lane = watch_over(
+            Lane::builder("bridged")
+                .limit(1)
+                .own_threads(Threads::new())
+                .build(),
+        );
+        let (inner, across) = (lane.clone(), bridge.clone());
+        let sum = lane.offload(move || {
+            let called = across.call(inner.offload(|| 1)).unwrap().unwrap();
+            let (first, second) = (inner.clone(), inner.clone());
+            let spawned = across.spawn(async move {
+                let both = join_all([first.offload(|| 2), second.offload(|| 4)]).await;
+                both.into_iter().map(Result::unwrap).sum::<i32>()
+            });
+            called + spawned.wait().unwrap()
+        });
+        assert_eq!(bridge.call(sum).unwrap().unwrap(), 7);
+    });
+}
+
+/// K8: a circle through a bridge.
+#[test]
+fn a_circle_through_a_bridge_is_told_too() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let lane = watch_over(
+            Lane::builder("round")
+                .limit(2)
+                .own_threads(Threads::new())
+                .build(),
+        );
+        let ends: Vec<_> = (0..2).map(|_| mpsc::channel::<Task<()>>()).collect();
+        let (give, handed): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        let (tell, told) = mpsc::channel();
+        let mut tasks: Vec<Task<()>> = handed
+            .into_iter()
+            .map(|handed| {
+                let (across, tell) = (bridge.clone(), tell.clone());
+                lane.offload(move || {
+                    let end = across.call(handed.recv().expect("it is handed over"));
+                    let _ = tell.send(matches!(end, Ok(Err(Error::WouldDeadlock { .. }))));
+                })
+            })
+            .collect();
+        tasks.rotate_left(1);
+        for (give, task) in give.iter().zip(tasks) {
+            give.send(task).unwrap();
+        }
+        drop(tell);
+        assert!(
+            told.iter().any(|told| told),
+            "one of them is told, and all of them end"
+        );
+    });
+}
+
+/// K8 by way of a group, of futures and of jobs.
+#[test]
+fn a_job_can_wait_for_a_group_in_its_own_lane() {
+    for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+        watched(move || {
+            flavour.runtime().block_on(async {
+                let lane = watch_over(Lane::builder("grouped").limit(1).build());
+                let inner = lane.clone();
+                let sum = lane.offload_with(move |job| {
+                    let group = Group::new();
+                    group.offload(&inner, || 1);
+                    group.offload(&inner, || 2);
+                    group.spawn(async move { inner.offload(|| 4).await.unwrap() });
+                    let all = job.block_on(group.join_all()).expect("nobody cancels it");
+                    all.into_iter().map(Result::unwrap).sum::<i32>()
+                });
+                assert_eq!(sum.await.unwrap(), 7);
+                is_as_new(&lane).await;
+            });
+        });
+    }
 }
 
 /// Tokio's pool has one thread, and the job that has it waits for a job of another lane.
