@@ -9,13 +9,14 @@ use super::{
     builder::Builder,
     core::Core,
     map::Map,
+    options::Options,
     reserve::Reserve,
     shutdown::{Shutdown, Stuck},
-    state::{Company, Ties},
+    state::Ties,
     stats::{JobInfo, Stats},
 };
 use crate::{
-    cancel::{Cancel, CancelToken},
+    cancel::Cancel,
     error::Error,
     job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
     sync::Arc,
@@ -63,7 +64,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Lane {
     shared: Arc<Shared>,
-    options: Options,
+    pub(super) options: Options,
 }
 
 /// Dropped with the last handle. Workers hold the core alone.
@@ -78,22 +79,6 @@ impl Drop for Shared {
     }
 }
 
-#[derive(Clone, Default)]
-struct Options {
-    limit: TimeLimit,
-    label: Option<Arc<str>>,
-    token: Option<CancelToken>,
-    company: Option<Company>,
-}
-
-#[derive(Clone, Copy, Default)]
-enum TimeLimit {
-    #[default]
-    None,
-    Timeout(Duration),
-    Deadline(Instant),
-}
-
 impl Lane {
     /// Starts to make a lane. The name appears in errors, reports, metrics and thread names.
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
@@ -103,10 +88,7 @@ impl Lane {
     pub(super) fn new(core: Arc<Core>, timeout: Option<Duration>) -> Self {
         Self {
             shared: Arc::new(Shared { core }),
-            options: Options {
-                limit: timeout.map_or(TimeLimit::None, TimeLimit::Timeout),
-                ..Options::default()
-            },
+            options: Options::timing_out_after(timeout),
         }
     }
 
@@ -120,77 +102,9 @@ impl Lane {
         &self.core().name
     }
 
-    // ===== Options =====
-
-    /// The same lane, with this long for a job to take, waiting and running together, counted from
-    /// the call that hands it in. Replaces the timeout or deadline set before.
-    ///
-    /// Zero lets no job start; a time too long to be represented is no limit. The time is kept by
-    /// the runtime that the job is handed in from, which has to be driven: a current-thread runtime
-    /// that nobody is in keeps none.
-    #[must_use]
-    pub fn timeout(&self, time: Duration) -> Self {
-        self.with(|options| options.limit = TimeLimit::Timeout(time))
-    }
-
-    /// The same lane, with this moment on Tokio's clock as the end of every job's time. Replaces
-    /// the timeout or deadline set before. One that has passed lets no job start.
-    #[must_use]
-    pub fn deadline(&self, deadline: Instant) -> Self {
-        self.with(|options| options.limit = TimeLimit::Deadline(deadline))
-    }
-
-    /// The same lane, with a name for its jobs in reports and traces.
-    #[must_use]
-    pub fn label(&self, label: impl Into<Arc<str>>) -> Self {
-        self.with(|options| options.label = Some(label.into()))
-    }
-
-    /// The same lane, with jobs that are cancelled when `token` is, and that are not started if it
-    /// is already. Replaces the token set before: for both, make the one a
-    /// [`child`](CancelToken::child) of the other.
-    #[must_use]
-    pub fn cancelled_by(&self, token: &CancelToken) -> Self {
-        self.with(|options| options.token = Some(token.clone()))
-    }
-
-    /// The same lane, with something that goes along with its jobs: it is dropped when the last of
-    /// them is off its thread, or will never be on one, and when this handle is gone too.
-    pub(crate) fn in_company_of(&self, company: Company) -> Self {
-        self.with(|options| options.company = Some(company))
-    }
-
-    /// The same lane, with jobs whose time is up at `deadline` at the latest.
-    pub(crate) fn no_later_than(&self, deadline: Instant) -> Self {
-        let earlier = match self.options.limit {
-            TimeLimit::None => deadline,
-            TimeLimit::Timeout(time) => Instant::now()
-                .checked_add(time)
-                .map_or(deadline, |end| end.min(deadline)),
-            TimeLimit::Deadline(own) => own.min(deadline),
-        };
-        self.deadline(earlier)
-    }
-
-    /// What the jobs of this handle are labelled with.
-    pub(crate) fn labelled(&self) -> Option<Arc<str>> {
-        self.options.label.clone()
-    }
-
     /// As [`name`](Self::name), to keep.
     pub(crate) fn name_to_keep(&self) -> Arc<str> {
         self.core().name.clone()
-    }
-
-    /// The token that the jobs of this handle are under.
-    pub(crate) fn token(&self) -> Option<&CancelToken> {
-        self.options.token.as_ref()
-    }
-
-    fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
-        let mut lane = self.clone();
-        change(&mut lane.options);
-        lane
     }
 
     // ===== Handing in =====
@@ -353,17 +267,12 @@ impl Lane {
     {
         let core = self.core();
         let queued = Instant::now();
-        let deadline = match self.options.limit {
-            TimeLimit::None => None,
-            TimeLimit::Timeout(time) => queued.checked_add(time),
-            TimeLimit::Deadline(deadline) => Some(deadline),
-        };
         let meta = Meta {
             cancel: Cancel::default(),
             label: self.options.label.clone(),
             location,
             queued,
-            deadline,
+            deadline: self.options.deadline(queued),
             token: self.options.token.clone(),
             slot: Slot::default(),
             #[cfg(feature = "tracing")]

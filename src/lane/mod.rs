@@ -20,6 +20,7 @@ mod keeper;
 mod map;
 mod nested;
 mod observe;
+mod options;
 mod owner;
 mod pace;
 mod reserve;

@@ -372,8 +372,10 @@ fn deadlines_on_own_threads_are_kept_after_their_runtime_has_ended() {
             let (running, waiting) = runtime.block_on(async {
                 let running = lane.offload(move || {
                     door.pass();
-                    // It holds the only slot, so that this one can only time out.
-                    block_on(inner.timeout(late).offload(|| ()))
+                    // It holds the only slot, so that this one can only time out: it is not the job
+                    // that waits for it, which would lend it that.
+                    let task = inner.timeout(late).offload(|| ());
+                    std::thread::spawn(move || block_on(task)).join().unwrap()
                 });
                 (
                     running,
