@@ -158,8 +158,8 @@
 //!
 //! # Which threads exist
 //!
-//! - A lane has no thread until it has a job. Then it has as many as there is work for, at most
-//!   its limit: a thread takes job after job, and one that has none waits a while for the next
+//! - A lane has no thread until it has a job. Then it has as many workers as there is work for, at
+//!   most its limit: a thread takes job after job, and one that has none waits a while for the next
 //!   (10 ms on Tokio's pool, [`keep_alive`](lane::Threads::keep_alive) on own threads, not at all
 //!   on rayon) and leaves. Not on rayon, a thread without one looks out for up to 10 µs before it
 //!   sleeps; while jobs are very short (20 µs or less) for up to 50 µs, and then one may stay awake
@@ -175,6 +175,8 @@
 //! - [`Bridge::start`] has one thread, called `longshore-bridge`, as long as there is a handle, and
 //!   all bridges together one called `longshore-clock` while a call with a timeout waits, or one
 //!   into a current-thread runtime.
+//! - A job that waits for other jobs keeps its thread, and while it waits for several, or for one of
+//!   another lane, there is a thread more for what runs in its slot.
 //! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
 //!   which end after a second without work.
 //!
@@ -204,7 +206,8 @@
 //!   after a shutdown.
 //! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
 //!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
-//!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running` and `longshore_draining`,
+//!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running`,
+//!   `longshore_draining` and `longshore_suspended`,
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //! - `tower`: `Lane::service`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.

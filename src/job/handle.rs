@@ -106,21 +106,29 @@ impl Job {
     ///
     /// # Jobs that wait for jobs
     ///
-    /// The future may wait for other jobs, of the same lane too, at any depth. While the job waits
-    /// it is *suspended*: it lends its slot to a job that another job waits for, if the lane is
-    /// full, and such a job runs on the thread that waits for it. So a lane of one can serve a job
-    /// that waits for a job that waits for a job. When the future is ready it is dropped, and the job
-    /// goes on as soon as a slot is free.
+    /// The future may wait for other jobs, of the same lane too, at any depth. A job that does is
+    /// *suspended*: in a full lane its slot is lent to a job that another job waits for. Such a job
+    /// runs on the thread that waits, if that waits for it alone, else on a thread of its own. So a
+    /// lane of one can serve a job that waits for a job that waits for a job. When the future is
+    /// ready it is dropped, and the job goes on as soon as a slot is free. Keep the tasks *in* the
+    /// future, then: one that is kept outside, and has the slot, is waited for.
     ///
-    /// It is seen what is awaited in the future itself, and in tasks that it spawns through a
-    /// [`Group`](crate::Group) or a [`Bridge`](crate::Bridge); not what `tokio::spawn` is given.
+    /// It is seen which [`Task`](crate::Task)s are awaited in the future itself, and which in what it
+    /// spawns through a [`Group`](crate::Group) or a [`Bridge`](crate::Bridge). Not seen is what
+    /// `tokio::spawn` was given, what comes through channels or `Shared` futures, and who waits for
+    /// room in the lane ([`reserve`](crate::Lane::reserve), [`map`](crate::Lane::map)): such a wait
+    /// can be for ever if every slot is held by one that waits so.
     ///
     /// Where jobs wait for each other in a circle, each for the next and for nothing else, one of
-    /// them is told: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    /// them is told, or more than one: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     ///
-    /// A [`Task`](crate::Task) awaited in another executor's `block_on` within a job runs as well
-    /// if the lane is full: on a thread of its own, in the slot of the job that waits. Circles and
-    /// lanes that call each other are not seen there.
+    /// A [`Task`](crate::Task) polled in another executor's loop within a job runs as well, if its
+    /// lane is the job's own and full: on another thread, in the slot of the job that waits, and the
+    /// poll takes that long. Circles, and lanes that call each other, are not seen there, nor is
+    /// anything in a foreign loop within this one.
+    ///
+    /// Slots are lent by the job's own thread only. Another that waits in the name of the job, with
+    /// a clone of it, just waits.
     ///
     /// # Errors
     ///
@@ -128,8 +136,8 @@ impl Job {
     ///
     /// # Cancel safety
     ///
-    /// *The waiter*, which is this thread, goes on at once, unless it is just running a job that it
-    /// waits for: that one is cancelled with it, and has to return first.
+    /// *The waiter*, which is this thread, drops the future and goes on at once, unless a job that it
+    /// waits for has its slot: that one is cancelled with it, and has to return first.
     ///
     /// # Examples
     ///

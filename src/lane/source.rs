@@ -40,7 +40,8 @@ pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
 
 /// Threads of a lane's own, for [`Builder::own_threads`](super::Builder::own_threads).
 ///
-/// They are started when there is work for them, at most the lane's limit at once, named
+/// They are started when there is work for them, at most the lane's limit at once (more only for
+/// what [suspended](super::JobState::Suspended) jobs wait for), named
 /// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive), when
 /// their lane is closed or its last handle dropped, or when the runtime whose jobs they run ends.
 #[derive(Clone)]
