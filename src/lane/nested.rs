@@ -58,9 +58,13 @@ impl Core {
         let mut look = Some(look.clone());
         let now = Instant::now();
         let elsewhere = self.source.lets_run();
+        let is_ours = |waits_for: &Awaited| {
+            std::ptr::addr_eq(Arc::as_ptr(&waits_for.owner), Arc::as_ptr(&self))
+        };
         let taken = self.with_state(|state| match elsewhere {
             // As long as one of the lane's threads goes on, it will come to this job.
-            Elsewhere::InVain if state.suspended.jobs + how.suspends() < self.limit => {
+            Elsewhere::InVain if state.somebody_goes_on(how, is_ours) => {
+                state.offer_help(&mut look);
                 TakeHere::Nothing
             }
             Elsewhere::Never => TakeHere::Nothing,

@@ -42,8 +42,8 @@ pub(crate) struct Suspended {
     /// Those that would go on and have no slot, the first to ask first.
     line: Vec<(Key, Waker)>,
     /// Who waits for jobs in the queue and could run them, had these a slot. Whoever is on this list
-    /// looks again: when a slot can be borrowed, when there is no free one any more, and when the
-    /// list becomes long.
+    /// looks again: when a slot can be borrowed, when there is no free one any more, when a worker
+    /// goes or does not come, and when the list becomes long.
     helpers: Vec<Waker>,
 }
 
@@ -173,8 +173,24 @@ impl State {
         self.calls.append(&mut self.suspended.helpers);
     }
 
+    /// Whether one of the lane's threads, or one that was asked for, will take another job without
+    /// anybody's help: all but those whose jobs wait for jobs of this lane.
+    pub(crate) fn somebody_goes_on(
+        &self,
+        how: How<'_>,
+        is_ours: impl Fn(&Awaited) -> bool,
+    ) -> bool {
+        let waits_here = |entry: &Entry| {
+            let nesting = entry.nesting.as_ref();
+            nesting.is_some_and(|it| it.suspended && it.waits_for.as_ref().is_none_or(&is_ours))
+        };
+        let stuck = (self.jobs.iter()).filter(|(_, entry)| waits_here(entry));
+        let threads: usize = self.homes.iter().map(|home| home.workers).sum();
+        threads > stuck.count() + how.suspends()
+    }
+
     /// Has somebody told when to look again. What is left of `look` is not needed.
-    fn offer_help(&mut self, look: &mut Option<Waker>) {
+    pub(crate) fn offer_help(&mut self, look: &mut Option<Waker>) {
         if self.suspended.helpers.len() > 2 * self.jobs.len() + 64 {
             // Many of them do not wait any more. The others come back.
             self.call_helpers();

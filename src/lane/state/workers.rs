@@ -288,6 +288,8 @@ impl State {
                 self.shut_inbox();
             }
         }
+        // Who had left a job to this one may have to help.
+        self.call_helpers();
         self.retire(id);
         self.call_if_quiet();
     }
