@@ -25,7 +25,8 @@ use crate::{
 ///
 /// To put the runtime's thread to sleep and to wake it again takes 15 to 30 µs on a virtual
 /// machine: many times what such a job takes. So the task does not wait to be called at first, but
-/// lets the runtime poll it again when the other tasks have had their turn.
+/// lets the runtime poll it again when the other tasks have had their turn. Where that is in vain, as
+/// somebody else has the processor that the worker would need, the lane's next tasks do without.
 const LOOK_OUT: Duration = Duration::from_micros(50);
 
 /// Why a job is stopped.
@@ -53,8 +54,11 @@ pub(crate) trait Owner: Send + Sync {
     fn stop(&self, job: &dyn Work, cause: Cause);
     /// Lets the job run on without a caller.
     fn detach(&self, job: &dyn Work);
-    /// Whether jobs of late took no longer than it takes to wake somebody.
-    fn is_brisk(&self) -> bool;
+    /// Whether it is worth while to look out for an outcome: jobs of late took no longer than it
+    /// takes to wake somebody, and were not looked out for in vain.
+    fn look_out(&self) -> bool;
+    /// What a look-out came to.
+    fn looked_out(&self, in_vain: bool);
 
     /// A running job waits: its slot may be lent to a job that another job waits for. With what it
     /// waits for, if that is one job alone. `false` if it was suspended already.
@@ -165,12 +169,17 @@ impl LookOut {
     fn goes_on(&mut self, owner: &dyn Owner) -> bool {
         let patience = match *self {
             // A job's thread would not let anybody else have a turn.
-            Self::Undecided if owner.is_brisk() && !nest::is_for_a_job() => {
+            Self::Undecided if !nest::is_for_a_job() && owner.look_out() => {
                 Patience::lasting(LOOK_OUT)
             }
             Self::Until(patience) if !patience.is_over() => patience,
             Self::Never => return false,
-            Self::Undecided | Self::Until(_) | Self::Over => {
+            Self::Until(_) => {
+                owner.looked_out(true);
+                *self = Self::Over;
+                return false;
+            }
+            Self::Undecided | Self::Over => {
                 *self = Self::Over;
                 return false;
             }
@@ -276,6 +285,9 @@ impl<T> Future for Task<T> {
                 }
             }
             let result = std::task::ready!(polled);
+            if let LookOut::Until(_) = look_out {
+                owner.looked_out(false);
+            }
             self.state = State::Over;
             return Poll::Ready(result);
         }

@@ -12,6 +12,7 @@ use std::{io, task::Waker, time::Duration};
 use tokio::{runtime, time::Instant};
 
 use super::{
+    doubt::Doubt,
     home::{Home, HomeId, Keeper},
     inbox::Inbox,
     keeper, observe,
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) inbox: Arc<Inbox>,
     /// Whether jobs are brisk, for callers to see without the lock.
     pub(super) brisk: Arc<AtomicBool>,
+    /// Whether tasks look out for outcomes in vain.
+    pub(super) doubt: Doubt,
     state: CacheLine<Mutex<State>>,
 }
 
@@ -60,6 +63,7 @@ impl Core {
             source,
             inbox,
             brisk: state.brisk.clone(),
+            doubt: Doubt::default(),
             state: CacheLine(Mutex::new(state)),
         }
     }

@@ -11,6 +11,7 @@
 mod builder;
 pub(crate) mod core;
 mod default;
+mod doubt;
 mod fifo;
 mod handle;
 mod histogram;

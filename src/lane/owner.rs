@@ -17,8 +17,12 @@ impl Owner for Core {
         self.let_go(job);
     }
 
-    fn is_brisk(&self) -> bool {
-        self.brisk.load(Ordering::Relaxed)
+    fn look_out(&self) -> bool {
+        self.brisk.load(Ordering::Relaxed) && self.doubt.is_over()
+    }
+
+    fn looked_out(&self, in_vain: bool) {
+        self.doubt.learn(in_vain);
     }
 
     fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {

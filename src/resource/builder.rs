@@ -85,8 +85,9 @@ impl<T: 'static> Builder<T> {
     /// included, or in a panic. Defaults to [`Recycle::Discard`] for all.
     ///
     /// It runs on the object's thread, right after that closure and before anybody else gets the
-    /// object, and may put things in order: roll back, reset, ask for a sign of life. The thread is
-    /// busy meanwhile, and the caller of a closure that panicked is told only then; a cancelled one
+    /// object, and may put things in order: roll back, reset, ask for a sign of life. It is part of
+    /// the same job, which is cancelled: what asks [`Job::current`](crate::Job::current), as agents of
+    /// [`longshore::ureq`](crate::ureq) do, gives up at once in it. The thread is busy meanwhile, and the caller of a closure that panicked is told only then; a cancelled one
     /// has long gone. An object whose recycling panics is discarded; of that panic, and of one in
     /// the object's own drop, nobody hears but the panic hook.
     pub fn recycle(mut self, recycle: impl Fn(&mut T) -> Recycle + Send + Sync + 'static) -> Self {

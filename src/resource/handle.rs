@@ -31,7 +31,7 @@ use crate::{
 ///   next closure does not get it before [`recycle`](Builder::recycle) has seen to that, and by
 ///   default does not get it at all: it is dropped, and another is made when one is needed.
 /// - **A closure that waits for another on the same resource** would wait for ever: the inner one is
-///   not run, and told [`Error::InUse`]; also if there are jobs of other lanes in between, each of
+///   not run, and told [`Error::InUse`] as soon as it is awaited, with whatever else; also if there are jobs of other lanes in between, each of
 ///   which waits in [`Job::block_on`] for the next and for nothing else.
 ///
 /// It behaves otherwise as a [`Lane`](crate::Lane) with one thread does, and promises the same. Two

@@ -27,8 +27,10 @@ use crate::{
 ///   all that wait. A pool that has fewer objects than calls for them asks again as calls come and
 ///   go, every 10 ms at the most.
 /// - **A closure that waits for another** of the same pool holds an object meanwhile. Where every
-///   object is held by a closure that waits for some job, an inner call is told [`Error::InUse`].
-///   Circles through jobs of other lanes are not seen.
+///   object is held by a closure that waits so, in [`Job::block_on`](crate::Job::block_on), and no
+///   further one can be had, an inner call is told [`Error::InUse`]. Circles through jobs of other
+///   lanes are not seen, nor are waits in another executor's loop: give calls a timeout where
+///   closures call the pool they are in.
 ///
 /// # Examples
 ///

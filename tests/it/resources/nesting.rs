@@ -1,6 +1,10 @@
 //! Closures that wait: for async code, and for calls of the resource that they are in.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use longshore::{Error, Lane, Resource, ResourcePool, Threads};
 
@@ -141,5 +145,58 @@ fn in_a_pool_the_inner_call_gets_another_object_if_there_is_one() {
             told.iter()
                 .all(|told| matches!(told, Ok(7)) || in_use(told))
         );
+    });
+}
+
+/// The second object cannot be had: the first is what there is.
+#[test]
+fn in_a_pool_that_cannot_grow_the_inner_call_is_told() {
+    on_both_flavours(|| async {
+        let made = AtomicUsize::new(0);
+        let pool = ResourcePool::new("cannot-grow", 2, move || {
+            match made.fetch_add(1, Ordering::SeqCst) {
+                0 => Ok(()),
+                _ => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
+            }
+        });
+        let inner = pool.clone();
+        let told = pool.with(move |(), job| job.block_on(inner.with(|(), _| ())));
+        let told = told.await.unwrap().unwrap().unwrap_err();
+        assert!(
+            matches!(told, Error::InUse { .. } | Error::Unavailable(_)),
+            "{told:?}"
+        );
+        pool.with(|(), _| ()).await.unwrap();
+    });
+}
+
+/// One closure waits for a call of the pool's, another for a job of a lane that waits for such a call:
+/// a circle that is not seen, but the first hears of it when the second is given up.
+#[test]
+fn in_a_pool_the_inner_call_gets_the_object_of_one_that_is_given_up() {
+    on_both_flavours(|| async {
+        let pool = ResourcePool::new("last-other", 2, || Ok::<_, io::Error>(()));
+        let lane = Lane::builder("between-pool")
+            .own_threads(Threads::new())
+            .build();
+        let (both, first_waits) = (Gate::new(), Gate::new());
+        let (inner, door) = (pool.clone(), both.door());
+        let first = pool.with(move |(), job| {
+            door.pass();
+            job.block_on(inner.with(|(), _| ())).unwrap()
+        });
+        let (inner, door, after) = (pool.clone(), both.door(), first_waits.door());
+        let second = pool.with(move |(), job| {
+            door.pass();
+            after.pass();
+            job.block_on(lane.offload_with(move |job| job.block_on(inner.with(|(), _| ()))))
+        });
+        both.arrived(2).await;
+        both.open();
+        eventually("the first waits", || pool.stats().suspended == 1).await;
+        first_waits.open();
+        drop(second);
+        first.await.unwrap().unwrap();
+        pool.with(|(), _| ()).await.unwrap();
     });
 }
