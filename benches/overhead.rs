@@ -21,6 +21,9 @@
 //! cargo bench --bench overhead -- current_thread  one group, without the ratios
 //! ```
 
+#[path = "support/flavour.rs"]
+mod flavour;
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},
@@ -29,7 +32,9 @@ use std::{
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use longshore::Lane;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
+
+use self::flavour::Flavour;
 
 const IN_FLIGHT: [usize; 4] = [1, 4, 64, 512];
 
@@ -107,31 +112,6 @@ impl Contender {
             Self::Blocking => "blocking",
             Self::TokioRayon => "tokio_rayon",
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Flavour {
-    MultiThread,
-    CurrentThread,
-}
-
-impl Flavour {
-    const ALL: [Self; 2] = [Self::MultiThread, Self::CurrentThread];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::MultiThread => "multi_thread",
-            Self::CurrentThread => "current_thread",
-        }
-    }
-
-    fn build(self) -> Runtime {
-        let mut builder = match self {
-            Self::MultiThread => Builder::new_multi_thread(),
-            Self::CurrentThread => Builder::new_current_thread(),
-        };
-        builder.enable_all().build().expect("a runtime can be had")
     }
 }
 

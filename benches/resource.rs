@@ -31,6 +31,9 @@
 //! cargo bench --bench resource -- nothing      two groups, without the ratios
 //! ```
 
+#[path = "support/flavour.rs"]
+mod flavour;
+
 use std::{
     hint::black_box,
     sync::{Arc, Mutex},
@@ -43,7 +46,9 @@ use deadpool_sync::SyncWrapper;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use longshore::{Lane, Resource, Threads};
 use rusqlite::Connection;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
+
+use self::flavour::Flavour;
 
 const IN_FLIGHT: [usize; 3] = [1, 4, 64];
 
@@ -166,31 +171,6 @@ impl Contender {
             Self::DeadpoolSync => "deadpool_sync",
             Self::Mutex => "mutex",
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Flavour {
-    MultiThread,
-    CurrentThread,
-}
-
-impl Flavour {
-    const ALL: [Self; 2] = [Self::MultiThread, Self::CurrentThread];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::MultiThread => "multi_thread",
-            Self::CurrentThread => "current_thread",
-        }
-    }
-
-    fn build(self) -> Runtime {
-        let mut builder = match self {
-            Self::MultiThread => Builder::new_multi_thread(),
-            Self::CurrentThread => Builder::new_current_thread(),
-        };
-        builder.enable_all().build().expect("a runtime can be had")
     }
 }
 
