@@ -212,6 +212,8 @@ mod sync;
 
 pub mod cancel;
 pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod job;
 pub mod lane;
 #[cfg(feature = "ureq")]

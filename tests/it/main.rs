@@ -19,6 +19,8 @@ mod current;
 mod deadlines;
 mod detaching;
 mod dropping;
+#[cfg(feature = "fetch")]
+mod fetch;
 #[cfg(feature = "ureq")]
 mod http;
 mod lane_limit;
