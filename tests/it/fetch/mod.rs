@@ -2,6 +2,7 @@
 //! and over a native one.
 
 mod batches;
+#[cfg(feature = "ureq")]
 mod clients;
 mod layers;
 mod limits;
