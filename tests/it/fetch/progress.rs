@@ -18,15 +18,12 @@ fn the_counts_add_up_at_every_moment() {
         let mut fetches = fetcher.fetch_all(items);
         let progress = fetches.progress();
         assert_eq!(progress.counts().total, Some(60));
-        for given in 0.. {
-            let _ = fetches.next().now_or_never().map(drop);
+        loop {
+            let _ = fetches.next().now_or_never();
             let counts = progress.counts();
             let sum = counts.held + counts.in_flight + counts.succeeded + counts.failed;
             assert_eq!(counts.taken, sum, "{counts:?}");
-            assert!(
-                counts.in_flight <= 5 && counts.done() >= given.min(1),
-                "{counts:?}"
-            );
+            assert!(counts.in_flight <= 5 && counts.held <= 20, "{counts:?}");
             if counts.done() == 60 {
                 break;
             }

@@ -130,26 +130,20 @@ fn at_the_end_of_a_batch_an_input_without_an_end_is_left_alone() {
         let fetcher = Fetcher::new(slow())
             .concurrency(3)
             .total_timeout(seconds(10));
-        let endless = (0_u64..)
-            .map(|n| format!("http://h/{}", n % 4 + 1))
-            .into_iter();
-        let endless = endless.take_while(|_| true);
         // A channel that nothing comes from is not waited for, either.
         let (_sender, silent) = futures::channel::mpsc::unbounded::<String>();
         let pending = stream::pending::<String>().take(3);
         let begun = Instant::now();
         let all: Vec<_> = fetcher
-            .fetch_all(std::iter::repeat("http://h/3").chain(std::iter::once("")))
+            .fetch_all(std::iter::repeat("http://h/3"))
             .collect()
             .await;
         assert_eq!((all.len(), begun.elapsed().as_secs()), (12, 10));
-        let some = fetcher.fetch_all(endless).count();
         let none = fetcher.fetch_stream(silent).count();
         let never = fetcher.fetch_stream(pending).count();
         let begun = Instant::now();
-        let counts = futures::join!(some, none, never);
-        assert_eq!((counts.1, counts.2, begun.elapsed().as_secs()), (0, 0, 10));
-        assert!(counts.0 > 9, "{}", counts.0);
+        let counts = futures::join!(none, never);
+        assert_eq!((counts, begun.elapsed().as_secs()), ((0, 0), 10));
     });
 }
 
