@@ -5,14 +5,17 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture, stream::FuturesUnordered};
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::poll_proceed,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::{
     Source,
@@ -293,6 +296,9 @@ where
         cx: &mut Context<'_>,
         kept: usize,
     ) -> Poll<Option<Fetched<T>>> {
+        // Results that are there already must not keep the runtime's other tasks waiting: a call that
+        // does no I/O of Tokio's, as ours, would never give way by itself.
+        let proceeds = ready!(poll_proceed(cx));
         self.as_mut().take_in(cx, kept);
         let this = self.project();
         match Pin::new(&mut *this.in_flight).poll_next(cx) {
@@ -300,6 +306,7 @@ where
                 let board = &this.over.0;
                 let ok = done.result.is_ok();
                 board.finished(done.index, &done.url, done.attempts, ok);
+                proceeds.made_progress();
                 // Whoever was held for this host has the place, before anybody new.
                 if let Some(next) = this.hosts.leave(done.host.as_ref()) {
                     board.begun(next.index, &next.url);
