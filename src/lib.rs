@@ -67,6 +67,7 @@
 //! | a function over many items | [`Lane::map`], [`Lane::map_stream`]: a stream of results |
 //! | the calls of a code base that uses ureq | [`ureq::agent`] in place of its agent's constructor |
 //! | HTTP from async code | [`ureq::Client`] |
+//! | many URLs at once: limits, timeouts, retries, JSON, progress | `fetch::Fetcher` (feature `fetch`) |
 //! | a `tower::Service` | `Lane::service` (feature `tower`) |
 //! | less time for some calls | [`Lane::timeout`], [`Lane::deadline`]: another handle on the lane |
 //! | a call whose outcome nobody needs | [`Task::detach`] |
@@ -177,13 +178,15 @@
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
+//! - `fetch`: many requests at once, through that client or any other service.
 //!
 //! # Features
 //!
 //! `ureq` is on by default.
 //!
 //! - `ureq`: the module [`ureq`].
-//! - `json`: JSON bodies there, in both directions.
+//! - `json`: JSON bodies there, in both directions, and in `fetch`.
+//! - `fetch`: the module `fetch`. It needs `ureq` only for what it is used with.
 //! - `brotli`, `cookies`: these two features of ureq's.
 //! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.

@@ -15,8 +15,8 @@ use crate::{
 /// How large a body is at most that is parsed where the stream is polled, unless it is said
 /// otherwise.
 ///
-/// Measured: JSON is read at 100 to 400 MB/s, so that 16 KiB take 40 to 160 µs, which is as long as
-/// anything should hold a runtime's thread, and several times what the way to another thread and
+/// serde_json was measured to read 16 KiB in 40 µs into structs and in 80 µs into a `Value`: as long
+/// as anything should hold a runtime's thread, and a few times what the way to another thread and
 /// back takes.
 pub(super) const INLINE: usize = 16 << 10;
 

@@ -77,7 +77,6 @@ impl Progress {
     }
 
     /// What happens from now on, as a stream. Each call gives one of its own, see [`Events`].
-    #[must_use]
     pub fn events(&self) -> Events {
         let mut state = self.board.state.lock();
         let key = state.readers.insert(Reader::default());

@@ -44,7 +44,7 @@ pub(super) fn masked(text: &str) -> String {
         .collect();
     if shown.chars().count() > LONGEST {
         shown.pop();
-        shown.push('…');
+        shown.push('\u{2026}');
     }
     shown
 }

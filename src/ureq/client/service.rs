@@ -32,7 +32,7 @@ pub struct ClientService {
 
 impl Client {
     /// A `tower::Service` that makes an exchange of every request, and gives a response of the
-    /// `http` crate: what layers and [`Fetcher`](crate::fetch::Fetcher) work with. The URL that it
+    /// `http` crate: what layers and `Fetcher` work with. The URL that it
     /// came from is among its extensions, see [`Response::into_http`](super::Response::into_http).
     ///
     /// # Examples
