@@ -35,7 +35,8 @@ const BODY_LIMIT: u64 = 10 << 20;
 ///
 /// `S` is a service from [`http::Request<B>`](Request) to [`http::Response`], such as
 /// [`Client::service`](crate::ureq::Client::service), and is cloned for each call, so that what calls
-/// share (connections, a rate limit) has to be shared by clones. `B` is what the service takes for
+/// share (connections, a rate limit) has to be shared by clones: most layers of tower are, and for the
+/// others there is its `Buffer`. `B` is what the service takes for
 /// the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
 /// [`with_body`](Self::with_body).
 ///

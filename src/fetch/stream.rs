@@ -47,7 +47,8 @@ pin_project! {
     /// It is lazy. An item is taken from the input when there is a place for it, and no more than
     /// [`concurrency`](super::Fetcher::concurrency) plus
     /// [`look_ahead`](super::Fetcher::look_ahead) have been taken that are not over, however long the
-    /// input. Nothing goes on while it is not polled, but that timeouts run.
+    /// input. Nothing in it goes on while it is not polled, though timeouts run, and so does what a
+    /// service does elsewhere, on a lane say. A result that is there by then counts, late or not.
     ///
     /// # Cancel safety
     ///

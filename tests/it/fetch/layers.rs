@@ -1,10 +1,19 @@
 //! Layers of tower between the fetcher and what it asks.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future::ready};
 use http::Request;
 use longshore::fetch::{ErrorKind, Fetcher, Retry};
-use tower::{ServiceBuilder, load_shed::error::Overloaded};
+use tower::{
+    ServiceBuilder,
+    load_shed::error::Overloaded,
+    retry::{
+        Policy,
+        budget::{Budget, TpsBudget},
+    },
+};
 
 use super::{on_both, service::Stage};
 
@@ -57,10 +66,7 @@ fn what_a_layer_refused_can_be_tried_again() {
             .concurrency_limit(1)
             .service(stage.clone());
         let retry = Retry::new(u32::MAX)
-            .backoff(
-                std::time::Duration::from_millis(1),
-                std::time::Duration::from_millis(2),
-            )
+            .backoff(Duration::from_millis(1), Duration::from_millis(2))
             .budget(100_000, 0)
             .retry_if(|error| error.is::<Overloaded>());
         let post = || Request::post("http://host/").body("x").unwrap();
@@ -87,6 +93,87 @@ fn a_layer_sees_every_request_and_every_attempt() {
             .next()
             .await;
         assert_eq!(super::told(&fetched.unwrap()).unwrap(), "/seen/1");
+    });
+}
+
+#[test]
+fn a_limit_on_the_rate_holds_behind_a_buffer() {
+    crate::support::watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let second = Duration::from_secs(1);
+            let service = ServiceBuilder::new()
+                .buffer(4)
+                .rate_limit(3, second)
+                .service(Stage::open());
+            let begun = tokio::time::Instant::now();
+            let fetches = Fetcher::new(service).concurrency(8).fetch_all(ITEMS);
+            assert_eq!(
+                fetches
+                    .filter(|one| ready(one.result.is_ok()))
+                    .count()
+                    .await,
+                12
+            );
+            assert!(begun.elapsed() >= 3 * second, "{:?}", begun.elapsed());
+        });
+    });
+}
+
+/// As often as there are tokens: tower's own retries, with tower's own budget.
+#[derive(Clone)]
+struct Again(Arc<TpsBudget>);
+
+impl<R> Policy<Request<Bytes>, R, std::io::Error> for Again {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<Bytes>,
+        result: &mut Result<R, std::io::Error>,
+    ) -> Option<Self::Future> {
+        (result.is_err() && self.0.withdraw()).then(|| std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
+        Some(request.clone())
+    }
+}
+
+#[test]
+fn retries_may_also_be_a_layer() {
+    on_both(|| async {
+        let stage = Stage::open();
+        // Two a second for ten seconds, in reserve.
+        let budget = Arc::new(TpsBudget::new(Duration::from_secs(10), 2, 0.0));
+        let service = ServiceBuilder::new()
+            .retry(Again(budget))
+            .service(stage.clone());
+        let fetcher = Fetcher::new(service);
+        let fetched = fetcher
+            .fetch_all(["http://host/fail"])
+            .next()
+            .await
+            .unwrap();
+        // The fetcher sees one attempt: it is the layer's business.
+        assert!(fetched.result.is_err() && fetched.attempts == 1);
+        assert_eq!(stage.asked().len(), 21);
+    });
+}
+
+#[test]
+fn a_service_may_be_in_a_box() {
+    on_both(|| async {
+        let service = tower::util::BoxCloneService::new(Stage::open());
+        let fetched = Fetcher::new(service)
+            .fetch_all(["http://host/1"])
+            .next()
+            .await;
+        assert_eq!(super::told(&fetched.unwrap()).unwrap(), "/1");
     });
 }
 

@@ -160,7 +160,11 @@ mod on_a_network {
             let retry = Retry::new(u32::MAX)
                 .backoff(Duration::from_millis(5), Duration::from_millis(5))
                 .budget(100_000, 0);
-            let fetcher = Fetcher::new(clients::offloaded()).retry(retry);
+            // Behind a layer that puts errors in boxes.
+            let service = tower::ServiceBuilder::new()
+                .load_shed()
+                .service(clients::offloaded());
+            let fetcher = Fetcher::new(service).retry(retry);
             let request = Request::post(format!("http://{address}/"))
                 .body("once")
                 .unwrap();
