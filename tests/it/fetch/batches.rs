@@ -209,6 +209,22 @@ fn an_endless_input_is_taken_no_further_than_is_said() {
     });
 }
 
+#[test]
+fn results_that_are_there_already_keep_no_other_task_waiting() {
+    crate::support::watched(|| {
+        let runtime = crate::support::Flavour::CurrentThread.runtime();
+        runtime.block_on(async {
+            let other = tokio::spawn(async {});
+            let mut fetches = Fetcher::new(Silent).fetch_all(vec!["http://host/"; 1000]);
+            for _ in 0..1000 {
+                // No other await than this, and it is never in want of a result.
+                fetches.next().await.unwrap();
+            }
+            assert!(other.is_finished());
+        });
+    });
+}
+
 /// In a process of its own, since what others take counts too. `examples/fetcher_million.rs` takes a
 /// million.
 #[test]
