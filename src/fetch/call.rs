@@ -91,8 +91,12 @@ impl Deadline {
         }
     }
 
-    fn has_passed(self) -> bool {
-        self.0.is_some_and(|(at, _)| Instant::now() >= at)
+    /// An error if it has passed.
+    fn check(self) -> Result<(), Failure> {
+        match self.0 {
+            Some((at, limit)) if Instant::now() >= at => Err(Failure::timed_out(limit)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a pause would end before it.
@@ -110,9 +114,7 @@ impl Deadline {
             return future.await;
         };
         // Not even polled once: a service that is called has begun.
-        if self.has_passed() {
-            return Err(Failure::timed_out(limit));
-        }
+        self.check()?;
         match timeout_at(at, future).await {
             Ok(result) => result,
             Err(_) => Err(Failure::timed_out(limit)),
@@ -146,15 +148,9 @@ impl Terms {
                 let again = |attempt, pause| {
                     board.retrying(call.index, &call.url, attempt, pause);
                 };
-                self.attempts(
-                    &mut service,
-                    &board,
-                    request,
-                    deadline,
-                    &mut attempts,
-                    again,
-                )
-                .await
+                let (service, count) = (&mut service, &mut attempts);
+                self.attempts(service, &board, request, deadline, count, again)
+                    .await
             }
         };
         Done {
@@ -188,17 +184,9 @@ impl Terms {
         R::Error: Into<Source>,
     {
         let Some((retry, budget)) = &self.retry else {
-            let called = &mut false;
-            return self
-                .attempt(
-                    service,
-                    board,
-                    request.map(B::from),
-                    deadline,
-                    count,
-                    called,
-                )
-                .await;
+            let (request, called) = (request.map(B::from), &mut false);
+            let attempt = self.attempt(service, board, request, deadline, count, called);
+            return attempt.await;
         };
         budget.deposit();
         loop {
@@ -223,6 +211,8 @@ impl Terms {
         }
     }
 
+    /// Tries once, if there is any time left, and notes in `called` whether the service was given the
+    /// request.
     async fn attempt<S, B, R>(
         &self,
         service: &mut S,
@@ -238,9 +228,10 @@ impl Terms {
         R: Body,
         R::Error: Into<Source>,
     {
+        deadline.check()?;
+        *count += 1;
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
         let exchange = async {
-            *count += 1;
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
             *called = true;
             let response = service.call(request).await.map_err(failed)?;

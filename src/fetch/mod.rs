@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `fetcher` | [`Fetcher`] and its options |
 //! | `item`, `url` | what can be fetched, and what is shown of it |
-//! | `stream`, `hosts`, `ordered` | [`Fetches`]: taking items in, driving them, giving results out |
+//! | `stream`, `hosts`, `alarm`, `ordered` | [`Fetches`]: taking items in, driving them, giving results out |
 //! | `fetched`, `error`, `kind` | what becomes of an item |
 //! | `call`, `body` | one item: its attempts, its time, its body |
 //! | `retry`, `budget`, `retry_after` | whether there is another attempt, and when |
@@ -25,6 +25,7 @@
 //! in flight, and with our own client that means that the calls are over, threads and sockets
 //! included.
 
+mod alarm;
 mod body;
 mod budget;
 mod call;

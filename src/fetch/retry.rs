@@ -23,9 +23,10 @@ type OfError = Arc<dyn Fn(&(dyn StdError + 'static)) -> bool + Send + Sync>;
 /// - The request cannot have been carried out. Known are the errors of our own client that say so
 ///   ([`is_retryable`](crate::ureq::Error::is_retryable)), jobs that
 ///   [never started](crate::Error::never_started), and our own
-///   [`attempt_timeout`](super::Fetcher::attempt_timeout) while the service was not ready. Of other
-///   services' errors [`retry_if`](Self::retry_if) has to tell: even a refused connection is no proof,
-///   if redirects were followed before.
+///   [`attempt_timeout`](super::Fetcher::attempt_timeout) while the service was not ready. They count
+///   where they are what the service itself fails with, boxed or not, and not as a cause of that. Of
+///   other errors [`retry_if`](Self::retry_if) has to tell: even a refused connection is no proof, if
+///   redirects were followed before.
 /// - Or the request was declared [idempotent](Self::idempotent). Then there is another attempt after
 ///   every error but a few that will be no better, and after the statuses 429, 502, 503 and 504.
 ///
@@ -204,21 +205,15 @@ fn asks_again(status: StatusCode) -> bool {
     )
 }
 
-/// Whether an error, or one that it was caused by, says that the request was not carried out. The
-/// first that knows decides.
+/// Whether an error says of itself that the request was not carried out. Its causes are not asked: a
+/// service that makes two calls for one request may have made the first.
 fn is_known(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        #[cfg(feature = "ureq")]
-        if let Some(error) = error.downcast_ref::<crate::ureq::Error>() {
-            return error.is_retryable() && !of_closed_lane(error.source());
-        }
-        if let Some(known) = error.downcast_ref::<crate::error::Error>() {
-            return known.never_started() && !of_closed_lane(Some(error));
-        }
-        next = error.source();
+    #[cfg(feature = "ureq")]
+    if let Some(error) = error.downcast_ref::<crate::ureq::Error>() {
+        return error.is_retryable() && !of_closed_lane(error.source());
     }
-    false
+    let known = error.downcast_ref::<crate::error::Error>();
+    known.is_some_and(|known| known.never_started() && !of_closed_lane(Some(error)))
 }
 
 /// A lane that is closed stays closed.
@@ -298,7 +293,7 @@ mod tests {
         let lane = crate::lane::Lane::builder("web").limit(1).queue(0).build();
         lane.close();
         let closed = lane.try_offload(|| ()).unwrap_err();
-        let no_runtime = crate::error::Error::NoRuntime {
+        let no_runtime = || crate::error::Error::NoRuntime {
             lane: Arc::from("web"),
         };
         let service = |error: super::super::Source| Failure::with(ErrorKind::Service, error);
@@ -308,10 +303,15 @@ mod tests {
         let knows = Retry::new(2).retry_if(|error| error.is::<std::io::Error>());
         let declared = Retry::new(2).idempotent();
         for (failure, expected) in [
-            (service(no_runtime.into()), [true, true, true]),
+            (service(no_runtime().into()), [true, true, true]),
             (service(closed.into()), [false, false, false]),
             (service(refused().into()), [false, true, true]),
             (service("whatever".into()), [false, false, true]),
+            // The second call of two, perhaps.
+            (
+                service(std::io::Error::other(no_runtime()).into()),
+                [false, true, true],
+            ),
             (Failure::timed_out(TimeLimit::Attempt), [false, false, true]),
             (Failure::timed_out(TimeLimit::Call), [false; 3]),
             (

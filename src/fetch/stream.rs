@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::Future,
     panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,13 +11,11 @@ use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture, stream::FuturesUnordered};
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::{
-    task::coop::poll_proceed,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::{task::coop::poll_proceed, time::Instant};
 
 use super::{
     Source,
+    alarm::Alarm,
     call::Done,
     error::Failure,
     fetched::Fetched,
@@ -95,29 +92,6 @@ impl Drop for Over {
     }
 }
 
-/// The end of the batch. It makes a stream that waits for its input look up.
-enum Alarm {
-    Never,
-    /// Its timer is made when it is first polled: only then there has to be a runtime.
-    At(Instant),
-    Set(Pin<Box<Sleep>>),
-    Rung,
-}
-
-impl Alarm {
-    fn has_rung(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Self::At(end) = *self {
-            *self = Self::Set(Box::pin(sleep_until(end)));
-        }
-        if let Self::Set(timer) = self
-            && timer.as_mut().poll(cx).is_ready()
-        {
-            *self = Self::Rung;
-        }
-        matches!(self, Self::Rung)
-    }
-}
-
 impl<I, T> Fetches<I, T>
 where
     I: Stream,
@@ -130,7 +104,7 @@ where
             hosts: Hosts::new(plan.per_host),
             taken: 0,
             exhausted: false,
-            alarm: plan.end.map_or(Alarm::Never, Alarm::At),
+            alarm: Alarm::at(plan.end),
             over: Over(board),
             plan,
         }

@@ -164,7 +164,7 @@ fn parsing_is_within_the_time_of_the_item_and_ends_with_the_stream() {
         let door = Arc::new(gate.door());
         let fetcher = Fetcher::new(bodies())
             .parse_on(&lane)
-            .timeout(Duration::from_millis(50));
+            .timeout(Duration::from_millis(300));
         let begun = std::time::Instant::now();
         let fetches = fetcher.fetch_all([LARGE; 3]).parse(move |_| {
             door.pass();

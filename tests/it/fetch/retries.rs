@@ -114,13 +114,12 @@ mod on_a_network {
                 .result
                 .is_ok_and(|response| response.status() == 200);
             assert_eq!(ok, declared, "{}", fetched.index);
-            assert_eq!(
-                fetched.attempts,
-                1 + u32::from(declared),
-                "{}",
-                fetched.index
-            );
-            assert_eq!(times, 1 + u32::from(declared), "{}", fetched.index);
+            if declared {
+                // More often if the machine was too busy for an answer in time.
+                assert!(fetched.attempts >= 2 && times >= 2, "{}", fetched.index);
+            } else {
+                assert_eq!((fetched.attempts, times), (1, 1), "{}", fetched.index);
+            }
         }
     }
 
@@ -346,6 +345,19 @@ fn the_end_of_a_batch_ends_a_pause() {
         // At 0, 9 and 18 s; 27 would be too late.
         assert_eq!((fetched.attempts, fetched.took.as_secs()), (3, 18));
         assert_eq!(fetched.result.unwrap().status(), 503);
+    });
+}
+
+#[test]
+fn an_attempt_that_has_no_time_at_all_is_one_too() {
+    paused(|| async {
+        let (service, asked) = answers(200, "", false);
+        let fetcher = Fetcher::new(service)
+            .attempt_timeout(Duration::ZERO)
+            .retry(Retry::new(3));
+        let fetched = fetcher.fetch_all([URL]).next().await.unwrap();
+        assert!(fetched.result.unwrap_err().is_timeout());
+        assert_eq!((fetched.attempts, asked.load(Ordering::SeqCst)), (3, 0));
     });
 }
 
