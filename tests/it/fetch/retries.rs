@@ -1,10 +1,9 @@
 //! Another attempt only where it cannot do anything twice. K21.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -18,15 +17,17 @@ use tokio::time::sleep;
 use tower_service::Service;
 
 use super::service::Chunks;
-use crate::support::{Flavour, watched};
+use crate::support::watched;
 
 #[cfg(feature = "ureq")]
 mod on_a_network {
+    use std::{collections::HashMap, sync::Mutex};
+
     use super::*;
     use crate::{
         fetch::clients,
         http::peer::{Connection, Peer, response, with_headers},
-        support::eventually,
+        support::{Flavour, eventually},
     };
 
     /// How often each id was received whole.
