@@ -67,6 +67,7 @@
 //! | a function over many items | [`Lane::map`], [`Lane::map_stream`]: a stream of results |
 //! | the calls of a code base that uses ureq | [`ureq::agent`] in place of its agent's constructor |
 //! | HTTP from async code | [`ureq::Client`] |
+//! | many URLs at once: limits, timeouts, retries, JSON, progress | `fetch::Fetcher` (feature `fetch`) |
 //! | a `tower::Service` | `Lane::service` (feature `tower`) |
 //! | an object that blocks and must stay on its thread, or may not be handed on dirty | [`Resource`] |
 //! | several of them | [`ResourcePool`] |
@@ -191,13 +192,15 @@
 //! - [`group`]: futures and jobs that belong together, and nothing of which is left behind.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //! - [`bridge`]: from synchronous code into async code.
+//! - `fetch`: many requests at once, through that client or any other service.
 //!
 //! # Features
 //!
 //! `ureq` is on by default.
 //!
 //! - `ureq`: the module [`ureq`].
-//! - `json`: JSON bodies there, in both directions.
+//! - `json`: JSON bodies there, in both directions, and in `fetch`.
+//! - `fetch`: the module `fetch`. It needs `ureq` only for what it is used with.
 //! - `brotli`, `cookies`: these two features of ureq's.
 //! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.
@@ -228,6 +231,8 @@ mod sync;
 pub mod bridge;
 pub mod cancel;
 pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod group;
 pub mod job;
 pub mod lane;

@@ -121,7 +121,7 @@ mod wake;
 mod wire;
 
 #[cfg(feature = "tower")]
-pub use self::client::ClientService;
+pub use self::client::{ClientService, ServiceFuture};
 pub use self::{
     agent::{agent, config},
     call::Phase,

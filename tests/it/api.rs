@@ -201,3 +201,48 @@ fn an_error_can_be_boxed_and_asked_for_again() {
         "which would be tried again"
     );
 }
+
+#[cfg(feature = "fetch")]
+#[test]
+fn the_types_of_the_fetcher_go_as_far_as_its_service() {
+    use longshore::fetch::{
+        BadUrl, Counts, Error, ErrorKind, Event, Events, Fetched, Fetcher, Fetches, Ordered,
+        Progress, Retry, TimeLimit,
+    };
+
+    macro_rules! all {
+        ($($type:ty),* $(,)?) => {$(
+            is_send::<$type>();
+            is_sync::<$type>();
+            is_unpin::<$type>();
+            is_static::<$type>();
+            is_debug::<$type>();
+        )*};
+    }
+    all!(
+        BadUrl,
+        Counts,
+        Error,
+        ErrorKind,
+        Event,
+        Events,
+        Fetched<u8>,
+        Fetcher<u8>,
+        Progress,
+        Retry,
+        TimeLimit,
+    );
+    // A service may be sent and not shared, and so may its stream.
+    is_send::<Fetcher<NotSync>>();
+    is_debug::<Fetcher<Rc<u8>>>();
+    is_send::<Fetches<Items, NotSync>>();
+    is_send::<Ordered<Items, NotSync>>();
+    is_unpin::<Fetches<Items, NotSync>>();
+    is_unpin::<Ordered<Items, NotSync>>();
+    is_debug::<Fetches<Items, Rc<u8>>>();
+    is_clone::<Fetcher<u8>>();
+    is_clone::<Progress>();
+    is_clone::<Retry>();
+    is_error::<Error>();
+    is_error::<BadUrl>();
+}

@@ -233,7 +233,9 @@ fn threads_are_started_in_few_files_only() {
 #[test]
 fn the_crate_ureq_is_named_in_its_folder_and_its_unstable_part_in_one_file() {
     for source in sources() {
-        let names = |part: &str| source.code.contains(part);
+        // Our own module of that name is none of the crate's business.
+        let code = source.code.replace("crate::ureq::", "");
+        let names = |part: &str| code.contains(part);
         assert!(
             source.path.starts_with("ureq/") || source.path == "lib.rs" || !names("ureq::"),
             "{} uses ureq",

@@ -20,6 +20,8 @@ mod current;
 mod deadlines;
 mod detaching;
 mod dropping;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod groups;
 #[cfg(feature = "ureq")]
 mod http;

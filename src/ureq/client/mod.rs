@@ -41,7 +41,7 @@ use http::{HeaderName, Method, Request, Uri};
 use ureq::Agent;
 
 #[cfg(feature = "tower")]
-pub use self::service::ClientService;
+pub use self::service::{ClientService, ServiceFuture};
 pub use self::{
     body::Body,
     builder::RequestBuilder,

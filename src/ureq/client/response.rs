@@ -171,9 +171,11 @@ impl Response {
         })
     }
 
-    /// As a response of the `http` crate.
+    /// As a response of the `http` crate. What [`url`](Self::url) says is among its extensions, as
+    /// an [`http::Uri`].
     #[must_use]
-    pub fn into_http(self) -> http::Response<ResponseBody> {
+    pub fn into_http(mut self) -> http::Response<ResponseBody> {
+        self.parts.extensions.insert(self.url);
         http::Response::from_parts(self.parts, self.body)
     }
 }

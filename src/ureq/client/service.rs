@@ -15,10 +15,11 @@ use super::{
     error::Error,
     future::{ResponseFuture, prepare},
     response::Response,
+    stream::ResponseBody,
 };
 use crate::lane::{Permit, Reserve};
 
-/// A `tower::Service` of [`http::Request`]s, from [`Client::service`].
+/// A `tower::Service` from [`http::Request`]s to [`http::Response`]s, from [`Client::service`].
 ///
 /// It is ready when the lane has room, and then holds that room for the next call: `poll_ready` is
 /// [`Lane::reserve`](crate::Lane::reserve). Dropping a response future cancels its exchange. A clone
@@ -30,7 +31,9 @@ pub struct ClientService {
 }
 
 impl Client {
-    /// A `tower::Service` that makes an exchange of every request.
+    /// A `tower::Service` that makes an exchange of every request, and gives a response of the
+    /// `http` crate: what layers and `Fetcher` work with. The URL that it
+    /// came from is among its extensions, see [`Response::into_http`](super::Response::into_http).
     ///
     /// # Examples
     ///
@@ -53,7 +56,7 @@ impl Client {
     /// let mut service = client.service();
     /// let request = http::Request::get(url).body("")?;
     /// std::future::poll_fn(|cx| Service::<http::Request<&str>>::poll_ready(&mut service, cx)).await?;
-    /// assert_eq!(service.call(request).await?.text().await?, "hi");
+    /// assert_eq!(service.call(request).await?.into_body().bytes().await?, "hi");
     /// # Ok(())
     /// # }
     /// ```
@@ -68,9 +71,9 @@ impl Client {
 }
 
 impl<B: Into<Body>> tower_service::Service<Request<B>> for ClientService {
-    type Response = Response;
+    type Response = http::Response<ResponseBody>;
     type Error = Error;
-    type Future = ResponseFuture;
+    type Future = ServiceFuture;
 
     /// # Errors
     ///
@@ -90,20 +93,45 @@ impl<B: Into<Body>> tower_service::Service<Request<B>> for ClientService {
     ///
     /// If `poll_ready` was not called before, as the contract of `Service` has it.
     #[track_caller]
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+    fn call(&mut self, request: Request<B>) -> ServiceFuture {
         let permit = self
             .permit
             .take()
             .expect("`poll_ready` must be called, and be ready, before `call`");
         let (parts, body) = request.into_parts();
-        match prepare(&self.client.settings, parts, body.into()) {
+        let response = match prepare(&self.client.settings, parts, body.into()) {
             Ok(ready) => {
                 let (shared, plan) = (ready.shared, ready.plan);
                 let task = permit.offload_with(move |job| plan.run(&shared, job));
                 ready.rest.begin(&self.client, task)
             }
             Err(error) => ResponseFuture::failed(error),
-        }
+        };
+        ServiceFuture { response }
+    }
+}
+
+/// A response in the future, from [`ClientService`]. As [`ResponseFuture`], in everything but the
+/// type of the response.
+#[must_use = "dropping it cancels the exchange: await it"]
+pub struct ServiceFuture {
+    response: ResponseFuture,
+}
+
+impl Future for ServiceFuture {
+    type Output = Result<http::Response<ResponseBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = Pin::new(&mut self.response).poll(cx);
+        response.map(|result| result.map(Response::into_http))
+    }
+}
+
+impl fmt::Debug for ServiceFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServiceFuture")
+            .field(&self.response)
+            .finish()
     }
 }
 

@@ -168,6 +168,36 @@ impl Stream for ResponseBody {
     }
 }
 
+/// What layers of `tower-http` and [`Fetcher`](crate::fetch::Fetcher) read.
+#[cfg(feature = "fetch")]
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Error>>> {
+        let chunk = self.poll_next(cx);
+        chunk.map(|chunk| chunk.map(|chunk| chunk.map(http_body::Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.exchange.is_none()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        let rest = self.rest.len() as u64;
+        match (&self.exchange, self.expected) {
+            (None, _) => http_body::SizeHint::with_exact(rest),
+            (Some(_), Some(all)) => {
+                http_body::SizeHint::with_exact(all.saturating_sub(self.seen) + rest)
+            }
+            (Some(_), None) => http_body::SizeHint::default(),
+        }
+    }
+}
+
 impl AsyncRead for ResponseBody {
     fn poll_read(
         mut self: Pin<&mut Self>,

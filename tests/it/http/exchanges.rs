@@ -293,7 +293,7 @@ everywhere! {
             .await
             .unwrap();
         let request = Request::get(peer.url("/")).body(()).unwrap();
-        let answer: http::Response<_> = service.call(request).await.unwrap().into();
+        let answer = service.call(request).await.unwrap();
         assert_eq!(answer.into_body().bytes().await.unwrap(), "served");
     }
 }

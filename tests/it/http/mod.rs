@@ -4,7 +4,7 @@ mod bodies;
 mod errors;
 mod exchanges;
 mod pauses;
-mod peer;
+pub(crate) mod peer;
 mod redirects;
 mod uploads;
 

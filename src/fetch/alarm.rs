@@ -1,0 +1,35 @@
+//! The end of a batch.
+//!
+//! Each call keeps its own deadline. The alarm makes a stream look up that waits for its input.
+
+use std::{future::Future, pin::Pin, task::Context};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Rings when there is no more time for any of a batch.
+pub(super) enum Alarm {
+    Never,
+    /// Its timer is made when it is first polled: only then there has to be a runtime.
+    At(Instant),
+    Set(Pin<Box<Sleep>>),
+    Rung,
+}
+
+impl Alarm {
+    pub(super) fn at(end: Option<Instant>) -> Self {
+        end.map_or(Self::Never, Self::At)
+    }
+
+    /// Whether it has. If not, the one who asks is woken then.
+    pub(super) fn has_rung(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Self::At(end) = *self {
+            *self = Self::Set(Box::pin(sleep_until(end)));
+        }
+        if let Self::Set(timer) = self
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            *self = Self::Rung;
+        }
+        matches!(self, Self::Rung)
+    }
+}

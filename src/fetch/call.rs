@@ -1,0 +1,248 @@
+//! One item: its attempts, and the time it has for them.
+
+use std::{
+    future::{Future, poll_fn},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::{Instant, sleep, timeout_at};
+use tower_service::Service;
+
+use super::{
+    Source,
+    body::collect,
+    budget::Budget,
+    error::Failure,
+    fetched::Fetched,
+    item::Call,
+    kind::{ErrorKind, TimeLimit},
+    progress::Board,
+    retry::Retry,
+};
+use crate::sync::Arc;
+
+/// What is the same for all calls of a batch.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) timeout: Option<Duration>,
+    pub(super) attempt_timeout: Option<Duration>,
+    /// The end of the batch.
+    pub(super) end: Option<Instant>,
+    pub(super) body_limit: u64,
+    pub(super) retry: Option<(Retry, Arc<Budget>)>,
+}
+
+/// A call that is over, but for what is to be made of its body.
+pub(super) struct Done<T> {
+    pub(super) index: usize,
+    pub(super) url: Arc<str>,
+    pub(super) host: Option<Arc<str>>,
+    pub(super) attempts: u32,
+    pub(super) taken: Instant,
+    pub(super) begun: Instant,
+    pub(super) deadline: Deadline,
+    pub(super) result: Result<T, Failure>,
+}
+
+impl<T> Done<T> {
+    /// The same call, with another result.
+    pub(super) fn and<U>(self, result: Result<U, Failure>) -> Done<U> {
+        Done {
+            index: self.index,
+            url: self.url,
+            host: self.host,
+            attempts: self.attempts,
+            taken: self.taken,
+            begun: self.begun,
+            deadline: self.deadline,
+            result,
+        }
+    }
+
+    pub(super) fn into_fetched(self) -> Fetched<T> {
+        let (url, attempts) = (self.url, self.attempts);
+        Fetched {
+            index: self.index,
+            attempts,
+            waited: self.begun - self.taken,
+            took: self.begun.elapsed(),
+            result: self
+                .result
+                .map_err(|failure| failure.of(url.clone(), attempts)),
+            url,
+        }
+    }
+}
+
+/// A moment, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Option<(Instant, TimeLimit)>);
+
+impl Deadline {
+    /// The earlier of this and another.
+    fn or(self, other: Option<Instant>, limit: TimeLimit) -> Self {
+        match (self.0, other) {
+            (Some((ours, _)), Some(other)) if other < ours => Self(Some((other, limit))),
+            (None, Some(other)) => Self(Some((other, limit))),
+            _ => self,
+        }
+    }
+
+    /// An error if it has passed.
+    fn check(self) -> Result<(), Failure> {
+        match self.0 {
+            Some((at, limit)) if Instant::now() >= at => Err(Failure::timed_out(limit)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a pause would end before it.
+    fn leaves(self, pause: Duration) -> bool {
+        let end = Instant::now().checked_add(pause);
+        self.0.is_none_or(|(at, _)| end.is_some_and(|end| end < at))
+    }
+
+    /// What `future` gives, if it does so in time.
+    pub(super) async fn keep<T>(
+        self,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some((at, limit)) = self.0 else {
+            return future.await;
+        };
+        // Not even polled once: a service that is called has begun.
+        self.check()?;
+        match timeout_at(at, future).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::timed_out(limit)),
+        }
+    }
+}
+
+impl Terms {
+    /// Fetches one item, as often as it takes.
+    pub(super) async fn fetch<S, B, R>(
+        self: Arc<Self>,
+        mut service: S,
+        board: Arc<Board>,
+        call: Call,
+    ) -> Done<Response<Bytes>>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Into<Source>,
+        B: From<Bytes>,
+        R: Body,
+        R::Error: Into<Source>,
+    {
+        let begun = Instant::now();
+        let deadline = Deadline(None)
+            .or(self.end, TimeLimit::Batch)
+            .or(after(begun, self.timeout), TimeLimit::Call);
+        let mut attempts = 0;
+        let result = match call.request {
+            Err(error) => Err(Failure::with(ErrorKind::BadUrl, error)),
+            Ok(request) => {
+                let again = |attempt, pause| {
+                    board.retrying(call.index, &call.url, attempt, pause);
+                };
+                let (service, count) = (&mut service, &mut attempts);
+                self.attempts(service, &board, request, deadline, count, again)
+                    .await
+            }
+        };
+        Done {
+            index: call.index,
+            url: call.url,
+            host: call.host,
+            attempts,
+            taken: call.taken,
+            begun,
+            deadline,
+            result,
+        }
+    }
+
+    /// Tries until there is an outcome that is not to be tried again. Counts in `count`, and says
+    /// `again` before each attempt that is not the first.
+    async fn attempts<S, B, R>(
+        &self,
+        service: &mut S,
+        board: &Board,
+        request: Request<Bytes>,
+        deadline: Deadline,
+        count: &mut u32,
+        again: impl Fn(u32, Duration),
+    ) -> Result<Response<Bytes>, Failure>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Into<Source>,
+        B: From<Bytes>,
+        R: Body,
+        R::Error: Into<Source>,
+    {
+        let Some((retry, budget)) = &self.retry else {
+            let (request, called) = (request.map(B::from), &mut false);
+            let attempt = self.attempt(service, board, request, deadline, count, called);
+            return attempt.await;
+        };
+        budget.deposit();
+        loop {
+            let mut called = false;
+            let this = request.clone().map(B::from);
+            let outcome = self
+                .attempt(service, board, this, deadline, count, &mut called)
+                .await;
+            if *count >= retry.attempts {
+                return outcome;
+            }
+            let pause = retry.pause(&request, &outcome, called, count.saturating_sub(1));
+            // The budget last, so that nothing is taken from it for what does not happen.
+            let Some(pause) = pause.filter(|&pause| deadline.leaves(pause) && budget.withdraw())
+            else {
+                return outcome;
+            };
+            // A body of 10 MiB is not wanted meanwhile.
+            drop(outcome);
+            again(*count + 1, pause);
+            sleep(pause).await;
+        }
+    }
+
+    /// Tries once, if there is any time left, and notes in `called` whether the service was given the
+    /// request.
+    async fn attempt<S, B, R>(
+        &self,
+        service: &mut S,
+        board: &Board,
+        request: Request<B>,
+        deadline: Deadline,
+        count: &mut u32,
+        called: &mut bool,
+    ) -> Result<Response<Bytes>, Failure>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Into<Source>,
+        R: Body,
+        R::Error: Into<Source>,
+    {
+        deadline.check()?;
+        *count += 1;
+        let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
+        let exchange = async {
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+            *called = true;
+            let response = service.call(request).await.map_err(failed)?;
+            collect(response, self.body_limit, board).await
+        };
+        let until = after(Instant::now(), self.attempt_timeout);
+        deadline.or(until, TimeLimit::Attempt).keep(exchange).await
+    }
+}
+
+/// So long after `begun`. A time too long to be represented is no limit.
+fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
+    begun.checked_add(time?)
+}

@@ -1,0 +1,358 @@
+//! The stream of what becomes of the items.
+
+use std::{
+    fmt,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, future::BoxFuture, stream::FuturesUnordered};
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::{task::coop::poll_proceed, time::Instant};
+
+use super::{
+    Source,
+    alarm::Alarm,
+    call::Done,
+    error::Failure,
+    fetched::Fetched,
+    hosts::Hosts,
+    item::{Call, IntoRequest},
+    ordered::Ordered,
+    parse::{Parser, Place, unreadable},
+    progress::{Board, Progress},
+};
+use crate::sync::Arc;
+
+/// Makes a future of a call. In a box, so that the types of the stream do not name the service's.
+pub(super) type Begin<T> = Box<dyn FnMut(Call) -> BoxFuture<'static, Done<T>> + Send>;
+
+pin_project! {
+    /// What becomes of the items, one by one; from [`Fetcher::fetch_all`](super::Fetcher::fetch_all).
+    ///
+    /// A `Stream` of [`Fetched`] in the order in which the calls end, one for each item that was
+    /// taken from the input. An item that fails is one `Err` among the results; the others are not
+    /// touched.
+    ///
+    /// - [`ordered`](Self::ordered) gives the results in the order of the items.
+    /// - `json` (feature `json`) and [`parse`](Self::parse) make values of the responses.
+    /// - [`progress`](Self::progress) tells how far it is.
+    ///
+    /// It is lazy. An item is taken from the input when there is a place for it, and no more than
+    /// [`concurrency`](super::Fetcher::concurrency) plus
+    /// [`look_ahead`](super::Fetcher::look_ahead) have been taken that are not over, however long the
+    /// input. Nothing in it goes on while it is not polled, though timeouts run, and so does what a
+    /// service does elsewhere, on a lane say. A result that is there by then counts, late or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Awaiting the next result is cancel safe: nothing is lost if that future is dropped. Dropping
+    /// the stream drops all calls that are in flight: *the waiter* is free at once, and with the
+    /// service of our [`Client`](crate::ureq::Client), *the threads* too, in whatever phase they are.
+    ///
+    /// # Panics
+    ///
+    /// Polling it panics if the service or the input does.
+    #[must_use = "streams do nothing unless polled"]
+    pub struct Fetches<I, T = Response<Bytes>> {
+        #[pin]
+        items: I,
+        // Before the rest: what is in flight is dropped before its place is given up.
+        in_flight: FuturesUnordered<BoxFuture<'static, Done<T>>>,
+        begin: Begin<T>,
+        plan: Plan,
+        hosts: Hosts,
+        taken: usize,
+        exhausted: bool,
+        alarm: Alarm,
+        over: Over,
+    }
+}
+
+/// What a batch goes by.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) concurrency: usize,
+    pub(super) per_host: Option<usize>,
+    pub(super) look_ahead: usize,
+    /// When there is no more time for any of them.
+    pub(super) end: Option<Instant>,
+    pub(super) place: Place,
+}
+
+/// Says that nothing more will happen, at the latest when it is dropped.
+struct Over(Arc<Board>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.over();
+    }
+}
+
+impl<I, T> Fetches<I, T>
+where
+    I: Stream,
+{
+    pub(super) fn new(items: I, plan: Plan, board: Arc<Board>, begin: Begin<T>) -> Self {
+        Self {
+            items,
+            in_flight: FuturesUnordered::new(),
+            begin,
+            hosts: Hosts::new(plan.per_host),
+            taken: 0,
+            exhausted: false,
+            alarm: Alarm::at(plan.end),
+            over: Over(board),
+            plan,
+        }
+    }
+
+    /// How far it is, for others to ask.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            board: self.over.0.clone(),
+        }
+    }
+
+    /// Gives the results in the order of the items. A result that comes before its turn is kept
+    /// back; what has been taken and not been given out is still bounded as above, so a slow item
+    /// may hold the others up.
+    ///
+    /// # Panics
+    ///
+    /// If it has been polled before.
+    #[track_caller]
+    pub fn ordered(self) -> Ordered<I, T> {
+        self.assert_fresh();
+        Ordered::new(self)
+    }
+
+    #[track_caller]
+    fn assert_fresh(&self) {
+        assert!(self.taken == 0, "the stream has been polled already");
+    }
+}
+
+impl<I> Fetches<I, Response<Bytes>>
+where
+    I: Stream,
+{
+    /// Makes something of each response, whatever its status.
+    ///
+    /// `f` is called where the stream is polled if the body is small, and in a lane otherwise: see
+    /// [`Fetcher::parse_on`](super::Fetcher::parse_on). It is within the item's time. If it panics,
+    /// that is the item's error.
+    ///
+    /// # Panics
+    ///
+    /// If the stream has been polled before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// use futures::StreamExt;
+    /// use longshore::fetch::Fetcher;
+    /// # use longshore::{Lane, ureq::Client};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// # let url = format!("http://{}/", listener.local_addr().unwrap());
+    /// # std::thread::spawn(move || {
+    /// #     let mut peer = listener.accept().unwrap().0;
+    /// #     let _ = peer.read(&mut [0; 1024]);
+    /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n1 2").unwrap();
+    /// # });
+    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
+    /// # let service = Client::new(Lane::builder("web").limit(4).build(), agent).service();
+    /// let fetches = Fetcher::new(service).fetch_all([url]);
+    /// let mut texts = fetches.parse(|response| String::from_utf8(response.into_body().into()));
+    /// assert_eq!(texts.next().await.unwrap().result.unwrap(), "1 2");
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn parse<U, E, F>(self, f: F) -> Fetches<I, U>
+    where
+        F: Fn(Response<Bytes>) -> Result<U, E> + Send + Sync + 'static,
+        U: Send + 'static,
+        E: Into<Source>,
+    {
+        self.parse_with(move |response| f(response).map_err(unreadable))
+    }
+
+    /// Reads each response as JSON.
+    ///
+    /// A status that is not one of success (200 to 299) is an error,
+    /// [`ErrorKind::Status`](super::ErrorKind::Status), whatever the body; what is not JSON of the
+    /// type is one of kind [`Parse`](super::ErrorKind::Parse). As for where it is read, and within
+    /// which time, see [`parse`](Self::parse).
+    ///
+    /// # Panics
+    ///
+    /// If the stream has been polled before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// use futures::StreamExt;
+    /// use longshore::fetch::Fetcher;
+    /// # use longshore::{Lane, ureq::Client};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// # let url = format!("http://{}/", listener.local_addr().unwrap());
+    /// # std::thread::spawn(move || {
+    /// #     let mut peer = listener.accept().unwrap().0;
+    /// #     let _ = peer.read(&mut [0; 1024]);
+    /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1, 2]").unwrap();
+    /// # });
+    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
+    /// # let service = Client::new(Lane::builder("web").limit(4).build(), agent).service();
+    /// let mut numbers = Fetcher::new(service).fetch_all([url]).json::<Vec<u32>>();
+    /// assert_eq!(numbers.next().await.unwrap().result.unwrap(), [1, 2]);
+    /// # }
+    /// ```
+    #[cfg(feature = "json")]
+    #[track_caller]
+    pub fn json<U>(self) -> Fetches<I, U>
+    where
+        U: serde::de::DeserializeOwned + Send + 'static,
+    {
+        self.parse_with(|response| {
+            let status = response.status();
+            if !status.is_success() {
+                return Err(Failure::new(super::ErrorKind::Status(status)));
+            }
+            serde_json::from_slice(response.body()).map_err(unreadable)
+        })
+    }
+
+    #[track_caller]
+    fn parse_with<U, F>(self, f: F) -> Fetches<I, U>
+    where
+        F: Fn(Response<Bytes>) -> Result<U, Failure> + Send + Sync + 'static,
+        U: Send + 'static,
+    {
+        self.assert_fresh();
+        let parser = Parser::new(f, self.plan.place.clone(), Location::caller());
+        let mut begin = self.begin;
+        Fetches {
+            items: self.items,
+            in_flight: FuturesUnordered::new(),
+            begin: Box::new(move |call| {
+                let (call, parser) = (begin(call), parser.clone());
+                Box::pin(async move { parser.finish(call.await).await })
+            }),
+            plan: self.plan,
+            hosts: self.hosts,
+            taken: 0,
+            exhausted: false,
+            alarm: self.alarm,
+            over: self.over,
+        }
+    }
+}
+
+impl<I, T> Fetches<I, T>
+where
+    I: Stream,
+    I::Item: IntoRequest,
+{
+    /// The next that is over. `kept` results wait elsewhere to be given out.
+    pub(super) fn poll_over(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        kept: usize,
+    ) -> Poll<Option<Fetched<T>>> {
+        // Results that are there already must not keep the runtime's other tasks waiting: a call that
+        // does no I/O of Tokio's, as ours, would never give way by itself.
+        let proceeds = ready!(poll_proceed(cx));
+        self.as_mut().take_in(cx, kept);
+        let this = self.project();
+        match Pin::new(&mut *this.in_flight).poll_next(cx) {
+            Poll::Ready(Some(done)) => {
+                let board = &this.over.0;
+                let ok = done.result.is_ok();
+                board.finished(done.index, &done.url, done.attempts, ok);
+                proceeds.made_progress();
+                // Whoever was held for this host has the place, before anybody new.
+                if let Some(next) = this.hosts.leave(done.host.as_ref()) {
+                    board.begun(next.index, &next.url);
+                    this.in_flight.push((this.begin)(next));
+                }
+                Poll::Ready(Some(done.into_fetched()))
+            }
+            Poll::Ready(None) if *this.exhausted => {
+                this.over.0.over();
+                Poll::Ready(None)
+            }
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes items in for as long as there are places.
+    fn take_in(self: Pin<&mut Self>, cx: &mut Context<'_>, kept: usize) {
+        let mut this = self.project();
+        let late = this.alarm.has_rung(cx);
+        let plan = this.plan;
+        let most = plan.concurrency.saturating_add(plan.look_ahead);
+        while !*this.exhausted
+            && this.in_flight.len() < plan.concurrency
+            && this.in_flight.len() + this.hosts.held() + kept < most
+        {
+            // What says how much is to come says that it ends: all of it can be accounted for.
+            if late && this.items.size_hint().1.is_none() {
+                *this.exhausted = true;
+                return;
+            }
+            match this.items.as_mut().poll_next(cx) {
+                Poll::Ready(Some(item)) => {
+                    let call = Call::new(*this.taken, item);
+                    *this.taken += 1;
+                    let board = &this.over.0;
+                    board.taken();
+                    if let Some(call) = this.hosts.enter(call) {
+                        board.begun(call.index, &call.url);
+                        this.in_flight.push((this.begin)(call));
+                    }
+                }
+                Poll::Ready(None) => *this.exhausted = true,
+                // Nobody waits for more when the time is up.
+                Poll::Pending if late => *this.exhausted = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+}
+
+impl<I, T> Stream for Fetches<I, T>
+where
+    I: Stream,
+    I::Item: IntoRequest,
+{
+    type Item = Fetched<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Fetched<T>>> {
+        self.poll_over(cx, 0)
+    }
+}
+
+impl<I, T> fmt::Debug for Fetches<I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetches")
+            .field("concurrency", &self.plan.concurrency)
+            .field("per_host", &self.plan.per_host)
+            .field("look_ahead", &self.plan.look_ahead)
+            .field("taken", &self.taken)
+            .field("held", &self.hosts.held())
+            .field("in_flight", &self.in_flight.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! How far a batch is, for whoever looks on.
+
+use futures::{FutureExt, StreamExt};
+use longshore::fetch::{Event, Fetcher};
+
+use super::{on_both, service::Stage};
+
+#[test]
+fn the_counts_add_up_at_every_moment() {
+    on_both(|| async {
+        let stage = Stage::closed();
+        let fetcher = Fetcher::new(stage.clone()).concurrency(5).per_host(2);
+        let mut items: Vec<_> = (0..60)
+            .map(|n| format!("http://host{}/12", n % 4))
+            .collect();
+        items[7] = "http://host/fail".to_owned();
+        items[8] = "bad".to_owned();
+        let mut fetches = fetcher.fetch_all(items);
+        let progress = fetches.progress();
+        assert_eq!(progress.counts().total, Some(60));
+        loop {
+            let _ = fetches.next().now_or_never();
+            let counts = progress.counts();
+            let sum = counts.held + counts.in_flight + counts.succeeded + counts.failed;
+            assert_eq!(counts.taken, sum, "{counts:?}");
+            assert!(counts.in_flight <= 5 && counts.held <= 20, "{counts:?}");
+            if counts.done() == 60 {
+                break;
+            }
+            stage.let_through(1);
+        }
+        assert!(fetches.next().await.is_none());
+        let counts = progress.counts();
+        assert_eq!(
+            (counts.succeeded, counts.failed, counts.in_flight),
+            (58, 2, 0)
+        );
+        assert_eq!((counts.bytes, counts.retried), (58 * 3, 0));
+    });
+}
+
+#[test]
+fn events_tell_of_each_item_and_end_with_the_batch() {
+    on_both(|| async {
+        let fetcher = Fetcher::new(Stage::open()).concurrency(1);
+        let mut fetches = fetcher.fetch_all(["http://h/1?secret", "http://h/fail"]);
+        let events = fetches.progress().events();
+        while fetches.next().await.is_some() {}
+        // The stream is still there: it is the end of the batch that ends them.
+        let lines: Vec<_> = events
+            .map(|event| match event {
+                Event::Begun { index, url, .. } => format!("{index} begun {url}"),
+                Event::Finished {
+                    index,
+                    ok,
+                    attempts,
+                    ..
+                } => {
+                    format!("{index} over {ok} {attempts}")
+                }
+                other => format!("{other:?}"),
+            })
+            .collect()
+            .await;
+        let expected = [
+            "0 begun http://h/1",
+            "0 over true 1",
+            "1 begun http://h/fail",
+            "1 over false 1",
+        ];
+        assert_eq!(lines, expected);
+    });
+}
+
+#[test]
+fn events_end_when_the_stream_is_dropped_and_wake_who_waits() {
+    on_both(|| async {
+        let mut fetches = Fetcher::new(Stage::closed()).fetch_all(["http://h/"]);
+        let mut events = fetches.progress().events();
+        assert!(fetches.next().now_or_never().is_none());
+        assert!(matches!(events.next().await, Some(Event::Begun { .. })));
+        let waits = tokio::spawn(async move { events.next().await });
+        tokio::task::yield_now().await;
+        drop(fetches);
+        assert_eq!(waits.await.unwrap(), None);
+    });
+}
+
+#[test]
+fn nobody_who_looks_on_holds_a_batch_up() {
+    on_both(|| async {
+        let fetches = Fetcher::new(Stage::open()).fetch_all(vec!["http://h/"; 5000]);
+        let progress = fetches.progress();
+        let mut events = progress.events();
+        assert_eq!(fetches.count().await, 5000);
+        assert_eq!(events.next().await, Some(Event::Missed(2 * 5000 - 1024)));
+        assert_eq!(events.count().await, 1024);
+        assert_eq!(progress.counts().succeeded, 5000);
+    });
+}

@@ -1,0 +1,181 @@
+//! Timeouts: of an attempt, of a call, of a batch. On a clock that the test moves.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
+use http::{Request, Response};
+use longshore::fetch::{ErrorKind, Fetcher, TimeLimit};
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use super::service::{Chunks, Stage};
+use crate::support::watched;
+
+/// Runs a test on a clock that goes on by itself when there is nothing else to do.
+fn paused<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(test());
+    });
+}
+
+/// Takes as many seconds for a request as its path says.
+fn slow()
+-> impl Service<Request<Bytes>, Response = Response<Chunks>, Error = io::Error, Future: Send>
++ Clone
++ Send
++ 'static {
+    tower::service_fn(|request: Request<Bytes>| async move {
+        let seconds: u64 = request.uri().path()[1..].parse().unwrap();
+        sleep(Duration::from_secs(seconds)).await;
+        Ok(Response::new(Chunks::default()))
+    })
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn each_call_has_its_own_time_and_the_others_theirs() {
+    paused(|| async {
+        let fetcher = Fetcher::new(slow()).timeout(seconds(5));
+        let items = ["http://h/4", "http://h/6", "http://h/1"];
+        let all: Vec<_> = fetcher.fetch_all(items).ordered().collect().await;
+        let kinds: Vec<_> = all
+            .iter()
+            .map(|fetched| fetched.result.as_ref().err().map(|error| error.kind()))
+            .collect();
+        assert_eq!(
+            kinds,
+            [None, Some(ErrorKind::TimedOut(TimeLimit::Call)), None]
+        );
+        assert_eq!(all[1].took.as_secs(), 5);
+    });
+}
+
+#[test]
+fn the_time_of_a_call_begins_when_it_does() {
+    paused(|| async {
+        let fetcher = Fetcher::new(slow()).timeout(seconds(5)).per_host(1);
+        let items = ["http://h/4"; 4];
+        let all: Vec<_> = fetcher.fetch_all(items).collect().await;
+        assert!(all.iter().all(|fetched| fetched.result.is_ok()), "{all:?}");
+        assert_eq!(all[3].waited.as_secs(), 12);
+    });
+}
+
+#[test]
+fn the_earlier_of_an_attempt_and_a_call_is_what_is_told() {
+    paused(|| async {
+        for (attempt, call, limit) in [
+            (2, 3, TimeLimit::Attempt),
+            (3, 2, TimeLimit::Call),
+            (u64::MAX, 2, TimeLimit::Call),
+        ] {
+            let fetcher = Fetcher::new(slow())
+                .attempt_timeout(seconds(attempt))
+                .timeout(seconds(call));
+            let fetched = fetcher.fetch_all(["http://h/9"]).next().await.unwrap();
+            let error = fetched.result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut(limit));
+            assert_eq!((error.attempts(), fetched.took.as_secs()), (1, 2));
+        }
+    });
+}
+
+#[test]
+fn at_the_end_of_a_batch_each_item_of_a_list_is_accounted_for() {
+    paused(|| async {
+        let stage = Stage::closed();
+        let fetcher = Fetcher::new(stage.clone())
+            .concurrency(4)
+            .per_host(2)
+            .total_timeout(seconds(10));
+        let items: Vec<_> = (0..500)
+            .map(|n| format!("http://host{}/{n}", n % 3))
+            .collect();
+        let begun = Instant::now();
+        let mut fetches = fetcher.fetch_all(items);
+        stage.let_through(2);
+        let mut good = 0;
+        let mut attempts = 0;
+        let mut late = vec![false; 500];
+        while let Some(fetched) = fetches.next().await {
+            match fetched.result {
+                Ok(_) => good += 1,
+                Err(error) => {
+                    assert!(error.is_batch_timeout() && error.is_timeout());
+                    assert!(!std::mem::replace(&mut late[fetched.index], true));
+                    attempts += error.attempts();
+                }
+            }
+        }
+        assert_eq!((good, late.iter().filter(|late| **late).count()), (2, 498));
+        // Those that had not begun were not begun.
+        assert_eq!((attempts, stage.asked().len()), (4, 6));
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        assert_eq!(fetches.progress().counts().done(), 500);
+    });
+}
+
+#[test]
+fn at_the_end_of_a_batch_an_input_without_an_end_is_left_alone() {
+    paused(|| async {
+        let fetcher = Fetcher::new(slow())
+            .concurrency(3)
+            .total_timeout(seconds(10));
+        // A channel that nothing comes from is not waited for, either.
+        let (_sender, silent) = futures::channel::mpsc::unbounded::<String>();
+        let pending = stream::pending::<String>().take(3);
+        let begun = Instant::now();
+        let all: Vec<_> = fetcher
+            .fetch_all(std::iter::repeat("http://h/3"))
+            .collect()
+            .await;
+        assert_eq!((all.len(), begun.elapsed().as_secs()), (12, 10));
+        let none = fetcher.fetch_stream(silent).count();
+        let never = fetcher.fetch_stream(pending).count();
+        let begun = Instant::now();
+        let counts = futures::join!(none, never);
+        assert_eq!((counts, begun.elapsed().as_secs()), ((0, 0), 10));
+    });
+}
+
+#[test]
+fn the_time_of_a_batch_begins_with_the_call() {
+    paused(|| async {
+        let fetcher = Fetcher::new(slow()).total_timeout(seconds(10));
+        let mut fetches = fetcher.fetch_all(["http://h/3", "http://h/30"]);
+        sleep(seconds(8)).await;
+        let all: Vec<_> = fetches.by_ref().collect().await;
+        assert!(all.iter().all(|fetched| fetched.result.is_err()), "{all:?}");
+        let mut late = fetcher.fetch_all(["http://h/0"]);
+        sleep(seconds(11)).await;
+        let error = late
+            .next()
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .result
+            .unwrap_err();
+        assert!(error.is_batch_timeout() && error.attempts() == 0);
+    });
+}
+
+#[test]
+fn a_time_too_long_to_be_represented_is_no_limit() {
+    paused(|| async {
+        let fetcher = Fetcher::new(slow())
+            .timeout(Duration::MAX)
+            .attempt_timeout(Duration::MAX)
+            .total_timeout(Duration::MAX);
+        let fetched = fetcher.fetch_all(["http://h/100000"]).next().await.unwrap();
+        assert!(fetched.result.is_ok());
+    });
+}
