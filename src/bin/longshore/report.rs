@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::Runtime;
 use crate::summary::Summary;
+use crate::wire::Beats;
 
 pub(crate) const SCHEMA: u32 = 1;
 
@@ -65,14 +66,27 @@ pub(crate) struct Row {
     heartbeat_late_p99_ms: Option<f64>,
     interrupted: bool,
     died: Option<String>,
+    heartbeat: Vec<Heartbeat>,
     calls: Vec<Call>,
+}
+
+/// The course of the heartbeat in one round.
+#[derive(Debug, Serialize)]
+struct Heartbeat {
+    round: usize,
+    #[serde(flatten)]
+    beats: Beats,
 }
 
 #[derive(Debug, Serialize)]
 struct Call {
     round: usize,
+    call: usize,
     url: String,
+    queued_s: f64,
     start_s: f64,
+    thread: Option<String>,
+    thread_s: Option<f64>,
     end_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -114,6 +128,12 @@ impl Row {
             heartbeat_late_p99_ms: summary.heartbeat_late_p99_ms,
             interrupted: summary.interrupted,
             died: summary.died.clone(),
+            heartbeat: (summary.runs.iter().zip(1..))
+                .filter_map(|(run, round)| {
+                    let beats = run.beats()?.clone();
+                    Some(Heartbeat { round, beats })
+                })
+                .collect(),
             calls: summary
                 .runs
                 .iter()
@@ -141,8 +161,12 @@ fn calls<'a>(
         let url = urls[call.index % urls.len()].clone();
         Call {
             round: round + 1,
+            call: call.index + 1,
             url,
+            queued_s: call.queued_s,
             start_s: call.start_s,
+            thread: call.thread.as_ref().map(|thread| thread.name.clone()),
+            thread_s: call.thread.as_ref().map(|thread| thread.since_s),
             end_s: call.end_s,
             status,
             bytes,
