@@ -2,11 +2,13 @@
 //! and count `SCHEMA` up if a field changes its meaning or goes away.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use crate::args::Runtime;
 use crate::summary::Summary;
+use crate::value::plural;
 use crate::wire::Beats;
 
 pub(crate) const SCHEMA: u32 = 1;
@@ -102,6 +104,16 @@ impl Machine {
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
             cores: std::thread::available_parallelism().ok().map(usize::from),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.os, self.arch)?;
+        match self.cores {
+            Some(cores) => write!(f, ", {}", plural(cores as u64, "core")),
+            None => Ok(()),
         }
     }
 }
