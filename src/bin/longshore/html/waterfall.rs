@@ -15,6 +15,10 @@ pub(super) const SINGLE: usize = 400;
 const ROW: f64 = 18.0;
 /// The height of a drawing of more rows than can have one.
 const DENSE: f64 = 480.0;
+/// The units of a path: it is stretched over the drawing.
+const WIDE: f64 = 10_000.0;
+/// What took a moment only is still to be seen.
+const LEAST: f64 = 20.0;
 
 /// The calls of one round, by their number in the plan; `None` did not end.
 #[derive(Debug)]
@@ -120,8 +124,7 @@ impl<'a> Waterfall<'a> {
 
     fn draw_bar(&self, svg: &mut Markup, class: &str, time: (f64, f64), place: (f64, f64)) {
         let (start, end) = (self.axis.at(time.0), self.axis.at(time.1));
-        // What took a moment only is still to be seen.
-        let width = Percent((end.0 - start.0).max(0.15));
+        let width = Percent((end.0 - start.0).max(LEAST / WIDE * 100.0));
         svg.leaf(
             "rect",
             &[
@@ -138,8 +141,11 @@ impl<'a> Waterfall<'a> {
 
     /// All bars of a kind as one path each: with thousands of them, anything else is slow to open.
     pub(super) fn draw_strokes(&self, svg: &mut Markup) {
-        const WIDE: f64 = 10_000.0;
+        // Gaps between rows that are thinner than a pixel would make patterns of their own.
+        let dense = !self.is_labelled();
+        let class = if dense { "strokes dense" } else { "strokes" };
         let attributes: Attributes<'_> = &[
+            ("class", &class),
             (
                 "viewBox",
                 &format_args!("0 0 {WIDE} {}", self.calls.len().max(1)),
@@ -150,27 +156,41 @@ impl<'a> Waterfall<'a> {
         ];
         svg.element("svg", attributes, |svg| {
             for class in ["wait", "run", "async", "broken"] {
-                let mut path = String::new();
-                for (row, call) in self.calls.iter().enumerate() {
-                    let Some(call) = call else { continue };
-                    let began = began(call);
-                    let (from, to, y, thick) = match class {
-                        "wait" => (call.queued_s, began, row as f64 + 0.35, 0.3),
-                        _ if class == kind(call) => (began, call.end_s, row as f64 + 0.1, 0.8),
-                        _ => continue,
-                    };
-                    if to <= from {
-                        continue;
-                    }
-                    let x = self.axis.share(from) * WIDE;
-                    let width = (self.axis.share(to) * WIDE - x).max(1.0);
-                    let _ = write!(path, "M{x:.0} {y:.2}h{width:.0}v{thick}h-{width:.0}z");
-                }
+                let path = self.stroke(class, dense);
                 if !path.is_empty() {
                     svg.leaf("path", &[("class", &class), ("d", &path)], "");
                 }
             }
         });
+    }
+
+    /// The bars of `class`.
+    fn stroke(&self, class: &str, dense: bool) -> String {
+        // What waits and what fails is thinner, so that the colour is not all that tells them apart.
+        let thick = match class {
+            _ if dense => 1.0,
+            "wait" => 0.3,
+            "broken" => 0.5,
+            _ => 0.8,
+        };
+        let mut path = String::new();
+        for (row, call) in self.calls.iter().enumerate() {
+            let Some(call) = call else { continue };
+            let began = began(call);
+            let (from, to) = match class {
+                "wait" => (call.queued_s, began),
+                _ if class == kind(call) => (began, call.end_s),
+                _ => continue,
+            };
+            if class == "wait" && to <= from {
+                continue;
+            }
+            let x = self.axis.share(from) * WIDE;
+            let width = (self.axis.share(to) * WIDE - x).max(LEAST);
+            let y = row as f64 + (1.0 - thick) / 2.0;
+            let _ = write!(path, "M{x:.0} {y}h{width:.0}v{thick}h-{width:.0}z");
+        }
+        path
     }
 }
 
