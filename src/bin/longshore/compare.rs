@@ -88,38 +88,33 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
         )
     };
     // First, since a signal leaves little time, and standard output may be a pipe that nobody reads.
-    let written = match &destination {
-        Some(destination) => {
-            let contents = Contents {
-                heading: &page::told(&args, &work),
-                rows: &rows,
-                calls: work.calls.len(),
-                urls: &work.urls,
-                remarks: &page::remarks(&args, &rows, &differing),
-                sentence: &sentence,
-                interrupted: signal.is_some(),
-            };
-            destination.write(&html::page(&contents))
+    let written = destination.map_or(Ok::<(), String>(()), |destination| {
+        let contents = Contents {
+            heading: &page::told(&args, &work),
+            rows: &rows,
+            calls: work.calls.len(),
+            urls: &work.urls,
+            remarks: &page::remarks(&args, &rows, &differing),
+            sentence: &sentence,
+            interrupted: signal.is_some(),
+        };
+        destination.write(&html::page(&contents))?;
+        if tell {
+            note(&format!("the page is in {destination}"));
         }
-        None => Ok(()),
-    };
+        Ok(())
+    });
     print(&text)?;
-    let written = written.map_err(Exit::error);
-    match signal {
-        Some(number) => {
+    match (signal, written.map_err(Exit::error)) {
+        (Some(number), written) => {
             if let Err(failed) = written {
                 failed.report();
             }
             Err(Exit::Signal(number))
         }
-        None => {
-            written?;
-            if rows.iter().all(Summary::is_sound) {
-                Ok(())
-            } else {
-                Err(Exit::Failed)
-            }
-        }
+        (None, Err(failed)) => Err(failed),
+        (None, Ok(())) if rows.iter().all(Summary::is_sound) => Ok(()),
+        (None, Ok(())) => Err(Exit::Failed),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the page goes: all of it or nothing, whenever the command is ended.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ impl Destination {
                     return wrong(&error.to_string());
                 }
             }
-            Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return wrong(&error.to_string()),
         }
         if file.file_name().is_none() {
             return wrong("is not the name of a file");
@@ -60,7 +62,7 @@ impl Destination {
             .and_then(|()| fs::rename(&beside, &self.file));
         written.map_err(|error| {
             let _ = fs::remove_file(&beside);
-            format!("could not write {}: {error}", self.file.display())
+            format!("could not write {self}: {error}")
         })
     }
 
@@ -68,6 +70,12 @@ impl Destination {
     fn beside(&self) -> PathBuf {
         let name = format!(".longshore-{}.part", std::process::id());
         self.file.with_file_name(name)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file.display().fmt(f)
     }
 }
 
