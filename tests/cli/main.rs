@@ -6,6 +6,7 @@
 mod browser;
 mod failures;
 mod html;
+mod html_file;
 mod input;
 mod limits;
 mod output;

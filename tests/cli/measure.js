@@ -66,7 +66,7 @@ function background(element) {
 function faint() {
   const found = new Set();
   for (const element of document.querySelectorAll("body *")) {
-    if (["SCRIPT", "STYLE", "title"].includes(element.tagName)) continue;
+    if (["SCRIPT", "STYLE", "title", "desc"].includes(element.tagName)) continue;
     const style = getComputedStyle(element);
     const behind = background(element);
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());

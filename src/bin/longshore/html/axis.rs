@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::markup::Markup;
+use super::markup::{Attributes, Markup};
 
 /// From the beginning of a strategy to some seconds later.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ impl Axis {
 
     /// The labels of the ticks, as a drawing of its own.
     pub(super) fn draw_labels(self, markup: &mut Markup) {
-        let attributes: super::markup::Attributes<'_> =
+        let attributes: Attributes<'_> =
             &[("class", &"axis"), ("height", &20), ("aria-hidden", &true)];
         markup.element("svg", attributes, |svg| {
             for (at, label) in self.ticks() {

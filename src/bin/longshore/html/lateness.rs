@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::{Axis, Percent};
-use super::markup::Markup;
+use super::markup::{Attributes, Markup};
 use crate::table::millis;
 use crate::wire::Beats;
 
@@ -51,7 +51,7 @@ impl Scale {
 
 /// Draws the scale, which stands beside the curve.
 pub(super) fn draw_scale(markup: &mut Markup, scale: Scale) {
-    let attributes: super::markup::Attributes<'_> = &[
+    let attributes: Attributes<'_> = &[
         ("class", &"scale"),
         ("height", &HEIGHT),
         ("aria-hidden", &true),
@@ -81,20 +81,20 @@ pub(super) fn draw_scale(markup: &mut Markup, scale: Scale) {
 /// Draws the curve, named `id`.
 pub(super) fn draw(markup: &mut Markup, beats: &Beats, axis: Axis, scale: Scale, id: &str) {
     let worst = beats.late_ms.iter().copied().fold(0.0, f64::max);
-    let title = format!("{id}-beats");
-    let attributes: super::markup::Attributes<'_> = &[
+    let (title, about) = (format!("{id}-beats"), format!("{id}-beats-about"));
+    let attributes: Attributes<'_> = &[
         ("class", &"beats"),
         ("height", &HEIGHT),
         ("role", &"img"),
         ("aria-labelledby", &title),
+        ("aria-describedby", &about),
     ];
     markup.element("svg", attributes, |svg| {
-        let text = format!(
-            "Heartbeat over time, at most {} late; a figure for every {} ms, on a logarithmic scale",
-            millis(worst),
-            beats.every_ms
-        );
+        let text = format!("Heartbeat over time, at most {} late", millis(worst));
         svg.leaf("title", &[("id", &title)], text);
+        let every = beats.every_ms;
+        let text = format!("A figure for every {every} ms, on a logarithmic scale.");
+        svg.leaf("desc", &[("id", &about)], text);
         axis.draw_lines(svg);
         for (y, _) in scale.lines() {
             let ends: [(&'static str, &dyn std::fmt::Display); 5] = [
@@ -106,7 +106,7 @@ pub(super) fn draw(markup: &mut Markup, beats: &Beats, axis: Axis, scale: Scale,
             ];
             svg.leaf("line", &ends, "");
         }
-        let stretched: super::markup::Attributes<'_> = &[
+        let stretched: Attributes<'_> = &[
             ("viewBox", &format_args!("0 0 {WIDE} {HIGH}")),
             ("preserveAspectRatio", &"none"),
             ("width", &"100%"),
@@ -114,7 +114,7 @@ pub(super) fn draw(markup: &mut Markup, beats: &Beats, axis: Axis, scale: Scale,
         ];
         svg.element("svg", stretched, |svg| {
             let curve = curve(beats, axis, scale);
-            let attributes: super::markup::Attributes<'_> = &[
+            let attributes: Attributes<'_> = &[
                 ("class", &"late"),
                 ("d", &curve),
                 ("data-beats", &beats.late_ms.len()),

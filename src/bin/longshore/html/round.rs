@@ -37,13 +37,13 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// When it was over, as far as it was.
+    /// When it was over; when its last call was, or the signal came, if it did not come to its end.
     pub(super) fn end_s(&self) -> f64 {
+        let last = self.run.calls.iter().map(|call| call.end_s);
         match &self.run.outcome {
             Outcome::Finished(totals) => totals.wall_s,
-            _ => (self.run.calls.iter())
-                .map(|call| call.end_s)
-                .fold(0.0, f64::max),
+            Outcome::Interrupted { after_s, .. } => last.reduce(f64::max).unwrap_or(*after_s),
+            Outcome::Died(_) => last.reduce(f64::max).unwrap_or(0.0),
         }
     }
 }

@@ -73,17 +73,23 @@ impl<'a> Waterfall<'a> {
     /// The bars, under the name `id`.
     pub(super) fn draw(&self, markup: &mut Markup, id: &str) {
         let height = self.row() * self.calls.len() as f64;
-        let title = format!("{id}-calls");
+        let (title, about) = (format!("{id}-calls"), format!("{id}-calls-about"));
         let attributes: Attributes<'_> = &[
             ("class", &"calls"),
             ("height", &format_args!("{height:.0}")),
             ("role", &"img"),
             ("aria-labelledby", &title),
+            ("aria-describedby", &about),
         ];
         markup.element("svg", attributes, |svg| {
             let count = self.calls.iter().flatten().count();
-            let text = format!("When each of {count} calls waited and was made, a row each");
+            let text = format!("When each of {count} calls waited and was made");
             svg.leaf("title", &[("id", &title)], text);
+            svg.leaf(
+                "desc",
+                &[("id", &about)],
+                "A row each, in the order of the plan.",
+            );
             self.axis.draw_lines(svg);
             if self.calls.len() > SINGLE {
                 self.draw_strokes(svg);
