@@ -1,5 +1,6 @@
 //! The command line: what may be asked for, within which range, and what it means if left out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -96,6 +97,7 @@ Examples:
   longshore compare
   longshore compare --speed 10 --strategies serial,offloaded,native
   longshore compare --runtime multi --repeat 3
+  longshore compare --html result.html
   longshore compare --calls 200 --total 100s --speed 10 --limit 50
   longshore compare --url http://127.0.0.1:8080/delay/300 --calls 40
   longshore compare --urls endpoints.txt --yes --json > result.json
@@ -185,6 +187,11 @@ pub(crate) struct Compare {
     /// Print one JSON object instead of the table (its fields: docs/compare-json.md)
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+
+    /// Also write the result as a page for a browser, with every call drawn: one file that needs
+    /// nothing else. The file is replaced when the page is complete
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
 
     /// Show no progress, print the result alone
     #[arg(long, short, help_heading = "Output")]

@@ -6,6 +6,7 @@
 
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::args::Runtime;
 use crate::exit::Exit;
 use crate::heartbeat::{Heartbeat, Lateness};
 use crate::observer::{self, Observer};
-use crate::strategy::{Clients, Work};
+use crate::strategy::{Clients, Records, Work};
 use crate::wire::{Event, Order, Totals};
 
 /// Runs the strategy that standard input names.
@@ -43,19 +44,23 @@ pub(crate) fn run() -> Result<(), Exit> {
 fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> {
     // An error means that there is one already, which will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let clients = Clients::build(&order)?;
+    let records = Arc::new(Records::new(order.calls.len()));
+    let clients = Clients::build(&order, &records)?;
     let strategy = order.strategy;
     let mut builder = match order.runtime {
         Runtime::Current => tokio::runtime::Builder::new_current_thread(),
         Runtime::Multi => tokio::runtime::Builder::new_multi_thread(),
     };
+    // Tokio gives all its threads one name, and the result is to tell which thread made a call.
+    let threads = AtomicUsize::new(1);
     let runtime = builder
         .enable_all()
+        .thread_name_fn(move || format!("tokio-{}", threads.fetch_add(1, Ordering::Relaxed)))
         .build()
         .map_err(|error| error.to_string())?;
 
     let (wall, lateness) = runtime.block_on(async {
-        let work = Arc::new(Work::new(order, clients, Instant::now(), events));
+        let work = Arc::new(Work::new(order, clients, records, Instant::now(), events));
         let heartbeat = Heartbeat::start(work.began());
         strategy.run(&work).await;
         let end = Instant::now();
@@ -68,6 +73,7 @@ fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> 
         peak_rss_mib: observer::peak_rss_mib(),
         heartbeat_late_max_ms: lateness.as_ref().map(|Lateness { worst, .. }| ms(*worst)),
         heartbeat_late_p99_ms: lateness.as_ref().map(|Lateness { p99, .. }| ms(*p99)),
+        heartbeat: lateness.map(|lateness| lateness.course),
     };
     // A thread that is stuck must not keep the process, see above.
     std::mem::forget(runtime);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::args::Compare;
 use crate::exit::{Exit, note, print};
+use crate::html::{self, Contents, Destination};
 use crate::proxy::Proxies;
 use crate::report::{Machine, Planned, Report, Row, SCHEMA};
 use crate::runner::{Message, Outcome, Runner};
@@ -43,6 +44,8 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
             )));
         }
     }
+    let destination =
+        (args.html.as_deref().map(Destination::check).transpose()).map_err(Exit::usage)?;
     // Before anything is asked or sent, so that Ctrl-C is heard from the start.
     let (sender, messages) = mpsc::channel();
     let told = sender.clone();
@@ -84,11 +87,34 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
             tell && page::both_terminals(),
         )
     };
+    // First, since a signal leaves little time, and standard output may be a pipe that nobody reads.
+    let written = destination.map_or(Ok::<(), String>(()), |destination| {
+        let contents = Contents {
+            heading: &page::told(&args, &work),
+            rows: &rows,
+            calls: work.calls.len(),
+            urls: &work.urls,
+            remarks: &page::remarks(&args, &rows, &differing),
+            sentence: &sentence,
+            interrupted: signal.is_some(),
+        };
+        destination.write(&html::page(&contents))?;
+        if tell {
+            note(&format!("the page is in {destination}"));
+        }
+        Ok(())
+    });
     print(&text)?;
-    match signal {
-        Some(number) => Err(Exit::Signal(number)),
-        None if rows.iter().all(Summary::is_sound) => Ok(()),
-        None => Err(Exit::Failed),
+    match (signal, written.map_err(Exit::error)) {
+        (Some(number), written) => {
+            if let Err(failed) = written {
+                failed.report();
+            }
+            Err(Exit::Signal(number))
+        }
+        (None, Err(failed)) => Err(failed),
+        (None, Ok(())) if rows.iter().all(Summary::is_sound) => Ok(()),
+        (None, Ok(())) => Err(Exit::Failed),
     }
 }
 

@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::wire;
+
 /// A beat is due this often.
 pub(crate) const PERIOD: Duration = Duration::from_millis(10);
+
+/// A course has at most so many figures. A run of up to 20 s has one for each beat.
+const COURSE: usize = 2_000;
 
 /// A running heartbeat.
 #[derive(Debug)]
@@ -27,6 +32,7 @@ pub(crate) struct Heartbeat {
 pub(crate) struct Lateness {
     pub(crate) worst: Duration,
     pub(crate) p99: Duration,
+    pub(crate) course: wire::Beats,
 }
 
 #[derive(Debug)]
@@ -40,7 +46,8 @@ impl Heartbeat {
     pub(crate) fn start(began: Instant) -> Self {
         let beats = Arc::new(Mutex::new(Beats {
             began,
-            late: Vec::new(),
+            // Room for a run of ordinary length, so that no beat waits for memory.
+            late: Vec::with_capacity(COURSE),
         }));
         let task = tokio::spawn({
             let beats = Arc::clone(&beats);
@@ -95,7 +102,21 @@ impl Beats {
         Some(Lateness {
             worst: *late.last()?,
             p99: *late.get(rank.checked_sub(1)?)?,
+            course: self.course(),
         })
+    }
+
+    /// All beats in their order; of several in a row the worst, if there are too many.
+    fn course(&self) -> wire::Beats {
+        let together = self.late.len().div_ceil(COURSE).max(1);
+        let worst = |beats: &[Duration]| beats.iter().max().map_or(0.0, |late| late.as_secs_f64());
+        wire::Beats {
+            every_ms: PERIOD.as_secs_f64() * 1_000.0 * together as f64,
+            // To the microsecond: there may be many of them.
+            late_ms: (self.late.chunks(together))
+                .map(|beats| (worst(beats) * 1e6).round() / 1e3)
+                .collect(),
+        }
     }
 }
 
@@ -103,7 +124,7 @@ impl Beats {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Beats, Lateness};
+    use super::{Beats, COURSE};
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -117,13 +138,11 @@ mod tests {
         // One second blocked from the start: 100 beats were due, the first of them 990 ms ago.
         beats.account(began + MS(1_000));
         assert_eq!(beats.late.len(), 100);
-        assert_eq!(
-            beats.lateness(),
-            Some(Lateness {
-                worst: MS(990),
-                p99: MS(980)
-            })
-        );
+        let late = beats.lateness().expect("beats were due");
+        assert_eq!((late.worst, late.p99), (MS(990), MS(980)));
+        assert_eq!(late.course.every_ms, 10.0);
+        assert_eq!(late.course.late_ms[..3], [990.0, 980.0, 970.0]);
+        assert_eq!(late.course.late_ms.len(), 100);
     }
 
     #[test]
@@ -137,12 +156,16 @@ mod tests {
         for number in 1..=200 {
             beats.account(began + MS(10 * number));
         }
-        assert_eq!(
-            beats.lateness(),
-            Some(Lateness {
-                worst: MS(0),
-                p99: MS(0)
-            })
-        );
+        let late = beats.lateness().expect("beats were due");
+        assert_eq!((late.worst, late.p99), (MS(0), MS(0)));
+    }
+
+    #[test]
+    fn a_long_run_keeps_the_worst_of_the_beats_it_puts_together() {
+        let late = (0..3 * COURSE as u64).map(MS).collect();
+        let began = Instant::now();
+        let course = Beats { began, late }.course();
+        assert_eq!((course.every_ms, course.late_ms.len()), (30.0, COURSE));
+        assert_eq!(course.late_ms[..3], [2.0, 5.0, 8.0]);
     }
 }

@@ -20,6 +20,7 @@ mod consent;
 mod exit;
 mod failure;
 mod heartbeat;
+mod html;
 mod limits;
 mod observer;
 mod page;

@@ -14,8 +14,8 @@ pub(crate) fn both_terminals() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
-/// What is called and how, in a few lines.
-pub(crate) fn heading(args: &Compare, work: &Work, width: Option<usize>) -> String {
+/// What is called and how, a line each.
+pub(crate) fn told(args: &Compare, work: &Work) -> Vec<String> {
     let count = work.calls.len();
     let what = match &work.latencies {
         Some(latencies) => {
@@ -53,7 +53,13 @@ pub(crate) fn heading(args: &Compare, work: &Work, width: Option<usize>) -> Stri
         work.limit.min(u32::try_from(count).unwrap_or(u32::MAX)),
         short(args.timeout)
     );
-    let mut text = wrapped(&what, width) + &wrapped(&how, width);
+    vec![what, how]
+}
+
+/// The same within `width`, with the plan.
+pub(crate) fn heading(args: &Compare, work: &Work, width: Option<usize>) -> String {
+    let lines = told(args, work);
+    let mut text: String = lines.iter().map(|line| wrapped(line, width)).collect();
     if let Some(latencies) = &work.latencies {
         const SHOWN: usize = 40;
         let shown: Vec<String> = latencies.iter().take(SHOWN).map(u64::to_string).collect();
@@ -84,6 +90,18 @@ pub(crate) fn of(
     };
     text.push('\n');
     text.push_str(&table::of(rows, width));
+    for line in remarks(args, rows, differing) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&wrapped(sentence, width));
+    text
+}
+
+/// What the table does not say, a line each.
+pub(crate) fn remarks(args: &Compare, rows: &[Summary], differing: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
     for row in rows {
         if row.failed > 0 {
             let kinds: Vec<String> = row
@@ -91,28 +109,28 @@ pub(crate) fn of(
                 .iter()
                 .map(|(kind, count)| format!("{count} {kind}"))
                 .collect();
-            text.push_str(&format!(
+            let mut line = format!(
                 "{}: {} failed: {}",
                 row.strategy,
                 row.failed,
                 kinds.join(", ")
-            ));
+            );
             // The kind is a word or two; the cause is in the details of one of them.
             if let Some(failure) = row.first_failure() {
-                text.push_str(&format!(" (the first: {})", shown(&failure.detail)));
+                line.push_str(&format!(" (the first: {})", shown(&failure.detail)));
             }
-            text.push('\n');
+            lines.push(line);
         }
         if let Some(reason) = &row.died {
-            text.push_str(&format!(
-                "{}: could not run: {}\n",
+            lines.push(format!(
+                "{}: could not run: {}",
                 row.strategy,
                 shown(reason)
             ));
         }
         if let Some(wall) = row.wall.as_ref().filter(|wall| wall.rounds > 1) {
-            text.push_str(&format!(
-                "{}: {} rounds, {:.3} to {:.3} s, median {:.3}, standard deviation {:.3}\n",
+            lines.push(format!(
+                "{}: {} rounds, {:.3} to {:.3} s, median {:.3}, standard deviation {:.3}",
                 row.strategy, wall.rounds, wall.min, wall.max, wall.median, wall.deviation
             ));
         }
@@ -124,14 +142,11 @@ pub(crate) fn of(
         .map(|strategy| strategy.name())
         .collect();
     if !missing.is_empty() {
-        text.push_str(&format!("not run: {}\n", missing.join(", ")));
+        lines.push(format!("not run: {}", missing.join(", ")));
     }
-    for line in differing {
-        text.push_str(&format!("answers differ: {line}\n"));
-    }
-    text.push('\n');
-    text.push_str(&wrapped(sentence, width));
-    text
+    let differ = |line| format!("answers differ: {line}");
+    lines.extend(differing.iter().map(differ));
+    lines
 }
 
 /// `text` in lines of at most `width`, and never over 96 characters unless a word is longer.

@@ -2,11 +2,14 @@
 //! and count `SCHEMA` up if a field changes its meaning or goes away.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use crate::args::Runtime;
 use crate::summary::Summary;
+use crate::value::plural;
+use crate::wire::Beats;
 
 pub(crate) const SCHEMA: u32 = 1;
 
@@ -65,14 +68,27 @@ pub(crate) struct Row {
     heartbeat_late_p99_ms: Option<f64>,
     interrupted: bool,
     died: Option<String>,
+    heartbeat: Vec<Heartbeat>,
     calls: Vec<Call>,
+}
+
+/// The course of the heartbeat in one round.
+#[derive(Debug, Serialize)]
+struct Heartbeat {
+    round: usize,
+    #[serde(flatten)]
+    beats: Beats,
 }
 
 #[derive(Debug, Serialize)]
 struct Call {
     round: usize,
+    call: usize,
     url: String,
+    queued_s: f64,
     start_s: f64,
+    thread: Option<String>,
+    thread_s: Option<f64>,
     end_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -88,6 +104,16 @@ impl Machine {
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
             cores: std::thread::available_parallelism().ok().map(usize::from),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.os, self.arch)?;
+        match self.cores {
+            Some(cores) => write!(f, ", {}", plural(cores as u64, "core")),
+            None => Ok(()),
         }
     }
 }
@@ -114,6 +140,12 @@ impl Row {
             heartbeat_late_p99_ms: summary.heartbeat_late_p99_ms,
             interrupted: summary.interrupted,
             died: summary.died.clone(),
+            heartbeat: (summary.runs.iter().zip(1..))
+                .filter_map(|(run, round)| {
+                    let beats = run.beats()?.clone();
+                    Some(Heartbeat { round, beats })
+                })
+                .collect(),
             calls: summary
                 .runs
                 .iter()
@@ -141,8 +173,12 @@ fn calls<'a>(
         let url = urls[call.index % urls.len()].clone();
         Call {
             round: round + 1,
+            call: call.index + 1,
             url,
+            queued_s: call.queued_s,
             start_s: call.start_s,
+            thread: call.thread.as_ref().map(|thread| thread.name.clone()),
+            thread_s: call.thread.as_ref().map(|thread| thread.since_s),
             end_s: call.end_s,
             status,
             bytes,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::progress::Progress;
 use crate::strategy::Strategy;
-use crate::wire::{Ended, Event, Order, Totals};
+use crate::wire::{Beats, Ended, Event, Order, Totals};
 
 /// How often the progress is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -26,6 +26,16 @@ pub(crate) struct Run {
     pub(crate) strategy: Strategy,
     pub(crate) calls: Vec<Ended>,
     pub(crate) outcome: Outcome,
+}
+
+impl Run {
+    /// The heartbeat beside it, if it came to its end and a beat was due before.
+    pub(crate) fn beats(&self) -> Option<&Beats> {
+        match &self.outcome {
+            Outcome::Finished(totals) => totals.heartbeat.as_ref(),
+            Outcome::Interrupted { .. } | Outcome::Died(_) => None,
+        }
+    }
 }
 
 /// How it ended.

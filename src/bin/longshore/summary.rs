@@ -242,7 +242,9 @@ pub(crate) mod tests {
     pub(crate) fn call(index: usize, end_s: f64, bytes: u64) -> Ended {
         Ended {
             index,
+            queued_s: 0.0,
             start_s: 0.0,
+            thread: None,
             end_s,
             answer: Ok(Answer { status: 200, bytes }),
         }

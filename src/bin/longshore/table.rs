@@ -4,14 +4,14 @@
 use crate::summary::Summary;
 
 /// A column: its title and how a row fills it.
-struct Column {
+pub(crate) struct Column {
     title: &'static str,
-    /// The longer title, for the list.
-    name: &'static str,
-    cell: fn(&Summary) -> String,
+    /// The longer title, for the list and the page.
+    pub(crate) name: &'static str,
+    pub(crate) cell: fn(&Summary) -> String,
 }
 
-const COLUMNS: [Column; 8] = [
+pub(crate) const COLUMNS: [Column; 8] = [
     Column {
         title: "time",
         name: "time",
@@ -128,7 +128,7 @@ fn listed(rows: &[Summary]) -> String {
 }
 
 /// A strategy that did not come to its end is marked.
-fn name(row: &Summary) -> String {
+pub(crate) fn name(row: &Summary) -> String {
     format!(
         "{}{}",
         row.strategy,
@@ -137,7 +137,7 @@ fn name(row: &Summary) -> String {
 }
 
 /// In parentheses if it means nothing: to fail is often faster than to answer.
-fn time(row: &Summary) -> String {
+pub(crate) fn time(row: &Summary) -> String {
     match &row.wall {
         Some(wall) if row.is_sound() => seconds(wall.median),
         Some(wall) => format!("({})", seconds(wall.median)),

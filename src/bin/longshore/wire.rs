@@ -45,9 +45,20 @@ pub(crate) enum Event {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Ended {
     pub(crate) index: usize,
+    /// When it was handed to what made it: a future among others, a lane, a pool.
+    pub(crate) queued_s: f64,
     pub(crate) start_s: f64,
+    /// The thread that it had for itself; `None` if it had none, or never came to have one.
+    pub(crate) thread: Option<Taken>,
     pub(crate) end_s: f64,
     pub(crate) answer: Result<Answer, Failure>,
+}
+
+/// A thread that makes a call, and since when.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Taken {
+    pub(crate) name: String,
+    pub(crate) since_s: f64,
 }
 
 /// A complete answer of a status below 400.
@@ -75,4 +86,15 @@ pub(crate) struct Totals {
     /// `None` also if the strategy was done before the first beat was due.
     pub(crate) heartbeat_late_max_ms: Option<f64>,
     pub(crate) heartbeat_late_p99_ms: Option<f64>,
+    /// How late the beats ran, in their order.
+    pub(crate) heartbeat: Option<Beats>,
+}
+
+/// The lateness of the heartbeat over time.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Beats {
+    /// A figure stands for so long a time: the first for that from the start, and so on.
+    pub(crate) every_ms: f64,
+    /// How late the worst beat ran of those that were due in that time.
+    pub(crate) late_ms: Vec<f64>,
 }

@@ -54,7 +54,7 @@ impl Work {
     /// Makes call `index` and blocks until it has ended. A panic goes through to the caller, who
     /// then says so with [`end`](Self::end).
     pub(super) fn block_on_call(&self, index: usize) {
-        self.begin(index);
+        self.begin_here(index);
         let answer = self.exchange(index);
         self.end(index, answer);
     }

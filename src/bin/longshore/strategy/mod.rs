@@ -5,18 +5,20 @@ mod naive;
 mod native;
 mod offloaded;
 mod rayon;
+mod record;
 mod serial;
 mod spawn_blocking;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::record::Records;
 use crate::args::Runtime;
-use crate::wire::{Answer, Call, Ended, Event, Failure, Order};
+use crate::wire::{Answer, Call, Ended, Event, Failure, Order, Taken};
 
 /// An answer's body is read up to this size.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
@@ -83,8 +85,7 @@ pub(crate) struct Work {
     pub(crate) runtime: Runtime,
     clients: Clients,
     began: Instant,
-    /// When each call began, in seconds.
-    starts: Vec<OnceLock<f64>>,
+    records: Arc<Records>,
     events: mpsc::Sender<Event>,
 }
 
@@ -98,12 +99,13 @@ pub(crate) enum Clients {
 type PerProxy<C> = Vec<(Option<String>, C)>;
 
 impl Clients {
-    /// Builds the client that the strategy of `order` needs.
+    /// Builds the client that the strategy of `order` needs. If that has a thread of its own for each
+    /// call, it notes which in `records`.
     ///
     /// # Errors
     ///
     /// Says why one cannot be built.
-    pub(crate) fn build(order: &Order) -> Result<Self, String> {
+    pub(crate) fn build(order: &Order, records: &Arc<Records>) -> Result<Self, String> {
         let mut proxies: Vec<Option<String>> = Vec::new();
         for call in &order.calls {
             if !proxies.contains(&call.proxy) {
@@ -122,7 +124,8 @@ impl Clients {
                 each(proxies, build).map(Self::Blocking)
             }
             Strategy::Offloaded => {
-                let build = |proxy: Option<&str>| offloaded::client(proxy, timeout, connections);
+                let build =
+                    |proxy: Option<&str>| offloaded::client(proxy, timeout, connections, records);
                 each(proxies, build).map(Self::Offloaded)
             }
             Strategy::Native => {
@@ -157,17 +160,17 @@ impl Work {
     pub(crate) fn new(
         order: Order,
         clients: Clients,
+        records: Arc<Records>,
         began: Instant,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        let starts = order.calls.iter().map(|_| OnceLock::new()).collect();
         Self {
             calls: order.calls,
             limit: order.limit as usize,
             runtime: order.runtime,
             clients,
             began,
-            starts,
+            records,
             events,
         }
     }
@@ -176,24 +179,37 @@ impl Work {
         self.began
     }
 
-    fn now(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+    /// Call `index` is handed to what will make it.
+    fn queue(&self, index: usize) {
+        self.records.of(index).queue();
     }
 
-    /// The request of call `index` is about to be made.
+    /// The request of call `index` is about to be made, on whichever thread.
     fn begin(&self, index: usize) {
-        let _ = self.starts[index].set(self.now());
+        self.records.of(index).begin();
         let _ = self.events.send(Event::Begun(index));
+    }
+
+    /// The request of call `index` is about to be made on this thread, which then belongs to it.
+    fn begin_here(&self, index: usize) {
+        self.begin(index);
+        self.records.of(index).take();
     }
 
     /// Call `index` has ended so. The observer outlives the calls, so that sending cannot fail.
     fn end(&self, index: usize, answer: Result<Answer, Failure>) {
-        let end_s = self.now();
-        let start_s = self.starts[index].get().copied().unwrap_or(end_s);
+        let end = Instant::now();
+        let since = |at: Instant| at.saturating_duration_since(self.began).as_secs_f64();
+        let record = self.records.of(index);
         let _ = self.events.send(Event::Ended(Ended {
             index,
-            start_s,
-            end_s,
+            queued_s: since(record.queued().unwrap_or(end)),
+            start_s: since(record.start().unwrap_or(end)),
+            thread: record.taken().map(|(at, name)| Taken {
+                name: name.to_owned(),
+                since_s: since(at),
+            }),
+            end_s: since(end),
             answer,
         }));
     }

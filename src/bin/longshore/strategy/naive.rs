@@ -14,7 +14,11 @@ use super::Work;
 use crate::args::Runtime;
 
 pub(super) async fn run(work: &Arc<Work>) {
-    let calls = (0..work.calls.len()).map(|index| fetch(Arc::clone(work), index));
+    let calls = (0..work.calls.len()).map(|index| {
+        // From here on the call could be under way, if the thread were not held up by another.
+        work.queue(index);
+        fetch(Arc::clone(work), index)
+    });
     match work.runtime {
         Runtime::Current => {
             join_all(calls).await;

@@ -1,13 +1,19 @@
 //! Offloaded: ureq through Longshore, that is its async client on a lane of Tokio's blocking threads.
+//!
+//! Which thread a call gets, and when, is noted on that thread: a middleware of the agent runs in the
+//! job of the exchange, and the job's label says which call it is. That is where the request is made
+//! and its answer awaited. The rest of a body that does not fit into the buffers may be read by
+//! another thread of the lane.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use longshore::Lane;
 use longshore::ureq::Client;
+use longshore::{Job, Lane};
+use ureq::middleware::{Middleware, MiddlewareNext};
 
-use super::{Clients, LARGEST_BODY, Work, blocking, judge, too_large};
+use super::{Clients, LARGEST_BODY, Records, Work, blocking, judge, too_large};
 use crate::failure::Phase;
 use crate::wire::{Answer, Failure};
 
@@ -19,10 +25,29 @@ pub(super) fn client(
     proxy: Option<&str>,
     timeout: Duration,
     connections: usize,
+    records: &Arc<Records>,
 ) -> Result<Client, String> {
-    let config = blocking::config(longshore::ureq::config(), proxy, timeout, connections)?;
+    let start = longshore::ureq::config().middleware(Notes(Arc::clone(records)));
+    let config = blocking::config(start, proxy, timeout, connections)?;
     let lane = Lane::builder("compare").limit(connections.max(1)).build();
     Ok(Client::new(lane, longshore::ureq::agent(config)).max_redirects(0))
+}
+
+/// Notes on which thread a call is made.
+struct Notes(Arc<Records>);
+
+impl Middleware for Notes {
+    fn handle(
+        &self,
+        request: ureq::http::Request<ureq::SendBody<'_>>,
+        next: MiddlewareNext<'_>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let label = |job: Job| job.label().and_then(|label| label.parse().ok());
+        if let Some(index) = Job::current().and_then(label) {
+            self.0.of(index).take();
+        }
+        next.handle(request)
+    }
 }
 
 /// Makes all calls, no more at once than the lane has threads: one that waits for a thread would
@@ -43,7 +68,7 @@ async fn exchange(work: &Work, index: usize) -> Result<Answer, Failure> {
         unreachable!("the offloaded strategy is given clients of Longshore's")
     };
     let client = super::of_proxy(clients, call);
-    let mut request = client.get(&call.url);
+    let mut request = client.get(&call.url).label(index.to_string());
     if let Some(value) = &call.authorization {
         request = request.header("authorization", value);
     }

@@ -16,7 +16,11 @@ use crate::wire::Failure;
 /// strategy. A deadline of the lane would count the time in its queue as well.
 pub(super) async fn run(work: &Arc<Work>) {
     let cores = available_parallelism().map_or(1, usize::from);
-    let pool = match rayon::ThreadPoolBuilder::new().num_threads(cores).build() {
+    let pool = match rayon::ThreadPoolBuilder::new()
+        .num_threads(cores)
+        .thread_name(|index| format!("rayon-{}", index + 1))
+        .build()
+    {
         Ok(pool) => Arc::new(pool),
         Err(error) => {
             for index in 0..work.calls.len() {
@@ -29,6 +33,7 @@ pub(super) async fn run(work: &Arc<Work>) {
     let calls = (0..work.calls.len()).map(|index| {
         let (job, lane) = (Arc::clone(work), &lane);
         async move {
+            job.queue(index);
             if let Err(error) = lane.offload(move || job.block_on_call(index)).await {
                 work.end(index, Err(Failure::lane(&error)));
             }

@@ -14,6 +14,7 @@ pub(super) async fn run(work: &Arc<Work>) {
     stream::iter(0..work.calls.len())
         .for_each_concurrent(work.limit, |index| async move {
             let job = Arc::clone(work);
+            work.queue(index);
             let task = tokio::task::spawn_blocking(move || job.block_on_call_caught(index));
             if let Err(error) = task.await {
                 work.end(index, Err(Failure::new("no thread", error.to_string())));
