@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::seven;
 use crate::support::{
-    AT_ONCE, Child, DropFlag, Flavour, PanicOnDrop, in_child, settles, threads_named, watched,
+    AT_ONCE, Child, DropFlag, Flavour, PanicOnDrop, each_in_a_child, in_child, settles, threads_named, watched,
 };
 
 #[test]
@@ -293,7 +293,8 @@ fn a_thread_that_is_refused_is_an_error() {
     });
 }
 
-/// A thread that ends has no runtime, nor anything else, any more.
+/// A thread that ends has no runtime, nor anything else, any more. The order in which it loses them
+/// is that in which it got them, backwards.
 #[test]
 fn a_destructor_of_a_thread_local_is_told_something() {
     struct Calls(Bridge, mpsc::Sender<Result<u32, Error>>);
@@ -305,12 +306,19 @@ fn a_destructor_of_a_thread_local_is_told_something() {
     thread_local! {
         static LATE: Cell<Option<Calls>> = const { Cell::new(None) };
     }
-    watched(|| {
+    let test = concat!(
+        module_path!(),
+        "::a_destructor_of_a_thread_local_is_told_something"
+    );
+    // A panic in there would end the process.
+    each_in_a_child(test, &[false, true], |tokio_first| {
         let bridge = Bridge::start().unwrap();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
+            if tokio_first {
+                assert!(Handle::try_current().is_err());
+            }
             LATE.set(Some(Calls(bridge.clone(), tell)));
-            // Registered later, and so destroyed earlier.
             assert_eq!(bridge.call(async { 7 }).unwrap(), 7);
         })
         .join()
