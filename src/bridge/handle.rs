@@ -351,7 +351,6 @@ impl Bridge {
             return Spawned::refused(Error::ShutDown);
         };
         let entries = Arc::new(entries);
-        let theirs = entries.clone();
         let bridge = self.clone();
         let lane = self
             .shared
@@ -359,11 +358,10 @@ impl Bridge {
             .get_or_init(|| Lane::builder("bridge").build());
         let task = {
             let _context = self.shared.runtime.enter();
-            lane.offload(move || {
-                let value = f(&bridge);
-                drop(theirs);
-                value
-            })
+            // Off the books when the thread is free: what the closure gave, and nobody took, is the
+            // user's code once more when it is dropped.
+            lane.in_company_of(entries.clone())
+                .offload(move || f(&bridge))
         };
         for entry in &*entries {
             entry.stopped_by(Stop::Job(task.canceller()));

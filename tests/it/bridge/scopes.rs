@@ -4,11 +4,12 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use longshore::{Bridge, Job, bridge::Error};
 
-use crate::support::{DropFlag, Gate, watched};
+use crate::support::{Door, DropFlag, Gate, watched};
 
 #[test]
 fn a_scope_cancels_what_is_left_and_waits_for_it() {
@@ -79,6 +80,36 @@ fn a_scope_waits_for_a_closure_that_does_not_look_up() {
                 // Not before the scope has begun to wait, if the machine is kind; in any case later
                 // than the closure's beginning.
                 thread::spawn(move || opener.open());
+            })
+            .unwrap();
+        assert_eq!(gate.passed(), 1);
+    });
+}
+
+/// A value that nobody takes is the user's code once more, when it is dropped.
+#[test]
+fn a_scope_waits_for_the_drop_of_what_a_closure_gave() {
+    struct Slow(Door);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.pass();
+        }
+    }
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let gate = Gate::new();
+        let (slow, opener) = (Slow(gate.door()), gate.door());
+        bridge
+            .scope(|scope| {
+                drop(scope.offload(move |_| slow));
+                while gate.count() == 0 {
+                    thread::yield_now();
+                }
+                // It is open later than a scope that does not wait is over.
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(50));
+                    opener.open();
+                });
             })
             .unwrap();
         assert_eq!(gate.passed(), 1);
