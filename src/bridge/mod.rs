@@ -27,9 +27,20 @@
 //! - `NoRuntime`, `ShutDown`: the [errors](Error) of these names.
 //!
 //! A bridge into a runtime that has shut down gives `ShutDown` in every row where it may wait. One
-//! into a current-thread runtime that nobody drives gives [`Error::NotDriven`] after five seconds,
+//! into a current-thread runtime that nobody drives gives [`Error::NotDriven`] after six seconds,
 //! unless it needed nothing of it and is done before: for such a runtime, some thread has to be in its
 //! `block_on`.
+//!
+//! A worker that steps aside takes a thread of the runtime's blocking pool. Where as many tasks do so
+//! at once as the pool has threads (512, if nobody said otherwise), none is left to drive the
+//! runtime, and those that wait for it are told `NotDriven`, after six seconds as well. A bridge of
+//! [one thread](Bridge::start) is driven by that, whoever waits; so is any other runtime that the
+//! waiting tasks are not of. What a task does in a `block_in_place` of its own cannot be told from a
+//! plain thread, and waits on.
+//!
+//! In a job, a wait ends with the job: when that is cancelled, or its time is up, it gives
+//! [`Error::Cancelled`]. A closure that has been told once, by that or by
+//! [`Job::is_cancelled`](crate::Job::is_cancelled), may still call, to clear up.
 //!
 //! Two things cannot be told without asking Tokio in a way that it answers with a panic. The future
 //! that is given to `LocalSet::run_until`, inside of a multi-thread runtime's `block_on`, waits
@@ -47,6 +58,7 @@ mod builder;
 mod clock;
 mod error;
 mod handle;
+mod limits;
 mod scope;
 mod shutdown;
 mod spawned;

@@ -51,14 +51,23 @@ enum Ground {
     Ending,
 }
 
+/// Where a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On a thread that nobody else needs.
+    Aside,
+    /// On one that was a worker until now; another does its work.
+    Worker,
+}
+
 /// Runs what blocks, unless this thread must not.
 pub(super) fn waiting<T>(
     at: &'static Location<'static>,
-    wait: impl FnOnce() -> T,
+    wait: impl FnOnce(Place) -> T,
 ) -> Result<T, Error> {
     match ground() {
-        Ground::Free => Ok(wait()),
-        Ground::Worker => in_place(at, wait),
+        Ground::Free => Ok(wait(Place::Aside)),
+        Ground::Worker => in_place(at, || wait(Place::Worker)),
         Ground::Driving(driving) => Err(Error::WouldBlockRuntime { at, driving }),
         Ground::Ending => Err(Error::ThreadEnds),
     }

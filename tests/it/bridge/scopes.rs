@@ -86,6 +86,29 @@ fn a_scope_waits_for_a_closure_that_does_not_look_up() {
     });
 }
 
+/// W10. What a closure waits for through the bridge is no reason to stay.
+#[test]
+fn a_scope_ends_the_calls_in_its_closures() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let (tell, told) = mpsc::channel();
+        bridge
+            .scope(|scope| {
+                let (begin, begun) = mpsc::channel();
+                scope.offload(move |bridge| {
+                    let end = bridge.call(async {
+                        begin.send(()).unwrap();
+                        std::future::pending::<()>().await;
+                    });
+                    tell.send(end).unwrap();
+                });
+                begun.recv().unwrap();
+            })
+            .unwrap();
+        assert!(told.recv().unwrap().unwrap_err().is_cancelled());
+    });
+}
+
 /// A value that nobody takes is the user's code once more, when it is dropped.
 #[test]
 fn a_scope_waits_for_the_drop_of_what_a_closure_gave() {
