@@ -88,7 +88,8 @@ impl Told {
             | Row::LocalSetTask(CurrentThread)
             | Row::LocalSetRunUntil(CurrentThread)
             | Row::InTaskOfBridge
-            | Row::OtherRuntimeEntered => Self::Refused(Driving::CurrentThreadRuntime),
+            | Row::OtherRuntimeEntered
+            | Row::OtherRuntimeEnteredInTask => Self::Refused(Driving::CurrentThreadRuntime),
             Row::LocalSetTask(MultiThread) | Row::BlockOnInSpawnBlocking(_) => {
                 Self::Refused(Driving::LocalSet)
             }
@@ -287,5 +288,21 @@ fn a_runtime_whose_threads_all_wait_is_an_error_and_not_a_hang() {
             other => panic!("{other:?}"),
         };
         assert!(told.iter().filter(|told| is_told(told)).count() >= 1);
+    });
+}
+
+/// What Tokio tells of this place it tells of a worker too, so that it has to be tried.
+#[test]
+fn a_task_of_one_runtime_in_which_another_is_entered_is_refused() {
+    watched(|| {
+        let other = Flavour::MultiThread.runtime();
+        let handle = other.handle().clone();
+        let runtime = Flavour::CurrentThread.runtime();
+        let task = runtime.spawn(async move {
+            let _entered = handle.enter();
+            Bridge::start().expect("a thread").call(seven())
+        });
+        let told = runtime.block_on(task).expect("it does not panic");
+        assert!(told.unwrap_err().would_block_runtime());
     });
 }
