@@ -106,6 +106,13 @@ fn a_scope_ends_the_calls_in_its_closures() {
             })
             .unwrap();
         assert!(told.recv().unwrap().unwrap_err().is_cancelled());
+        // Wherever the cancel finds the closure, just before the call included.
+        for _ in 0..200 {
+            let ended = bridge.scope(|scope| {
+                drop(scope.offload(|bridge| bridge.call(std::future::pending::<()>())));
+            });
+            ended.unwrap();
+        }
     });
 }
 
