@@ -17,6 +17,7 @@ use futures_util::future::AbortHandle;
 use slab::Slab;
 
 use crate::{
+    cancel::CancelToken,
     error::call_quietly,
     job::Canceller,
     sync::{Arc, Mutex},
@@ -38,6 +39,8 @@ pub(super) enum Stage {
 
 pub(super) struct Books {
     state: Mutex<State>,
+    /// Cancelled when what does not end is waited for no longer.
+    given_up: CancelToken,
 }
 
 struct State {
@@ -79,6 +82,7 @@ impl Books {
                 stopped: 0,
                 watchers: Vec::new(),
             }),
+            given_up: CancelToken::new(),
         })
     }
 
@@ -114,6 +118,15 @@ impl Books {
             stop.call();
         }
         wake(watchers);
+    }
+
+    /// Sends away those who wait for an entry that was told to end and has not.
+    pub(super) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    pub(super) fn given_up(&self) -> &CancelToken {
+        &self.given_up
     }
 
     pub(super) fn stage(&self) -> Stage {

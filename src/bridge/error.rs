@@ -58,14 +58,18 @@ pub enum Error {
     #[error("this thread is ending, and nothing asynchronous can run on it any more")]
     ThreadEnds,
 
-    /// For five seconds, no task of the runtime under the bridge has run: it is a current-thread
-    /// runtime, and nobody is in its `block_on`, or something blocks in there.
+    /// For five seconds, no task of the runtime under the bridge has run. It is told about six
+    /// seconds after the wait began.
     ///
-    /// Only the thread that is in `Runtime::block_on` runs the tasks, timers and I/O of such a
-    /// runtime. [`Bridge::start`](super::Bridge::start) has a thread that always does.
+    /// Of a current-thread runtime: nobody is in its `block_on`, or something blocks in there. Only
+    /// the thread that is in `Runtime::block_on` runs the tasks, timers and I/O of such a runtime.
+    /// [`Bridge::start`](super::Bridge::start) has a thread that always does.
+    ///
+    /// Of a multi-thread runtime, if one of the tasks on its workers waits: so many of them wait, or
+    /// block in another way, that no thread is left.
     #[error(
-        "nobody drives the current-thread runtime under the bridge: a thread has to be in its \
-         `block_on`, and free to run tasks"
+        "nobody drives the runtime under the bridge: a thread has to be free to run its tasks, and \
+         if it is a current-thread runtime, has to be in its `block_on`"
     )]
     NotDriven,
 
@@ -83,7 +87,8 @@ pub enum Error {
     },
 
     /// The task was cancelled: by [`Spawned::cancel`](super::Spawned::cancel), by the end of its
-    /// [`scope`](super::Bridge::scope), or when its bridge was shut down.
+    /// [`scope`](super::Bridge::scope), or when its bridge was shut down. Or the
+    /// [`Job`](crate::Job) was that waited for it, or for a call; it is told so once.
     #[error("cancelled")]
     Cancelled,
 
@@ -154,7 +159,7 @@ impl Error {
         matches!(self, Self::TimedOut { .. })
     }
 
-    /// True if the task was cancelled.
+    /// True if the task was cancelled, or the job that waited.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled)

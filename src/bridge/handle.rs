@@ -9,10 +9,11 @@ use super::{
     books::{Books, Entry, Stage, Stop},
     builder::Builder,
     error::Error,
+    limits::Limits,
     scope::{self, Scope},
     shutdown::Shutdown,
     spawned::{OnDrop, Spawned},
-    wait::{self, Caught, Life, life_of},
+    wait::{self, Caught},
 };
 use crate::{job::on_behalf, lane::Lane, sync::Arc};
 
@@ -163,12 +164,22 @@ impl Bridge {
     /// On a worker of a multi-thread runtime this does what `tokio::task::block_in_place` does, so
     /// that the worker's other tasks go on elsewhere.
     ///
+    /// A guard of `Handle::enter` may be held in the future, but not given out of it: Tokio panics
+    /// then, which is an error here, and this thread does not get out of the bridge's runtime again.
+    ///
+    /// # Cancel safety
+    ///
+    /// In a [`Job`](crate::Job), a cancel of the job ends the call. *The waiter*, which is the job's
+    /// thread, drops the future and goes on at once. A closure that has been told of the cancel, by
+    /// such an error or by [`is_cancelled`](crate::Job::is_cancelled), may call again, to clear up:
+    /// then nothing but the future ends the call.
+    ///
     /// # Errors
     ///
     /// [`Error::WouldBlockRuntime`] where it must not block; the future is not polled then.
     /// [`Error::Panicked`] if the future panics. [`Error::ShutDown`] if the bridge or its runtime
-    /// has ended or ends meanwhile. [`Error::NotDriven`] if the runtime is a current-thread one
-    /// that nobody drives.
+    /// has ended or ends meanwhile. [`Error::Cancelled`] if this is a job's thread, and the job is
+    /// cancelled meanwhile. [`Error::NotDriven`] if nobody drives the runtime.
     ///
     /// # Examples
     ///
@@ -199,8 +210,8 @@ impl Bridge {
 
     /// As [`call`](Self::call), for no longer than `time`: then the future is dropped.
     ///
-    /// It is real time, whatever a test does to Tokio's clock. A future that never gives way cannot
-    /// be interrupted. It is polled once even if `time` is zero.
+    /// It is real time, whatever a test does to Tokio's clock, and counted from here. A future that
+    /// never gives way cannot be interrupted. It is polled once even if `time` is zero.
     ///
     /// # Errors
     ///
@@ -217,9 +228,9 @@ impl Bridge {
         future: F,
         at: &'static Location<'static>,
     ) -> Result<F::Output, Error> {
-        let Shared { runtime, books, .. } = &*self.shared;
-        let entry = books.enter().ok_or(Error::ShutDown)?;
-        wait::call(runtime, self.is_own(), &entry, time, future, at)
+        let limits = self.alive(Limits::default().time(time).with_this_job());
+        let entry = self.books().enter().ok_or(Error::ShutDown)?;
+        wait::call(self.runtime(), &entry, limits, future, at)
     }
 
     /// Has a future run by the runtime, and gives a handle to wait for it.
@@ -251,7 +262,8 @@ impl Bridge {
     /// # Cancel safety
     ///
     /// Dropping the handle cancels the job. *The waiter* is free at once. *The thread* is when the
-    /// closure returns; one that has not started never does.
+    /// closure returns, and what it waits for through a bridge ends; one that has not started never
+    /// does.
     ///
     /// # Examples
     ///
@@ -280,13 +292,20 @@ impl Bridge {
 
     /// Runs a closure that starts things, and cancels what of them is left when it returns.
     ///
-    /// It does not return before all of it has ended, what it offloaded included. A panic of the
-    /// closure goes on after that.
+    /// It does not return before all of it has ended, what it offloaded included, but for one error.
+    /// A panic of the closure goes on after that. What a task gave and nobody took may be dropped a
+    /// moment later, by the runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancel of the job that this is in ends the waits in the closure, but not the one for what
+    /// was started.
     ///
     /// # Errors
     ///
     /// [`Error::WouldBlockRuntime`] where it must not block; the closure is not called then.
-    /// [`Error::ShutDown`] if the bridge was shut down before.
+    /// [`Error::ShutDown`] if the bridge was shut down before. [`Error::NotDriven`] if nobody drives
+    /// the runtime, so that its tasks cannot end: then they are cancelled, and still there.
     ///
     /// # Panics
     ///
@@ -351,7 +370,6 @@ impl Bridge {
             return Spawned::refused(Error::ShutDown);
         };
         let entries = Arc::new(entries);
-        let theirs = entries.clone();
         let bridge = self.clone();
         let lane = self
             .shared
@@ -359,11 +377,10 @@ impl Bridge {
             .get_or_init(|| Lane::builder("bridge").build());
         let task = {
             let _context = self.shared.runtime.enter();
-            lane.offload(move || {
-                let value = f(&bridge);
-                drop(theirs);
-                value
-            })
+            // Off the books when the thread is free: what the closure gave, and nobody took, is the
+            // user's code once more when it is dropped.
+            lane.in_company_of(entries.clone())
+                .offload(move || f(&bridge))
         };
         for entry in &*entries {
             entry.stopped_by(Stop::Job(task.canceller()));
@@ -380,8 +397,9 @@ impl Bridge {
         }
     }
 
-    pub(super) fn life(&self) -> Option<Life> {
-        life_of(&self.shared.runtime, self.is_own())
+    /// As long as the runtime shows signs of life.
+    pub(super) fn alive<'a>(&'a self, limits: Limits<'a>) -> Limits<'a> {
+        limits.life_of(&self.shared.runtime, self.is_own())
     }
 
     fn is_own(&self) -> bool {

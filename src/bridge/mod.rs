@@ -20,23 +20,46 @@
 //! | a task of a started bridge (of one thread) | refused | refused | refused | refused |
 //! | where a runtime is entered that has shut down | waits | `ShutDown` | waits | waits |
 //!
-//! - *waits*: the thread is blocked, which harms nobody.
+//! - *waits*: the thread is blocked, which harms no task of a runtime.
 //! - *steps aside*: the same, while another thread does this worker's work (`block_in_place`).
 //! - *refused*: [`Error::WouldBlockRuntime`]. The thread drives tasks that would stop, perhaps the
 //!   very ones that it would wait for. The error says where it was, and what to do instead.
 //! - `NoRuntime`, `ShutDown`: the [errors](Error) of these names.
 //!
 //! A bridge into a runtime that has shut down gives `ShutDown` in every row where it may wait. One
-//! into a current-thread runtime that nobody drives gives [`Error::NotDriven`] after five seconds,
+//! into a current-thread runtime that nobody drives gives [`Error::NotDriven`] after six seconds,
 //! unless it needed nothing of it and is done before: for such a runtime, some thread has to be in its
 //! `block_on`.
 //!
-//! Two things cannot be told without asking Tokio in a way that it answers with a panic. The future
-//! that is given to `LocalSet::run_until`, inside of a multi-thread runtime's `block_on`, waits
-//! rather than being refused, and the tasks of the set wait with it. And a closure of
-//! `spawn_blocking` that goes back into async code by itself, with `Handle::block_on`, and from
-//! there calls a bridge, is refused although it might wait. Executors other than Tokio's cannot be
-//! told from plain threads.
+//! A worker that steps aside takes a thread of the runtime's blocking pool. Where as many tasks do so
+//! at once as the pool has threads (512, if nobody said otherwise), none is left to drive the
+//! runtime, and those that wait for it are told `NotDriven`, after six seconds as well. A bridge of
+//! [one thread](Bridge::start) is driven by that, whoever waits; so is any other runtime that the
+//! waiting tasks are not of. What a task does in a `block_in_place` of its own cannot be told from a
+//! plain thread, and waits on.
+//!
+//! In a job, a wait ends with the job: when that is cancelled, or its time is up, it gives
+//! [`Error::Cancelled`]. A closure that has been told once, by that or by
+//! [`Job::is_cancelled`](crate::Job::is_cancelled), may still call, to clear up.
+//!
+//! # What cannot be told
+//!
+//! Some places look alike from inside, as long as Tokio is not asked in a way that it answers with a
+//! panic.
+//!
+//! - *Waits, and the tasks of the `LocalSet` wait with it*: the future that is given to
+//!   `LocalSet::run_until` inside of a multi-thread runtime's `block_on`; a task of a set that is
+//!   driven there and has no budget (`unconstrained`); a task of a set that is driven by
+//!   `Handle::block_on` within the `block_in_place` of a worker.
+//! - *Refused, although it might wait*: a closure of `spawn_blocking` that goes back into async code by
+//!   itself, with `Handle::block_on`, and calls a bridge from there; a task on a worker of a
+//!   multi-thread runtime while it has a current-thread one entered (`Handle::enter`).
+//! - *Refused, but Tokio's panic is called for*: a task of a current-thread runtime while it has a
+//!   multi-thread one entered. It is caught, and the error is the right one; but the process's panic
+//!   hook has been called, and where panics abort, so does this.
+//! - As with `block_in_place`, the rest of the *same* task stands still: where one half of a `join!`
+//!   waits for what the other half would do, it waits for ever.
+//! - Executors other than Tokio's cannot be told from plain threads.
 //!
 //! [`start`]: Bridge::start
 //! [`current`]: Bridge::current
@@ -47,6 +70,7 @@ mod builder;
 mod clock;
 mod error;
 mod handle;
+mod limits;
 mod scope;
 mod shutdown;
 mod spawned;

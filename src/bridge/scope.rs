@@ -9,6 +9,7 @@ use super::{
     books::{Books, Stage},
     error::Error,
     handle::Bridge,
+    limits::Limits,
     spawned::Spawned,
     stand, wait,
 };
@@ -77,8 +78,8 @@ pub(super) fn run<R>(
     let ran = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
     books.advance(Stage::Stopped);
     let ended = wait::wait(
-        None,
-        bridge.life(),
+        // Whatever becomes of the job that this may be in: nothing is to outlive it.
+        bridge.alive(Limits::default()),
         std::future::poll_fn(|cx| books.poll_until(cx, |count| count.live == 0)),
         at,
     );

@@ -14,6 +14,7 @@ use super::{
     clock::Alarm,
     error::Error,
     handle::Bridge,
+    limits::Limits,
     wait,
 };
 
@@ -73,7 +74,7 @@ impl Shutdown {
         }
     }
 
-    /// Blocks until it is over.
+    /// Blocks until it is over, also if it is in a job that is cancelled meanwhile.
     ///
     /// # Errors
     ///
@@ -82,7 +83,7 @@ impl Shutdown {
     /// is under way goes on. There, `.await` it.
     #[track_caller]
     pub fn wait(self) -> Result<Ended, Error> {
-        wait::wait(None, None, self.ended, Location::caller())?
+        wait::wait(Limits::default(), self.ended, Location::caller())?
     }
 }
 
@@ -107,6 +108,9 @@ async fn end(bridge: Bridge, grace: Duration, before: Count) -> Result<Ended, Er
         within(books, SETTLING, |count| count.live == 0).await;
     }
     let left = books.count().live;
+    if left > 0 {
+        books.give_up();
+    }
     bridge.end();
     let over = within(books, LEAVING, |count| count.stage == Stage::Over).await;
     let count = books.count();

@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::{AbortHandle, Aborted};
 use tokio::task::{JoinHandle, coop::unconstrained};
 
-use super::{error::Error, handle::Bridge, wait};
+use super::{error::Error, handle::Bridge, limits::Limits, wait};
 use crate::{
     error::Panic,
     job::{Task, block_on},
@@ -59,7 +59,7 @@ enum State<T> {
     Job {
         task: Task<T>,
         /// Keeps the runtime.
-        _bridge: Bridge,
+        bridge: Bridge,
     },
     Refused(Error),
     Over,
@@ -100,10 +100,7 @@ impl<T> Spawned<T> {
 
     pub(super) fn job(bridge: Bridge, task: Task<T>, on_drop: OnDrop) -> Self {
         Self {
-            state: State::Job {
-                task,
-                _bridge: bridge,
-            },
+            state: State::Job { task, bridge },
             on_drop,
         }
     }
@@ -121,8 +118,9 @@ impl<T> Spawned<T> {
     ///
     /// [`Error::Panicked`], [`Error::Cancelled`] or [`Error::ShutDown`] if that is what became of
     /// it. [`Error::WouldBlockRuntime`] if it is not finished and this must not block: it is
-    /// cancelled then, as by a drop. In async code, `.await` it. [`Error::NotDriven`] if the
-    /// runtime is a current-thread one that nobody drives.
+    /// cancelled then, as by a drop. In async code, `.await` it. [`Error::NotDriven`] if nobody
+    /// drives the runtime. [`Error::Cancelled`] also if this is a job's thread, and the job is
+    /// cancelled meanwhile; and if the bridge is shut down and the task does not end.
     #[track_caller]
     pub fn wait(mut self) -> Result<T, Error> {
         self.wait_for(None, Location::caller())
@@ -132,8 +130,9 @@ impl<T> Spawned<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if there was no outcome in time: it goes on. [`Error::Taken`] if the
-    /// outcome was given before. Else those of [`wait`](Self::wait).
+    /// [`Error::TimedOut`] if there was no outcome in time: it goes on. So it does if what was
+    /// cancelled is the job that waits. [`Error::Taken`] if the outcome was given before. Else those
+    /// of [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&mut self, time: Duration) -> Result<T, Error> {
         self.wait_for(Some(time), Location::caller())
@@ -148,12 +147,18 @@ impl<T> Spawned<T> {
             // Anywhere: nothing is waited for.
             return block_on(unconstrained(self));
         }
-        // A closure on a blocking pool needs nobody to drive the runtime.
-        let life = match &self.state {
-            State::Task { bridge, .. } => bridge.life(),
-            State::Job { .. } | State::Refused(_) | State::Over => None,
+        let bridge = match &self.state {
+            State::Task { bridge, .. } | State::Job { bridge, .. } => bridge.clone(),
+            State::Refused(_) | State::Over => unreachable!("these are finished"),
         };
-        wait::wait(time, life, self, at)?
+        let limits = Limits::default().time(time).with_this_job();
+        let limits = match &self.state {
+            // A closure on a blocking pool needs nobody to drive the runtime, and can be told at
+            // once that it is cancelled.
+            State::Job { .. } => limits.life_of(bridge.runtime(), true),
+            _ => bridge.alive(limits).until(bridge.books().given_up()),
+        };
+        wait::wait(limits, self, at)?
     }
 
     /// Cancels it. It then resolves to [`Error::Cancelled`], unless it had its outcome already.

@@ -14,13 +14,23 @@
 //! | some | multi-thread | | some | a task on a worker | waits in `block_in_place` |
 //! | some | multi-thread | | none | `block_on` of a current-thread runtime, another one entered | is refused |
 //!
-//! Within `block_in_place`, `worker_index` is none. The *budget* is how many steps Tokio lets a task take in one poll. It has one wherever it polls,
-//! and nowhere else.
+//! Within `block_in_place`, `worker_index` is none. The *budget* is how many steps Tokio lets a task
+//! take in one poll. It has one wherever it polls, and nowhere else.
 //!
-//! Two things cannot be told. The future that is given to `LocalSet::run_until` looks like that of
-//! `block_on` itself, and waits where that does: the tasks of the set wait with it. And a closure
-//! on a blocking pool that calls `Handle::block_on` itself looks like a task of a `LocalSet`, and
-//! is refused.
+//! What cannot be told, and what becomes of it:
+//!
+//! - The future that is given to `LocalSet::run_until` looks like that of `block_on` itself, and waits
+//!   where that does: the tasks of the set wait with it. So do those of a set beside one that is
+//!   `unconstrained` in a multi-thread runtime's `block_on`: it looks like a closure on a blocking
+//!   pool. And so do those of a set that is driven by `block_on` in the `block_in_place` of a worker,
+//!   beside any of them: in there it looks as on the worker itself.
+//! - A closure on a blocking pool that calls `Handle::block_on` itself looks like a task of a
+//!   `LocalSet`, and is refused.
+//! - The runtime entered need not be that of the thread. A task on a worker that has a current-thread
+//!   runtime entered looks like one of that runtime, and is refused. A task of a current-thread
+//!   runtime that has a multi-thread one entered looks as if it were on a worker of that: it is
+//!   tried, and Tokio panics. (That a runtime's worker is this very thread could be asked for only
+//!   with `tokio_unstable`.)
 
 use std::{
     panic::{self, AssertUnwindSafe, Location},
@@ -51,14 +61,23 @@ enum Ground {
     Ending,
 }
 
+/// Where a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On a thread that nobody else needs.
+    Aside,
+    /// On one that was a worker until now; another does its work.
+    Worker,
+}
+
 /// Runs what blocks, unless this thread must not.
 pub(super) fn waiting<T>(
     at: &'static Location<'static>,
-    wait: impl FnOnce() -> T,
+    wait: impl FnOnce(Place) -> T,
 ) -> Result<T, Error> {
     match ground() {
-        Ground::Free => Ok(wait()),
-        Ground::Worker => in_place(at, wait),
+        Ground::Free => Ok(wait(Place::Aside)),
+        Ground::Worker => in_place(at, || wait(Place::Worker)),
         Ground::Driving(driving) => Err(Error::WouldBlockRuntime { at, driving }),
         Ground::Ending => Err(Error::ThreadEnds),
     }

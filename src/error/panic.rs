@@ -47,7 +47,7 @@ impl Panic {
                 message,
                 culprit: "the job handed in",
                 offloaded_at,
-                place: LAST_PLACE.take(),
+                place: take_place(),
                 payload: Mutex::new(Some(payload)),
             }),
         }
@@ -193,11 +193,17 @@ pub fn locate_panics() {
                 line: at.line(),
                 column: at.column(),
             });
-            // A thread that is being torn down has no thread-locals any more; it has no job either.
+            // A thread that is being torn down has no thread-locals any more.
             let _ = LAST_PLACE.try_with(|last| last.replace(place));
             before(info);
         }));
     });
+}
+
+/// Where this thread panicked last, if it can still tell: the destructors of other thread-locals may
+/// run after this one's.
+fn take_place() -> Option<PanicPlace> {
+    LAST_PLACE.try_with(RefCell::take).unwrap_or_default()
 }
 
 /// Runs a closure and keeps its panic.
@@ -206,7 +212,7 @@ pub(crate) fn catch<T>(
     closure: impl FnOnce() -> T,
 ) -> Result<T, Panic> {
     // What an earlier panic left here, caught by the user's own code, is not this one's place.
-    LAST_PLACE.take();
+    take_place();
     panic::catch_unwind(AssertUnwindSafe(closure))
         .map_err(|payload| Panic::new(payload, offloaded_at))
 }
@@ -220,7 +226,7 @@ pub(crate) struct Caught {
 impl Caught {
     /// Sends it on its way again. What has panicked in between does not change where it came from.
     pub(crate) fn resume(self) -> ! {
-        LAST_PLACE.set(self.place);
+        let _ = LAST_PLACE.try_with(|last| last.replace(self.place));
         panic::resume_unwind(self.payload)
     }
 
@@ -234,7 +240,7 @@ impl Caught {
 pub(crate) fn catch_for_later<T>(closure: impl FnOnce() -> T) -> Result<T, Caught> {
     panic::catch_unwind(AssertUnwindSafe(closure)).map_err(|payload| Caught {
         payload,
-        place: LAST_PLACE.take(),
+        place: take_place(),
     })
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     cancel::{HookGuard, on_cancel},
     error::Cancelled,
-    job::{Work, block_on_in},
+    job::{Work, block_on_in, nest},
     sync::Arc,
 };
 
@@ -58,13 +58,21 @@ impl Job {
         &self.work
     }
 
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.work), Arc::as_ptr(&other.work))
+    }
+
     /// True once nobody waits for this job any more: its task was dropped or cancelled, its
     /// deadline passed, or its lane was shut down.
     ///
     /// An atomic load, cheap enough for an inner loop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.work.cancels().is_cancelled()
+        let cancelled = self.work.cancels().is_cancelled();
+        if cancelled {
+            nest::tell(self);
+        }
+        cancelled
     }
 
     /// An early way out: `job.check()?`.
@@ -196,7 +204,7 @@ impl fmt::Debug for Job {
             .field("label", &self.label())
             .field("location", &format_args!("{}", self.location()))
             .field("deadline", &self.deadline())
-            .field("cancelled", &self.is_cancelled())
+            .field("cancelled", &self.work.cancels().is_cancelled())
             .finish()
     }
 }

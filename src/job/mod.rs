@@ -21,7 +21,7 @@ mod wait;
 pub(crate) use self::{
     behalf::on_behalf,
     cell::{Cell, Meta, Slot, Work},
-    nest::{leaves_waker_beside, serve},
+    nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     post::Awaited,
     task::{Aside, Cause, How, Owner, Run, Taken},
     wait::{block_on, block_on_in},

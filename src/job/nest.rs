@@ -36,6 +36,8 @@ struct Service {
     /// The lane whose worker this thread is; of a nested job, that job's.
     owner: Option<Arc<dyn Owner>>,
     job: Option<Job>,
+    /// The job was cancelled, and its closure has been told.
+    knows: bool,
     /// What the job waits for. Few jobs do.
     post: Option<Arc<Post>>,
     here: Here,
@@ -101,6 +103,7 @@ impl Job {
             let mut service = service.borrow_mut();
             Entered {
                 job: service.job.replace(self.clone()),
+                knows: std::mem::take(&mut service.knows),
                 post: service.post.take(),
                 here: std::mem::take(&mut service.here),
             }
@@ -112,6 +115,7 @@ impl Job {
 /// on top of itself.
 pub(crate) struct Entered {
     job: Option<Job>,
+    knows: bool,
     post: Option<Arc<Post>>,
     here: Here,
 }
@@ -120,6 +124,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let over = SERVICE.with(|service| {
             let mut service = service.borrow_mut();
+            service.knows = self.knows;
             (
                 std::mem::replace(&mut service.job, self.job.take()),
                 std::mem::replace(&mut service.post, self.post.take()),
@@ -139,6 +144,22 @@ pub(super) fn current() -> Option<Job> {
     // A thread that ends has no job any more, though destructors may still ask.
     SERVICE
         .try_with(|service| service.borrow().job.clone())
+        .unwrap_or_default()
+}
+
+/// A job that is cancelled was asked whether it is: the closure knows, if it was this thread's.
+pub(super) fn tell(job: &Job) {
+    let _ = SERVICE.try_with(|service| {
+        let mut service = service.borrow_mut();
+        let mine = (service.job.as_ref()).is_some_and(|mine| mine.is_the_same_as(job));
+        service.knows |= mine;
+    });
+}
+
+/// Whether the closure that this thread runs has been told that its job is cancelled.
+pub(crate) fn knows_of_its_cancel() -> bool {
+    SERVICE
+        .try_with(|service| service.borrow().knows)
         .unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -397,40 +398,51 @@ fn a_job_can_wait_for_another_of_its_lane_through_a_bridge() {
     });
 }
 
-/// K8: a circle through a bridge.
+/// K8: a circle through a bridge, of each kind.
 #[test]
 fn a_circle_through_a_bridge_is_told_too() {
-    watched(|| {
-        let bridge = Bridge::start().unwrap();
-        let lane = watch_over(
-            Lane::builder("round")
-                .limit(2)
-                .own_threads(Threads::new())
-                .build(),
-        );
-        let ends: Vec<_> = (0..2).map(|_| mpsc::channel::<Task<()>>()).collect();
-        let (give, handed): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
-        let (tell, told) = mpsc::channel();
-        let mut tasks: Vec<Task<()>> = handed
-            .into_iter()
-            .map(|handed| {
-                let (across, tell) = (bridge.clone(), tell.clone());
-                lane.offload(move || {
-                    let end = across.call(handed.recv().expect("it is handed over"));
-                    let _ = tell.send(matches!(end, Ok(Err(Error::WouldDeadlock { .. }))));
-                })
+    let [single, multi] = [Flavour::CurrentThread, Flavour::MultiThread].map(Flavour::runtime);
+    let bridges = [
+        Bridge::start().unwrap(),
+        Bridge::builder().workers(1).start().unwrap(),
+        Bridge::from(single.handle().clone()),
+        Bridge::from(multi.handle().clone()),
+    ];
+    thread::spawn(move || single.block_on(std::future::pending::<()>()));
+    for bridge in bridges {
+        watched(move || circle_through(&bridge));
+    }
+}
+
+fn circle_through(bridge: &Bridge) {
+    let lane = watch_over(
+        Lane::builder("round")
+            .limit(2)
+            .own_threads(Threads::new())
+            .build(),
+    );
+    let ends: Vec<_> = (0..2).map(|_| mpsc::channel::<Task<()>>()).collect();
+    let (give, handed): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    let (tell, told) = mpsc::channel();
+    let mut tasks: Vec<Task<()>> = handed
+        .into_iter()
+        .map(|handed| {
+            let (across, tell) = (bridge.clone(), tell.clone());
+            lane.offload(move || {
+                let end = across.call(handed.recv().expect("it is handed over"));
+                let _ = tell.send(matches!(end, Ok(Err(Error::WouldDeadlock { .. }))));
             })
-            .collect();
-        tasks.rotate_left(1);
-        for (give, task) in give.iter().zip(tasks) {
-            give.send(task).unwrap();
-        }
-        drop(tell);
-        assert!(
-            told.iter().any(|told| told),
-            "one of them is told, and all of them end"
-        );
-    });
+        })
+        .collect();
+    tasks.rotate_left(1);
+    for (give, task) in give.iter().zip(tasks) {
+        give.send(task).unwrap();
+    }
+    drop(tell);
+    assert!(
+        told.iter().any(|told| told),
+        "one of them is told, and all of them end"
+    );
 }
 
 /// K8 by way of a group, of futures and of jobs.

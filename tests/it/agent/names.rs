@@ -3,52 +3,21 @@
 use std::{sync::Arc, thread, time::Instant};
 
 use longshore::{Lane, lane::Threads};
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    thread::set_thread_uid,
-};
 
 use super::{
     get, kind,
     peers::{Peer, site},
     plain_agent,
 };
-use crate::support::{AT_ONCE, Child, Flavour, in_child, settles, threads_named, watched};
+use crate::support::{
+    AT_ONCE, Child, Flavour, NoMoreThreads, in_child, settles, threads_named, watched,
+};
 
 /// What the threads that look names up are called.
 const RESOLVERS: &str = "longshore-dns";
 
 /// How many of them there may be.
 const MOST: usize = 4;
-
-/// Until it is dropped, no thread can be started by the one that made it. (Others can, if this is
-/// root.)
-struct NoMoreThreads(Rlimit);
-
-impl NoMoreThreads {
-    fn from_here_on() -> Self {
-        if rustix::process::getuid().is_root() {
-            // Root has no limit. To the system a user is the thread's, not the process's.
-            let nobody = rustix::process::Uid::from_raw(65_534);
-            set_thread_uid(nobody).expect("root may become anybody");
-        }
-        let before = getrlimit(Resource::Nproc);
-        let none = Rlimit {
-            current: Some(0),
-            ..before
-        };
-        setrlimit(Resource::Nproc, none).expect("a soft limit may be lowered");
-        let refused = thread::Builder::new().spawn(|| ());
-        assert!(refused.is_err(), "there is no way to have a thread refused");
-        Self(before)
-    }
-}
-
-impl Drop for NoMoreThreads {
-    fn drop(&mut self) {
-        setrlimit(Resource::Nproc, self.0).expect("a soft limit may be raised again");
-    }
-}
 
 /// Runs it on a thread of its own, and as a job, each with no right to start threads.
 fn without_threads(test: fn()) {

@@ -2,17 +2,19 @@
 
 use std::{
     cell::{Cell, RefCell},
-    sync::{Barrier, mpsc},
+    sync::mpsc,
+    task::Poll,
     thread,
     time::{Duration, Instant},
 };
 
-use longshore::{Bridge, Lane, bridge::Error};
+use longshore::{Bridge, Lane, bridge::Error, lane::Threads};
 use tokio::runtime::Handle;
 
 use super::seven;
 use crate::support::{
-    AT_ONCE, Child, DropFlag, Flavour, PanicOnDrop, in_child, settles, threads_named, watched,
+    AT_ONCE, Child, DropFlag, Flavour, NoMoreThreads, PanicOnDrop, each_in_a_child, in_child,
+    settles, threads_named, watched,
 };
 
 #[test]
@@ -86,6 +88,31 @@ fn a_call_that_takes_too_long_is_dropped() {
     });
 }
 
+/// The time is counted from the call, and not from when the future first gives way.
+#[test]
+fn the_time_of_a_call_includes_its_first_poll() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let time = Duration::from_millis(20);
+        let mut polled = false;
+        let told = bridge.call_timeout(
+            time,
+            std::future::poll_fn(|cx| {
+                if std::mem::replace(&mut polled, true) {
+                    return Poll::Ready(());
+                }
+                let start = Instant::now();
+                while start.elapsed() < time {
+                    thread::yield_now();
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }),
+        );
+        assert!(told.unwrap_err().is_timeout());
+    });
+}
+
 #[test]
 fn the_clock_has_a_thread_only_while_it_is_needed() {
     // All bridges of the process have the one.
@@ -126,7 +153,7 @@ fn a_panic_is_an_error_and_can_be_resumed() {
                 let bomb = PanicOnDrop("as planned");
                 bridge.call(std::future::poll_fn(move |_| {
                     let _bomb = &bomb;
-                    std::task::Poll::Ready(())
+                    Poll::Ready(())
                 }))
             },
         ];
@@ -212,65 +239,45 @@ fn dropping_the_handle_cancels_and_detaching_does_not() {
     });
 }
 
-/// W12, for lanes that differ: one calls the other through the bridge, as deep as it goes.
+/// The future's own guard is dropped in its own time.
 #[test]
-fn lanes_call_each_other_through_the_bridge() {
-    fn down(lanes: &'static [Lane], bridge: &'static Bridge) -> usize {
-        let Some((lane, rest)) = lanes.split_first() else {
-            return 0;
-        };
-        let task = bridge.call(async { lane.offload(move || down(rest, bridge)).await });
-        1 + task.expect("it may wait").expect("it runs")
-    }
-    watched(|| {
-        let lanes: Vec<_> = (0..4)
-            .map(|n| Lane::builder(format!("floor {n}")).limit(1).build())
-            .collect();
-        let bridge = Box::leak(Box::new(Bridge::start().unwrap()));
-        assert_eq!(down(lanes.leak(), bridge), 4);
-    });
-}
-
-/// W12, K8: for one lane, whose every slot is held by somebody who waits for it.
-#[test]
-fn a_lane_calls_itself_through_the_bridge() {
-    fn down(lane: &'static Lane, bridge: &'static Bridge, depth: usize) -> usize {
-        if depth == 0 {
-            return 0;
-        }
-        let task = bridge.call(async { lane.offload(move || down(lane, bridge, depth - 1)).await });
-        1 + task.expect("it may wait").expect("it runs")
-    }
-    watched(|| {
-        let lane = Box::leak(Box::new(Lane::builder("itself").limit(2).build()));
-        let bridge = Box::leak(Box::new(Bridge::start().unwrap()));
-        let _context = bridge.runtime().enter();
-        for depth in 1..=4 {
-            let (lane, bridge) = (&*lane, &*bridge);
-            let both = [(); 2].map(|()| lane.offload(move || down(lane, bridge, depth)));
-            for task in both {
-                assert_eq!(bridge.call(task).unwrap().unwrap(), depth);
-            }
-        }
-    });
-}
-
-#[test]
-fn closures_use_the_bridge_again_all_at_once() {
+fn a_runtime_entered_in_a_call_is_left_again() {
     watched(|| {
         let bridge = Bridge::start().unwrap();
-        let together: &'static Barrier = Box::leak(Box::new(Barrier::new(8)));
-        let tasks: Vec<_> = (0..8)
-            .map(|n| {
-                bridge.offload(move |bridge| {
-                    together.wait();
-                    bridge.call(async move { seven().await + n })
-                })
-            })
-            .collect();
-        for (n, task) in (0..).zip(tasks) {
-            assert_eq!(task.wait().unwrap().unwrap(), 7 + n);
+        let other = Flavour::MultiThread.runtime();
+        let handle = other.handle().clone();
+        let held = move |bridge: &Bridge| {
+            let before = Handle::try_current().map(|runtime| runtime.id()).ok();
+            let told = bridge.call(async {
+                let _entered = handle.enter();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                7
+            });
+            assert_eq!(told.unwrap(), 7);
+            let after = Handle::try_current().map(|runtime| runtime.id()).ok();
+            assert_eq!(before, after);
+        };
+        held(&bridge);
+        let lane = Lane::builder("entered")
+            .limit(1)
+            .own_threads(Threads::new())
+            .build();
+        for lane in [&lane, &lane] {
+            let (held, across) = (held.clone(), bridge.clone());
+            let job = other.block_on(async { lane.offload(move || held(&across)).await });
+            job.expect("the worker lives on");
         }
+    });
+}
+
+/// Given out of the call, it leaves the thread where it should not be; but nothing unwinds.
+#[test]
+fn a_runtime_entered_in_a_call_is_not_to_be_given_out() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let other = Flavour::MultiThread.runtime();
+        let told = bridge.call(async { other.enter() });
+        assert!(matches!(told, Err(Error::Panicked(_))));
     });
 }
 
@@ -293,7 +300,30 @@ fn a_thread_that_is_refused_is_an_error() {
     });
 }
 
-/// A thread that ends has no runtime, nor anything else, any more.
+/// W1. The clock's thread is refused to a call that has asked for no time.
+#[test]
+fn a_refused_clock_fails_no_call_that_needs_none() {
+    let test = concat!(
+        module_path!(),
+        "::a_refused_clock_fails_no_call_that_needs_none"
+    );
+    if !in_child() {
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        let bridge = Bridge::from(runtime.handle().clone());
+        thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        let _none = NoMoreThreads::from_here_on();
+        assert_eq!(bridge.call(seven()).unwrap(), 7);
+        assert_eq!(bridge.spawn(seven()).wait().unwrap(), 7);
+        let told = bridge.call_timeout(AT_ONCE, seven());
+        assert!(matches!(told, Err(Error::NoThread(_))), "{told:?}");
+    });
+}
+
+/// A thread that ends has no runtime, nor anything else, any more. The order in which it loses them
+/// is that in which it got them, backwards.
 #[test]
 fn a_destructor_of_a_thread_local_is_told_something() {
     struct Calls(Bridge, mpsc::Sender<Result<u32, Error>>);
@@ -305,12 +335,19 @@ fn a_destructor_of_a_thread_local_is_told_something() {
     thread_local! {
         static LATE: Cell<Option<Calls>> = const { Cell::new(None) };
     }
-    watched(|| {
+    let test = concat!(
+        module_path!(),
+        "::a_destructor_of_a_thread_local_is_told_something"
+    );
+    // A panic in there would end the process.
+    each_in_a_child(test, &[false, true], |tokio_first| {
         let bridge = Bridge::start().unwrap();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
+            if tokio_first {
+                assert!(Handle::try_current().is_err());
+            }
             LATE.set(Some(Calls(bridge.clone(), tell)));
-            // Registered later, and so destroyed earlier.
             assert_eq!(bridge.call(async { 7 }).unwrap(), 7);
         })
         .join()

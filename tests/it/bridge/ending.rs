@@ -219,6 +219,36 @@ fn a_shutdown_names_what_does_not_end() {
     });
 }
 
+/// Nor is anybody left waiting for it.
+#[test]
+fn a_shutdown_ends_the_waits_for_what_does_not_end() {
+    watched(|| {
+        let gate = Gate::new();
+        let bridge = started("br-waits", Flavour::CurrentThread);
+        let (begin, begun) = mpsc::channel();
+        let waits = bridge.spawn(async move {
+            begin.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        begun.recv().unwrap();
+        let door = gate.door();
+        let blocks = bridge.spawn(async move { door.pass() });
+        settles("it blocks", || gate.count() == 1);
+        let waiters = [waits, blocks].map(|task| thread::spawn(|| task.wait()));
+        let told = bridge.shutdown(Duration::from_millis(10)).wait();
+        assert!(
+            matches!(told, Err(Error::Stuck { left: 2, .. })),
+            "{told:?}"
+        );
+        for waiter in waiters {
+            assert!(waiter.join().unwrap().unwrap_err().is_cancelled());
+        }
+        assert_eq!(gate.passed(), 0);
+        gate.open();
+        settles("its thread ends", || threads_named("br-waits").is_empty());
+    });
+}
+
 /// A bridge into a runtime of somebody else's ends alone.
 #[test]
 fn a_shutdown_leaves_the_runtime_of_others() {

@@ -88,7 +88,8 @@ impl Told {
             | Row::LocalSetTask(CurrentThread)
             | Row::LocalSetRunUntil(CurrentThread)
             | Row::InTaskOfBridge
-            | Row::OtherRuntimeEntered => Self::Refused(Driving::CurrentThreadRuntime),
+            | Row::OtherRuntimeEntered
+            | Row::OtherRuntimeEnteredInTask => Self::Refused(Driving::CurrentThreadRuntime),
             Row::LocalSetTask(MultiThread) | Row::BlockOnInSpawnBlocking(_) => {
                 Self::Refused(Driving::LocalSet)
             }
@@ -257,5 +258,51 @@ fn a_worker_that_waits_is_replaced() {
             told
         });
         assert_eq!(runtime.block_on(waits).unwrap(), 7);
+    });
+}
+
+/// As many tasks wait at once as the runtime can have threads: none is left to keep their time.
+#[test]
+fn a_runtime_whose_threads_all_wait_is_an_error_and_not_a_hang() {
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (tell, told) = mpsc::channel();
+        for _ in 0..3 {
+            let tell = tell.clone();
+            runtime.spawn(async move {
+                let bridge = Bridge::current().expect("it is in one");
+                tell.send(bridge.call(seven())).expect("it is heard");
+            });
+        }
+        drop(tell);
+        let told: Vec<_> = told.iter().collect();
+        assert_eq!(told.len(), 3);
+        let is_told = |told: &Result<u32, Error>| match told {
+            Ok(7) => false,
+            Err(Error::NotDriven) => true,
+            other => panic!("{other:?}"),
+        };
+        assert!(told.iter().filter(|told| is_told(told)).count() >= 1);
+    });
+}
+
+/// What Tokio tells of this place it tells of a worker too, so that it has to be tried.
+#[test]
+fn a_task_of_one_runtime_in_which_another_is_entered_is_refused() {
+    watched(|| {
+        let other = Flavour::MultiThread.runtime();
+        let handle = other.handle().clone();
+        let runtime = Flavour::CurrentThread.runtime();
+        let task = runtime.spawn(async move {
+            let _entered = handle.enter();
+            Bridge::start().expect("a thread").call(seven())
+        });
+        let told = runtime.block_on(task).expect("it does not panic");
+        assert!(told.unwrap_err().would_block_runtime());
     });
 }

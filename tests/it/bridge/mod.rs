@@ -2,6 +2,7 @@
 
 mod calls;
 mod ending;
+mod jobs;
 mod matrix;
 mod rows;
 mod scopes;

@@ -53,6 +53,8 @@ pub(super) enum Row {
     InOffload,
     InDeadRuntime,
     OtherRuntimeEntered,
+    /// A task of a multi-thread runtime that has entered a current-thread one.
+    OtherRuntimeEnteredInTask,
 }
 
 impl Row {
@@ -80,6 +82,7 @@ impl Row {
             Self::InOffload,
             Self::InDeadRuntime,
             Self::OtherRuntimeEntered,
+            Self::OtherRuntimeEnteredInTask,
         ];
         for flavour in [CurrentThread, MultiThread] {
             rows.extend([
@@ -183,6 +186,14 @@ impl Row {
                 let other = multi();
                 single().block_on(async {
                     let _entered = other.enter();
+                    deed();
+                });
+            }
+            Self::OtherRuntimeEnteredInTask => {
+                let other = single();
+                let handle = other.handle().clone();
+                in_task(&multi(), async move {
+                    let _entered = handle.enter();
                     deed();
                 });
             }

@@ -4,11 +4,12 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use longshore::{Bridge, Job, bridge::Error};
 
-use crate::support::{DropFlag, Gate, watched};
+use crate::support::{Door, DropFlag, Gate, watched};
 
 #[test]
 fn a_scope_cancels_what_is_left_and_waits_for_it() {
@@ -79,6 +80,66 @@ fn a_scope_waits_for_a_closure_that_does_not_look_up() {
                 // Not before the scope has begun to wait, if the machine is kind; in any case later
                 // than the closure's beginning.
                 thread::spawn(move || opener.open());
+            })
+            .unwrap();
+        assert_eq!(gate.passed(), 1);
+    });
+}
+
+/// W10. What a closure waits for through the bridge is no reason to stay.
+#[test]
+fn a_scope_ends_the_calls_in_its_closures() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let (tell, told) = mpsc::channel();
+        bridge
+            .scope(|scope| {
+                let (begin, begun) = mpsc::channel();
+                scope.offload(move |bridge| {
+                    let end = bridge.call(async {
+                        begin.send(()).unwrap();
+                        std::future::pending::<()>().await;
+                    });
+                    tell.send(end).unwrap();
+                });
+                begun.recv().unwrap();
+            })
+            .unwrap();
+        assert!(told.recv().unwrap().unwrap_err().is_cancelled());
+        // Wherever the cancel finds the closure, just before the call included.
+        for _ in 0..200 {
+            let ended = bridge.scope(|scope| {
+                drop(scope.offload(|bridge| bridge.call(std::future::pending::<()>())));
+            });
+            ended.unwrap();
+        }
+    });
+}
+
+/// A value that nobody takes is the user's code once more, when it is dropped.
+#[test]
+fn a_scope_waits_for_the_drop_of_what_a_closure_gave() {
+    struct Slow(Door);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.pass();
+        }
+    }
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let gate = Gate::new();
+        let (slow, opener) = (Slow(gate.door()), gate.door());
+        bridge
+            .scope(|scope| {
+                drop(scope.offload(move |_| slow));
+                while gate.count() == 0 {
+                    thread::yield_now();
+                }
+                // It is open later than a scope that does not wait is over.
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(50));
+                    opener.open();
+                });
             })
             .unwrap();
         assert_eq!(gate.passed(), 1);

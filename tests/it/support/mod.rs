@@ -19,7 +19,7 @@ pub(crate) use self::{
     hazard::{DropFlag, Ending, PanicOnDrop},
     leaving::Leaving,
     place::{Flavour, Place, Source, everywhere_runs},
-    process::{cpu_time, resident, threads_named},
+    process::{NoMoreThreads, cpu_time, resident, threads_named},
     watchdog::{watch_over, watched},
 };
 

@@ -1,6 +1,11 @@
 //! What the system says of this process.
 
-use std::{fs, time::Duration};
+use std::{fs, thread, time::Duration};
+
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::set_thread_uid,
+};
 
 /// The names of this process's threads that begin with `prefix`.
 ///
@@ -39,4 +44,33 @@ pub(crate) fn cpu_time() -> Duration {
         .map(|field| field.parse::<u64>().expect("times are numbers"))
         .sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// Until it is dropped, no thread can be started by the one that made it. (Others can, if this is
+/// root.)
+pub(crate) struct NoMoreThreads(Rlimit);
+
+impl NoMoreThreads {
+    pub(crate) fn from_here_on() -> Self {
+        if rustix::process::getuid().is_root() {
+            // Root has no limit. To the system a user is the thread's, not the process's.
+            let nobody = rustix::process::Uid::from_raw(65_534);
+            set_thread_uid(nobody).expect("root may become anybody");
+        }
+        let before = getrlimit(Resource::Nproc);
+        let none = Rlimit {
+            current: Some(0),
+            ..before
+        };
+        setrlimit(Resource::Nproc, none).expect("a soft limit may be lowered");
+        let refused = thread::Builder::new().spawn(|| ());
+        assert!(refused.is_err(), "there is no way to have a thread refused");
+        Self(before)
+    }
+}
+
+impl Drop for NoMoreThreads {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nproc, self.0).expect("a soft limit may be raised again");
+    }
 }
