@@ -13,10 +13,12 @@ use super::{
     keeper,
     starting::{Starting, Ticket},
     state::{Leftovers, Queued, State, Told},
+    waiting::{Breadth, note},
 };
 use crate::{
     cancel::{CancelToken, HookGuard},
     error::{Error, Phase, Stop, call_quietly, drop_quietly},
+    job::Waits,
     sync::{Arc, Mutex},
 };
 
@@ -97,7 +99,7 @@ impl<T> Shared<T> {
 
     /// Takes no more children in.
     pub(super) fn close(&self) {
-        self.state.lock().ended.get_or_insert(Stop::Closed);
+        self.state.lock().close();
     }
 
     /// The deadline has passed.
@@ -117,79 +119,73 @@ impl<T> Shared<T> {
 
     /// Ready when nothing is left of any child.
     pub(super) fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(cx.waker().clone());
-        let mut state = self.state.lock();
-        let quiet = state.is_quiet();
-        if !quiet {
-            state.call_when_quiet(&mut waker);
-        }
-        drop(state);
-        drop(waker);
-        if quiet {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        self.poll_quiet_and(cx, |_| ())
     }
 
     /// As [`poll_quiet`](Self::poll_quiet), and from then on the group is closed.
     pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(cx.waker().clone());
+        self.poll_quiet_and(cx, State::close)
+    }
+
+    fn poll_quiet_and(&self, cx: &mut Context<'_>, then: fn(&mut State<T>)) -> Poll<()> {
+        let (mut waker, waits) = (Some(cx.waker().clone()), Waits::here());
         let mut state = self.state.lock();
-        let quiet = state.is_quiet();
-        if quiet {
-            state.ended.get_or_insert(Stop::Closed);
-        } else {
-            state.call_when_quiet(&mut waker);
+        if state.is_quiet() {
+            then(&mut state);
+            return Poll::Ready(());
         }
+        state.call_when_quiet(&mut waker);
+        let concerned = state.waited_for(waits.as_ref(), Breadth::Within);
         drop(state);
         drop(waker);
-        if quiet {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        note(waits, concerned);
+        Poll::Pending
     }
 
     /// The next outcome; `None` when nothing is left of any child, and from then on the group is
     /// closed.
     pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
         let (for_next, mut for_end) = (cx.waker().clone(), Some(cx.waker().clone()));
+        let waits = Waits::here();
         let mut state = self.state.lock();
-        let mut unused = None;
+        let (mut unused, mut concerned) = (None, None);
         let rest = match state.take() {
             Some(told) => Poll::Ready(Some(told)),
             None if state.is_quiet() => {
-                state.ended.get_or_insert(Stop::Closed);
+                state.close();
                 Poll::Ready(None)
             }
             None => {
                 unused = state.next_waker.replace(for_next);
                 state.call_when_quiet(&mut for_end);
+                concerned = state.waited_for(waits.as_ref(), Breadth::Within);
                 Poll::Pending
             }
         };
         drop(state);
         drop((unused, for_end));
+        note(waits, concerned);
         rest
     }
 
     /// The next outcome; `None` if there is none to come.
     pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
-        let waker = cx.waker().clone();
-        let mut state = self.state.lock();
+        let (waker, waits) = (cx.waker().clone(), Waits::here());
+        let (mut state, mut concerned) = (self.state.lock(), None);
         let next = match state.take() {
             Some(told) => Poll::Ready(Some(told)),
             None if state.untold() == 0 => Poll::Ready(None),
             None => Poll::Pending,
         };
         let unused = if next.is_pending() {
+            concerned = state.waited_for(waits.as_ref(), Breadth::Own);
             state.next_waker.replace(waker)
         } else {
             Some(waker)
         };
         drop(state);
         drop(unused);
+        note(waits, concerned);
         next
     }
 }

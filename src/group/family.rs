@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{core::Shared, info::ChildInfo, state::Leftovers};
+use super::{core::Shared, info::ChildInfo, state::Leftovers, waiting::Breadth};
 use crate::{
     cancel::CancelToken,
     error::Stop,
+    job::Waits,
     sync::{Arc, Weak},
 };
 
@@ -27,6 +28,11 @@ pub(super) trait Family: Send + Sync {
 
     /// Every child of this group and of those within.
     fn list(&self, into: &mut Vec<ChildInfo>);
+
+    /// The jobs that wait for the groups within too, and from here outwards.
+    fn who_waits(&self, into: &mut Vec<Waits>);
+    /// Notes every job of this group and of those within.
+    fn note_all(&self, waits: &Waits);
 }
 
 /// What a group knows of the one that it is in.
@@ -48,6 +54,10 @@ impl Outer {
 
     pub(super) fn leave(&self) {
         self.group.leave();
+    }
+
+    pub(super) fn who_waits(&self, into: &mut Vec<Waits>) {
+        self.group.who_waits(into);
     }
 }
 
@@ -109,5 +119,14 @@ impl<T: Send + 'static> Family for Shared<T> {
                 inner.list(into);
             }
         }
+    }
+
+    fn who_waits(&self, into: &mut Vec<Waits>) {
+        self.who_waits_for(Breadth::Within, into);
+    }
+
+    fn note_all(&self, waits: &Waits) {
+        let concerned = self.state.lock().concerned(Breadth::Within);
+        concerned.note(waits);
     }
 }

@@ -22,9 +22,11 @@ use super::{
     family::Family,
     info::ChildInfo,
     starting::Ticket,
+    waiting::{Breadth, Concerned, Waiters},
 };
 use crate::{
     error::{Error, Phase, Stop},
+    job::Waits,
     sync::{Arc, Weak},
 };
 
@@ -84,6 +86,8 @@ pub(super) struct State<T> {
     /// Who waits for the next outcome.
     pub(super) next_waker: Option<Waker>,
     quiet_wakers: Vec<Waker>,
+    /// The jobs that wait for the group.
+    pub(super) waiters: Waiters,
     /// The groups within this one, and how many of them are not quiet.
     pub(super) within: Slab<Weak<dyn Family>>,
     pub(super) busy_within: usize,
@@ -108,6 +112,7 @@ impl<T> State<T> {
             finished: 0,
             next_waker: None,
             quiet_wakers: Vec::new(),
+            waiters: Waiters::default(),
             within: Slab::new(),
             busy_within: 0,
             clocks: Vec::new(),
@@ -240,6 +245,11 @@ impl<T> State<T> {
         leftovers
     }
 
+    /// Takes no more children in.
+    pub(super) fn close(&mut self) {
+        self.ended.get_or_insert(Stop::Closed);
+    }
+
     /// Stops every child: no more are taken in, none that waits starts. Gives whom to abort and
     /// what was in the queue.
     pub(super) fn end(&mut self, cause: Stop) -> (Vec<AbortHandle>, VecDeque<Queued<T>>) {
@@ -285,6 +295,7 @@ impl<T> State<T> {
             return;
         }
         leftovers.quiet = true;
+        self.waiters.clear();
         leftovers.wakers.append(&mut self.quiet_wakers);
         if self.children.capacity() > KEPT {
             self.children = Slab::new();
@@ -331,7 +342,31 @@ impl<T> State<T> {
         }
     }
 
+    /// Says which jobs to note for who waits, if it is a job and that is news.
+    pub(super) fn waited_for(
+        &mut self,
+        waits: Option<&Waits>,
+        breadth: Breadth,
+    ) -> Option<Concerned> {
+        let is_new = self.waiters.add(waits?, breadth);
+        is_new.then(|| self.concerned(breadth))
+    }
+
     // ===== Looking =====
+
+    /// Whose jobs concern those who wait for the group.
+    pub(super) fn concerned(&self, breadth: Breadth) -> Concerned {
+        let offloaded = self
+            .children
+            .iter()
+            .filter_map(|(_, child)| match &child.stage {
+                Stage::Job(_, offloaded) => Some(offloaded.clone()),
+                _ => None,
+            });
+        let within = self.within.iter().map(|(_, inner)| inner.clone());
+        let within = within.filter(|_| matches!(breadth, Breadth::Within));
+        Concerned::new(offloaded.collect(), within.collect())
+    }
 
     pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {
         let mut children: Vec<&Child> = self.children.iter().map(|(_, child)| child).collect();
