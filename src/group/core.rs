@@ -213,7 +213,7 @@ impl<T: Send + 'static> Shared<T> {
         let key = state.add(birth, waits);
         if !waits {
             drop(state);
-            start(self, key);
+            call_quietly(|| start(self, key));
             return Starting::started();
         }
         let ticket = Arc::new(Ticket::default());
@@ -263,7 +263,8 @@ impl<T: Send + 'static> Shared<T> {
             let Some(Queued { key, start, ticket }) = next else {
                 return;
             };
-            start(self, key);
+            // A panic, of a subscriber for instance, must not keep the rest in the queue for ever.
+            call_quietly(|| start(self, key));
             self.state.lock().pumping = false;
             ticket.resolve(None);
         }

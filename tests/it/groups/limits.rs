@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use longshore::{Error, Group};
 
 use super::is_over;
-use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new};
+use crate::support::{DropFlag, Gate, Meter, PanicOnDrop, Place, eventually, is_as_new};
 
 everywhere! {
     /// No more than so many, futures and jobs together; each of them runs in the end.
@@ -116,6 +116,35 @@ everywhere! {
         let outcomes = group.join_all().await;
         let closed = |outcome: &Result<(), Error>| matches!(outcome, Err(Error::Closed { .. }));
         assert_eq!(outcomes.iter().filter(|outcome| closed(outcome)).count(), 20_000);
+    }
+
+    /// K7. What a refused child has captured panics when it is dropped, on whichever thread: the rest
+    /// of the queue starts all the same.
+    async fn a_panic_in_what_is_refused_does_not_stop_the_queue(place: Place) {
+        let (lane, closed) = (place.lane(1), place.lane(1));
+        closed.close();
+        let cancelled = longshore::CancelToken::new();
+        cancelled.cancel();
+        let refusals = [closed.clone(), lane.cancelled_by(&cancelled), lane.timeout(Duration::ZERO)];
+        let group = Group::builder("narrow").limit(1).build();
+        let gate = Gate::new();
+        for queued in [false, true] {
+            if queued {
+                let door = gate.door();
+                group.offload(&lane, move || door.pass());
+            }
+            for refuses in &refusals {
+                let bomb = PanicOnDrop("held by what is refused");
+                group.offload(refuses, move || drop(bomb));
+            }
+        }
+        group.spawn(async {});
+        gate.open();
+        let outcomes = group.join_all().await;
+        let ran = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!((outcomes.len(), ran), (8, 2));
+        assert!(!outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(Error::is_panic)));
+        is_as_new(&lane).await;
     }
 }
 
