@@ -94,7 +94,7 @@ pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T
         .collect()
 }
 
-/// From here on the first outcome that is an error, or that `fails` holds for, cancels the group, on
+/// From here on, what is there already included, the first outcome that is an error, or that `fails` holds for, cancels the group, on
 /// the thread that it comes from.
 pub(super) fn first_failure_cancels<T, V, E>(
     group: Group<T>,
@@ -106,7 +106,10 @@ where
     V: Send,
     E: Send,
 {
-    group.shared().state.lock().fails = Some(fails);
+    let has_failed = group.shared().state.lock().cancel_on(fails);
+    if has_failed {
+        group.cancel();
+    }
     values_or_failure(group, value_of)
 }
 
@@ -142,8 +145,6 @@ async fn values_or_failure<T: Send + 'static, V, E>(
                     location,
                     others: 0,
                 });
-                // It may have been there before anybody asked.
-                group.cancel();
                 values = Vec::new();
             }
             Some(first) => {

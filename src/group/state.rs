@@ -44,6 +44,13 @@ pub(super) struct Told<T> {
 }
 
 /// A child in the group's queue.
+impl<T> Told<T> {
+    /// `fails` is a pointer to a function of ours, which only looks: it may be called under the lock.
+    fn is_failure(&self, fails: fn(&T) -> bool) -> bool {
+        self.outcome.as_ref().map_or(true, fails)
+    }
+}
+
 pub(super) struct Queued<T> {
     pub(super) key: Key,
     pub(super) start: Start<T>,
@@ -278,9 +285,7 @@ impl<T> State<T> {
 
     fn tell(&mut self, told: Told<T>) -> Leftovers<T> {
         let mut leftovers = Leftovers::none();
-        // A pointer to a function of ours, which only looks: it may be called here.
-        let failed = |fails: fn(&T) -> bool| told.outcome.as_ref().map_or(true, fails);
-        leftovers.cancel = self.fails.is_some_and(failed);
+        leftovers.cancel = self.fails.is_some_and(|fails| told.is_failure(fails));
         if self.orphaned {
             leftovers.lost = Some(told.outcome);
         } else {
@@ -298,6 +303,13 @@ impl<T> State<T> {
         self.waiters.clear();
         leftovers.wakers.append(&mut self.quiet_wakers);
         if self.children.capacity() > KEPT {
+    /// From now on a failure cancels the rest. `true` if there is one among the outcomes that nobody
+    /// has taken.
+    pub(super) fn cancel_on(&mut self, fails: fn(&T) -> bool) -> bool {
+        self.fails = Some(fails);
+        self.told.iter().any(|told| told.is_failure(fails))
+    }
+
             self.children = Slab::new();
         }
     }

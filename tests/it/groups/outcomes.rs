@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use longshore::{Error, Group, group::Cause};
+use longshore::{
+    Error, Group,
+    group::{self, Cause},
+};
 
 use super::{endless, is_over};
 use crate::support::{
@@ -106,6 +109,27 @@ everywhere! {
         assert_eq!((stats.running, stats.draining, stats.cancelled), (0, 0, 1));
         held.await.unwrap();
         assert_eq!(taken.stats().cancelled, 1);
+        is_as_new(&lane).await;
+    }
+
+    /// G1. A failure that is there already cancels the rest as well, and nobody has to poll for it.
+    async fn a_failure_of_before_the_join_cancels_without_being_polled(place: Place) {
+        let lane = place.lane(1);
+        for returned in [true, false] {
+            let dropped = DropFlag::default();
+            let group = Group::new();
+            group.spawn(endless(&dropped));
+            group.spawn(async move {
+                assert!(returned, "as planned");
+                Err("early")
+            });
+            eventually("it has failed", || group.len() == 1).await;
+            let joined = group.try_join_all();
+            eventually("the rest is cancelled", || dropped.dropped() == 1).await;
+            let failed: group::Failed<_> = joined.await.map(|values: Vec<()>| values).unwrap_err();
+            assert_eq!(matches!(failed.cause, Cause::Returned("early")), returned);
+            assert_eq!(failed.others, 0);
+        }
         is_as_new(&lane).await;
     }
 
