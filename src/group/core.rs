@@ -66,7 +66,11 @@ impl<T> Shared<T> {
 
     /// Stops every child that the group can stop by itself: futures, and what waits in its queue.
     pub(super) fn end(&self, cause: Stop) {
-        let (futures, queue) = self.state.lock().end(cause);
+        let (timer, (futures, queue)) = {
+            let mut state = self.state.lock();
+            (state.timer.take(), state.end(cause))
+        };
+        drop(timer);
         for future in futures {
             future.abort();
         }
@@ -83,12 +87,12 @@ impl<T> Shared<T> {
 
     /// The group's only owner has gone.
     pub(super) fn orphan(&self) {
-        let (told, keepers) = {
+        let (told, clocks) = {
             let mut state = self.state.lock();
             state.orphaned = true;
-            (state.take_all(), std::mem::take(&mut state.keepers))
+            (state.take_all(), std::mem::take(&mut state.clocks))
         };
-        for keeper in keepers {
+        for keeper in clocks.into_iter().filter_map(|clock| clock.keeper) {
             keeper.abort();
         }
         self.token.cancel();
@@ -223,6 +227,7 @@ impl<T: Send + 'static> Shared<T> {
             ticket: ticket.clone(),
         });
         drop(state);
+        keeper::ensure_queue(self);
         // A place may have become free, and nobody else may look.
         self.pump();
         Starting::queued(ticket)
@@ -238,6 +243,10 @@ impl<T: Send + 'static> Shared<T> {
 
     pub(super) fn record(&self, key: Key, outcome: Result<T, Error>) {
         self.step(|state| state.record(key, outcome));
+        // It may have been its lane that has kept the deadline.
+        if self.is_late() {
+            self.end(Stop::TimedOut);
+        }
     }
 
     /// Nothing is left of a child. `phase` is for one that nobody was told of yet.
@@ -254,7 +263,7 @@ impl<T: Send + 'static> Shared<T> {
     /// A child may be over before its start returns, which gives a place back: so this is a loop,
     /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
     fn pump(self: &Arc<Self>) {
-        // A lane may have kept the deadline a moment before the group's own keeper comes to it.
+        // The keeper may come a moment later.
         if self.is_late() {
             self.end(Stop::TimedOut);
         }

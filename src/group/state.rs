@@ -27,6 +27,7 @@ use super::{
 use crate::{
     error::{Error, Phase, Stop},
     job::Waits,
+    lane::Timer,
     sync::{Arc, Weak},
 };
 
@@ -43,7 +44,6 @@ pub(super) struct Told<T> {
     pub(super) outcome: Result<T, Box<Error>>,
 }
 
-/// A child in the group's queue.
 impl<T> Told<T> {
     /// `fails` is a pointer to a function of ours, which only looks: it may be called under the lock.
     fn is_failure(&self, fails: fn(&T) -> bool) -> bool {
@@ -51,6 +51,7 @@ impl<T> Told<T> {
     }
 }
 
+/// A child in the group's queue.
 pub(super) struct Queued<T> {
     pub(super) key: Key,
     pub(super) start: Start<T>,
@@ -58,6 +59,12 @@ pub(super) struct Queued<T> {
 }
 
 pub(super) type Start<T> = Box<dyn FnOnce(&Arc<Shared<T>>, Key) + Send>;
+
+/// A runtime on which the group's time is kept, and by whom.
+pub(super) struct Clock {
+    pub(super) id: runtime::Id,
+    pub(super) keeper: Option<AbortHandle>,
+}
 
 /// What a step on the books leaves to do when the lock is released.
 #[must_use = "somebody may be waiting for it"]
@@ -98,9 +105,10 @@ pub(super) struct State<T> {
     /// The groups within this one, and how many of them are not quiet.
     pub(super) within: Slab<Weak<dyn Family>>,
     pub(super) busy_within: usize,
-    /// The runtimes on which the group's time is kept, and by whom.
-    pub(super) clocks: Vec<runtime::Id>,
-    pub(super) keepers: Vec<AbortHandle>,
+    /// The runtimes on which the group's time is kept.
+    pub(super) clocks: Vec<Clock>,
+    /// The thread that keeps it where no runtime does.
+    pub(super) timer: Option<Timer>,
 }
 
 impl<T> State<T> {
@@ -123,7 +131,7 @@ impl<T> State<T> {
             within: Slab::new(),
             busy_within: 0,
             clocks: Vec::new(),
-            keepers: Vec::new(),
+            timer: None,
         }
     }
 
@@ -295,6 +303,13 @@ impl<T> State<T> {
         leftovers
     }
 
+    /// From now on a failure cancels the rest. `true` if there is one among the outcomes that nobody
+    /// has taken.
+    pub(super) fn cancel_on(&mut self, fails: fn(&T) -> bool) -> bool {
+        self.fails = Some(fails);
+        self.told.iter().any(|told| told.is_failure(fails))
+    }
+
     pub(super) fn look_whether_quiet(&mut self, leftovers: &mut Leftovers<T>) {
         if !self.is_quiet() {
             return;
@@ -303,15 +318,13 @@ impl<T> State<T> {
         self.waiters.clear();
         leftovers.wakers.append(&mut self.quiet_wakers);
         if self.children.capacity() > KEPT {
-    /// From now on a failure cancels the rest. `true` if there is one among the outcomes that nobody
-    /// has taken.
-    pub(super) fn cancel_on(&mut self, fails: fn(&T) -> bool) -> bool {
-        self.fails = Some(fails);
-        self.told.iter().any(|told| told.is_failure(fails))
-    }
-
             self.children = Slab::new();
         }
+    }
+
+    /// Something waits in the queue, and nobody keeps its time.
+    pub(super) fn wants_timer(&self) -> bool {
+        !self.queue.is_empty() && self.clocks.is_empty() && self.timer.is_none()
     }
 
     /// Whether children were told to stop.
