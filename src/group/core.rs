@@ -3,9 +3,9 @@
 //! Lock order: the lock of a group, then that of the group that it is in. A lane's lock is taken
 //! with neither held.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::time::Instant;
+use tokio::{task::coop, time::Instant};
 
 use super::{
     child::{Birth, Key, Stage},
@@ -41,16 +41,17 @@ impl<T> Shared<T> {
         if leftovers.cancel {
             self.token.cancel();
         }
+        // Before anybody is woken: who hears that this group is over finds the outer one to know it.
+        if leftovers.quiet
+            && let Some(outer) = &self.outer
+        {
+            outer.leave();
+        }
         for waker in leftovers.wakers {
             call_quietly(|| waker.wake());
         }
         if leftovers.lost.is_some() {
             drop_quietly(leftovers.lost);
-        }
-        if leftovers.quiet
-            && let Some(outer) = &self.outer
-        {
-            outer.leave();
         }
     }
 
@@ -101,9 +102,18 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Takes no more children in.
+    /// Takes no more children in, nor do the groups within.
     pub(super) fn close(&self) {
-        self.state.lock().close();
+        let within = {
+            let mut state = self.state.lock();
+            state.close();
+            state.groups_within()
+        };
+        for inner in within {
+            if let Some(inner) = inner.upgrade() {
+                inner.close();
+            }
+        }
     }
 
     /// The deadline has passed.
@@ -121,59 +131,10 @@ impl<T> Shared<T> {
 
     // ===== Waiting for it =====
 
-    /// Ready when nothing is left of any child.
-    pub(super) fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_quiet_and(cx, |_| ())
-    }
-
-    /// As [`poll_quiet`](Self::poll_quiet), and from then on the group is closed.
-    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_quiet_and(cx, State::close)
-    }
-
-    fn poll_quiet_and(&self, cx: &mut Context<'_>, then: fn(&mut State<T>)) -> Poll<()> {
-        let (mut waker, waits) = (Some(cx.waker().clone()), Waits::here());
-        let mut state = self.state.lock();
-        if state.is_quiet() {
-            then(&mut state);
-            return Poll::Ready(());
-        }
-        state.call_when_quiet(&mut waker);
-        let concerned = state.waited_for(waits.as_ref(), Breadth::Within);
-        drop(state);
-        drop(waker);
-        note(waits, concerned);
-        Poll::Pending
-    }
-
-    /// The next outcome; `None` when nothing is left of any child, and from then on the group is
-    /// closed.
-    pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
-        let (for_next, mut for_end) = (cx.waker().clone(), Some(cx.waker().clone()));
-        let waits = Waits::here();
-        let mut state = self.state.lock();
-        let (mut unused, mut concerned) = (None, None);
-        let rest = match state.take() {
-            Some(told) => Poll::Ready(Some(told)),
-            None if state.is_quiet() => {
-                state.close();
-                Poll::Ready(None)
-            }
-            None => {
-                unused = state.next_waker.replace(for_next);
-                state.call_when_quiet(&mut for_end);
-                concerned = state.waited_for(waits.as_ref(), Breadth::Within);
-                Poll::Pending
-            }
-        };
-        drop(state);
-        drop((unused, for_end));
-        note(waits, concerned);
-        rest
-    }
-
     /// The next outcome; `None` if there is none to come.
     pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
+        // A producer may be faster than who takes.
+        let turn = ready!(coop::poll_proceed(cx));
         let (waker, waits) = (cx.waker().clone(), Waits::here());
         let (mut state, mut concerned) = (self.state.lock(), None);
         let next = match state.take() {
@@ -185,6 +146,7 @@ impl<T> Shared<T> {
             concerned = state.waited_for(waits.as_ref(), Breadth::Own);
             state.next_waker.replace(waker)
         } else {
+            turn.made_progress();
             Some(waker)
         };
         drop(state);
@@ -209,9 +171,7 @@ impl<T: Send + 'static> Shared<T> {
         };
         if let Err(cause) = refused {
             drop(state);
-            drop_quietly(start);
-            self.step(|state| state.turn_away(birth, self.refusal(cause)));
-            return Starting::refused(self.refusal(cause));
+            return self.refuse(birth, start, cause);
         }
         let waits = state.in_flight >= self.limit || !state.queue.is_empty();
         let key = state.add(birth, waits);
@@ -231,6 +191,19 @@ impl<T: Send + 'static> Shared<T> {
         // A place may have become free, and nobody else may look.
         self.pump();
         Starting::queued(ticket)
+    }
+
+    /// As [`take_in`](Self::take_in), for a child that has no runtime to run on.
+    pub(super) fn take_in_vain(self: &Arc<Self>, birth: Birth, unwanted: impl Send) -> Starting {
+        keeper::ensure(self);
+        let cause = self.state.lock().ended.unwrap_or(Stop::NoRuntime);
+        self.refuse(birth, unwanted, cause)
+    }
+
+    fn refuse(&self, birth: Birth, unwanted: impl Send, cause: Stop) -> Starting {
+        drop_quietly(unwanted);
+        self.step(|state| state.turn_away(birth, self.refusal(cause)));
+        Starting::refused(self.refusal(cause))
     }
 
     /// Notes what a child that was started can be stopped or seen by.

@@ -21,6 +21,9 @@ pub(super) trait Family: Send + Sync {
     /// It is gone.
     fn disown(&self, inner: usize);
 
+    /// No more children, here and in the groups within.
+    fn close(&self);
+
     /// A group within gets its first child. Not, and why not, if this one is over.
     fn enter(&self) -> Result<(), Stop>;
     /// Nothing is left of that group's children.
@@ -85,6 +88,10 @@ impl<T: Send + 'static> Family for Shared<T> {
         drop(gone);
     }
 
+    fn close(&self) {
+        self.close();
+    }
+
     fn enter(&self) -> Result<(), Stop> {
         let mut state = self.state.lock();
         if let Some(cause) = state.ended {
@@ -105,14 +112,10 @@ impl<T: Send + 'static> Family for Shared<T> {
     }
 
     fn list(&self, into: &mut Vec<ChildInfo>) {
-        let within: Vec<_> = {
+        let within = {
             let state = self.state.lock();
             state.list(&self.name, Instant::now(), into);
-            state
-                .within
-                .iter()
-                .map(|(_, inner)| inner.clone())
-                .collect()
+            state.groups_within()
         };
         for inner in within {
             if let Some(inner) = inner.upgrade() {

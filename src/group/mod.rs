@@ -89,6 +89,7 @@ mod info;
 mod job;
 mod join;
 mod keeper;
+mod quiet;
 mod scope;
 mod shutdown;
 mod spawner;

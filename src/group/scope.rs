@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 
-use super::{Builder, Group, core::unnamed};
+use super::{Builder, Group, core::unnamed, quiet::Quiet};
 
 /// Runs async code with a group, and returns when the code has and nothing of the group is left.
 ///
@@ -97,7 +97,8 @@ impl<T> Builder<T> {
             .await;
         // Also if the group was given away.
         shared.token.cancel();
-        poll_fn(|cx| shared.poll_over(cx)).await;
+        let mut quiet = Quiet::of(&shared);
+        poll_fn(|cx| quiet.poll_over(cx)).await;
         match ran {
             Ok(value) => value,
             Err(payload) => panic::resume_unwind(payload),

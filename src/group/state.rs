@@ -99,7 +99,8 @@ pub(super) struct State<T> {
     pub(super) finished: u64,
     /// Who waits for the next outcome.
     pub(super) next_waker: Option<Waker>,
-    quiet_wakers: Vec<Waker>,
+    /// Who waits for the end; a place is kept by whom it belongs to.
+    quiet_wakers: Slab<Option<Waker>>,
     /// The jobs that wait for the group.
     pub(super) waiters: Waiters,
     /// The groups within this one, and how many of them are not quiet.
@@ -126,7 +127,7 @@ impl<T> State<T> {
             fails: None,
             finished: 0,
             next_waker: None,
-            quiet_wakers: Vec::new(),
+            quiet_wakers: Slab::new(),
             waiters: Waiters::default(),
             within: Slab::new(),
             busy_within: 0,
@@ -196,6 +197,9 @@ impl<T> State<T> {
         let next = self.queue.pop_front()?;
         if let Some(child) = self.child(next.key) {
             child.stage = Stage::Starting;
+        }
+        if self.queue.is_empty() && self.queue.capacity() > KEPT {
+            self.queue = VecDeque::new();
         }
         self.in_flight += 1;
         self.pumping = true;
@@ -316,7 +320,10 @@ impl<T> State<T> {
         }
         leftovers.quiet = true;
         self.waiters.clear();
-        leftovers.wakers.append(&mut self.quiet_wakers);
+        let waiting = self.quiet_wakers.iter_mut();
+        leftovers
+            .wakers
+            .extend(waiting.filter_map(|(_, waker)| waker.take()));
         if self.children.capacity() > KEPT {
             self.children = Slab::new();
         }
@@ -359,12 +366,22 @@ impl<T> State<T> {
         std::mem::take(&mut self.told)
     }
 
-    /// Has somebody told when the group is quiet. What is left of `waker` is not needed.
-    pub(super) fn call_when_quiet(&mut self, waker: &mut Option<Waker>) {
-        let known = |waker: &Waker| self.quiet_wakers.iter().any(|other| other.will_wake(waker));
-        if !waker.as_ref().is_some_and(known) {
-            self.quiet_wakers.extend(waker.take());
+    /// Has somebody told when the group is quiet. Gives back whom it would have told before.
+    pub(super) fn call_when_quiet(
+        &mut self,
+        place: &mut Option<usize>,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let place = place.get_or_insert_with(|| self.quiet_wakers.insert(None));
+        self.quiet_wakers[*place].replace(waker)
+    }
+
+    pub(super) fn call_no_more(&mut self, place: usize) -> Option<Waker> {
+        let waker = self.quiet_wakers.remove(place);
+        if self.quiet_wakers.is_empty() && self.quiet_wakers.capacity() > KEPT {
+            self.quiet_wakers = Slab::new();
         }
+        waker
     }
 
     /// Says which jobs to note for who waits, if it is a job and that is news.
@@ -379,6 +396,10 @@ impl<T> State<T> {
 
     // ===== Looking =====
 
+    pub(super) fn groups_within(&self) -> Vec<Weak<dyn Family>> {
+        self.within.iter().map(|(_, inner)| inner.clone()).collect()
+    }
+
     /// Whose jobs concern those who wait for the group.
     pub(super) fn concerned(&self, breadth: Breadth) -> Concerned {
         let offloaded = self
@@ -388,9 +409,11 @@ impl<T> State<T> {
                 Stage::Job(_, offloaded) => Some(offloaded.clone()),
                 _ => None,
             });
-        let within = self.within.iter().map(|(_, inner)| inner.clone());
-        let within = within.filter(|_| matches!(breadth, Breadth::Within));
-        Concerned::new(offloaded.collect(), within.collect())
+        let within = match breadth {
+            Breadth::Own => Vec::new(),
+            Breadth::Within => self.groups_within(),
+        };
+        Concerned::new(offloaded.collect(), within)
     }
 
     pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {

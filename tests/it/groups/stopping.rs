@@ -316,6 +316,7 @@ fn futures_whose_runtime_ends_are_told_of() {
         // R2. And without one from the start.
         let group = Group::<()>::new();
         group.spawn(async { unreachable!() });
+        assert!(block_on(group.spawn(async {})).unwrap_err().never_started());
         let error = futures::executor::block_on(group.join_all())
             .pop()
             .unwrap()
