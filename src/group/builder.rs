@@ -71,7 +71,8 @@ impl<T> Builder<T> {
     }
 
     /// How many children may be in flight at once: started, and not over with all that belongs to
-    /// them. The rest wait in the group, in the order in which they came. Defaults to no limit.
+    /// them. The rest wait in the group, in the order in which they came. Children of groups within
+    /// are not counted. Defaults to no limit.
     ///
     /// It bounds what runs, not what waits: a loop that awaits what
     /// [`spawn`](Group::spawn) gives goes no faster than the group.

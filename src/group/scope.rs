@@ -16,7 +16,8 @@ use super::{Builder, Group, core::unnamed, quiet::Quiet};
 /// something that drains. If the body panics, the same is done before the panic goes on.
 ///
 /// The body owns the group and may consume it. The wait has no bound: a thread that cannot be
-/// interrupted holds it up until its closure returns.
+/// interrupted holds it up until its closure returns. Neither a cancel of the group nor its deadline
+/// stops the body, which hears of them by the outcomes of the children.
 ///
 /// # Cancel safety
 ///

@@ -76,6 +76,31 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// C6. The token of a lane's handle, cancelled while the child waits in the group: it does not run.
+    async fn a_child_whose_token_is_cancelled_while_it_waits_for_a_place_does_not_run(place: Place) {
+        let lane = place.lane(1);
+        let (gate, captured) = (Gate::new(), DropFlag::default());
+        let (door, watched) = (gate.door(), captured.watched());
+        let own = longshore::CancelToken::new();
+        let group = Group::builder("narrow").limit(1).build();
+        group.offload(&lane, move || door.pass());
+        let starting = group.offload(&lane.cancelled_by(&own), move || {
+            drop(watched);
+            unreachable!("it was cancelled");
+        });
+        group.offload(&lane, || ());
+        gate.arrived(1).await;
+        own.cancel();
+        gate.open();
+        // It had its place, and gave it back at once.
+        starting.await.unwrap();
+        let outcomes = group.join_all().await;
+        let [Ok(()), Err(error), Ok(())] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+        assert!(error.is_cancelled() && error.never_started(), "{error}");
+        assert_eq!(captured.dropped(), 1);
+        is_as_new(&lane).await;
+    }
+
     /// G2, G4. What waits is dropped with the group, and whoever waits for its start is told.
     async fn a_cancel_ends_the_wait_for_a_place(place: Place) {
         let lane = place.lane(1);

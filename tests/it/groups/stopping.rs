@@ -2,7 +2,10 @@
 
 use std::{
     future::pending,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -211,6 +214,48 @@ everywhere! {
         assert!(late.is_timeout() && late.never_started());
         gate.open();
         is_over(&group).await;
+        is_as_new(&lane).await;
+    }
+
+    /// G4. Put in, cancelled, joined or dropped at once, from several threads: each child is told of or
+    /// refused, what it has captured is gone, and nothing is left.
+    async fn all_at_once_from_several_threads_ends_well(place: Place) {
+        let lane = place.lane(2);
+        for round in 0..24 {
+            let captured = DropFlag::default();
+            let group = Group::builder("storm").limit(1 + round % 3).build();
+            let (runtime, start) = (tokio::runtime::Handle::current(), Arc::new(Barrier::new(4)));
+            let threads: Vec<_> = (0..3)
+                .map(|thread| {
+                    let (spawner, lane, runtime) = (group.spawner(), lane.clone(), runtime.clone());
+                    let (start, flags) = (start.clone(), [(); 20].map(|()| captured.watched()));
+                    std::thread::spawn(move || {
+                        let _entered = runtime.enter();
+                        start.wait();
+                        for (n, flag) in flags.into_iter().enumerate() {
+                            match n % 2 {
+                                0 => spawner.spawn(async move { drop(flag) }),
+                                _ => spawner.offload(&lane, move || drop(flag)),
+                            };
+                            if thread == round % 4 && n == 10 {
+                                spawner.cancel();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let spawner = group.spawner();
+            start.wait();
+            match round % 2 {
+                0 => drop(group),
+                _ => drop(group.join_all().await),
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            nothing_is_left(&spawner).await;
+            eventually("what they held is gone", || captured.dropped() == 60).await;
+        }
         is_as_new(&lane).await;
     }
 
