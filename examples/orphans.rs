@@ -100,9 +100,10 @@ fn call(
     let _thread = Count::of(&used.threads, 1);
     let _bytes = Count::of(&used.bytes, BUFFER);
     let mut buffer = vec![0; BUFFER];
-    let mut stream = TcpStream::connect(server)?;
+    let connecting = TcpStream::connect(server);
+    connected.wait(); // so that the story is the same each time; also if there is no connection
+    let mut stream = connecting?;
     let _socket = Count::of(&used.sockets, 1);
-    connected.wait(); // so that the story is the same each time
     let handle = stream.try_clone()?;
     let _guard = job.map(|job| job.on_cancel(move || drop(handle.shutdown(Shutdown::Both))));
     stream.write_all(&[number as u8])?;

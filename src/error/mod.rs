@@ -45,6 +45,7 @@ pub enum Error {
     ///
     /// The bounds are [`Builder::limit`](crate::lane::Builder::limit) and
     /// [`Builder::queue`](crate::lane::Builder::queue). The closure was dropped without being run.
+    /// A group's [`limit`](crate::group::Builder::limit) keeps its children from filling the queue.
     #[error(
         "lane `{lane}` is full, with room for {} jobs ({limit} on threads, {queue} in the queue): \
          {running} running, {draining} draining, {waiting} waiting",

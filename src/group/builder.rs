@@ -34,10 +34,28 @@ use crate::{
 pub struct Builder<T> {
     name: Arc<str>,
     limit: usize,
-    deadline: Option<Instant>,
+    time: Time,
     token: Option<CancelToken>,
     outer: Option<Arc<dyn Family>>,
     gives: PhantomData<fn() -> T>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    Unlimited,
+    Timeout(Duration),
+    Deadline(Instant),
+}
+
+impl Time {
+    /// When it is up for a group that is made now.
+    fn end(self) -> Option<Instant> {
+        match self {
+            Self::Unlimited => None,
+            Self::Timeout(time) => Instant::now().checked_add(time),
+            Self::Deadline(deadline) => Some(deadline),
+        }
+    }
 }
 
 impl<T> Builder<T> {
@@ -45,7 +63,7 @@ impl<T> Builder<T> {
         Self {
             name,
             limit: usize::MAX,
-            deadline: None,
+            time: Time::Unlimited,
             token: None,
             outer,
             gives: PhantomData,
@@ -53,7 +71,8 @@ impl<T> Builder<T> {
     }
 
     /// How many children may be in flight at once: started, and not over with all that belongs to
-    /// them. The rest wait in the group, in the order in which they came. Defaults to no limit.
+    /// them. The rest wait in the group, in the order in which they came. Children of groups within
+    /// are not counted. Defaults to no limit.
     ///
     /// It bounds what runs, not what waits: a loop that awaits what
     /// [`spawn`](Group::spawn) gives goes no faster than the group.
@@ -68,20 +87,21 @@ impl<T> Builder<T> {
         self
     }
 
-    /// How long the group may take as a whole, from now on. Defaults to no limit; so is a time too
-    /// long to be represented.
+    /// How long the group may take as a whole, from [`build`](Self::build) on. Defaults to no limit;
+    /// so is a time too long to be represented. Replaces the timeout or deadline set before.
     ///
     /// When it is over, every child that is left is stopped, and new ones are refused. A group in
     /// another one has until the earlier of the two deadlines, and a lane's own timeout still holds
     /// where it is shorter.
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.deadline = Instant::now().checked_add(time);
+        self.time = Time::Timeout(time);
         self
     }
 
-    /// As [`timeout`](Self::timeout), as a moment on Tokio's clock.
+    /// As [`timeout`](Self::timeout), as a moment on Tokio's clock. Replaces the timeout or deadline
+    /// set before.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+        self.time = Time::Deadline(deadline);
         self
     }
 
@@ -100,7 +120,7 @@ impl<T> Builder<T> {
         let Self {
             name,
             limit,
-            mut deadline,
+            time,
             token: given,
             outer,
             gives: _,
@@ -109,6 +129,7 @@ impl<T> Builder<T> {
         let above: Vec<CancelToken> = (outer.iter().map(|outer| outer.token().clone()))
             .chain(given)
             .collect();
+        let mut deadline = time.end();
         if let Some(outer) = outer.as_ref().and_then(|outer| outer.deadline()) {
             deadline = Some(deadline.map_or(outer, |own| own.min(outer)));
         }
@@ -142,7 +163,7 @@ impl<T> Clone for Builder<T> {
         Self {
             name: self.name.clone(),
             limit: self.limit,
-            deadline: self.deadline,
+            time: self.time,
             token: self.token.clone(),
             outer: self.outer.clone(),
             gives: PhantomData,
@@ -155,7 +176,7 @@ impl<T> fmt::Debug for Builder<T> {
         f.debug_struct("Builder")
             .field("name", &self.name)
             .field("limit", &self.limit)
-            .field("deadline", &self.deadline)
+            .field("time", &self.time)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

@@ -6,8 +6,9 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use super::info::ChildInfo;
 use crate::{
+    job::Awaited,
     lane::JobState,
-    sync::{Arc, AtomicBool},
+    sync::{Arc, AtomicBool, Weak},
 };
 
 /// Where a child stands on the books, and which one stood there: places are used again.
@@ -38,9 +39,15 @@ pub(super) enum Stage {
     Starting,
     Future(AbortHandle),
     /// In its lane; the flag goes up when its thread has taken it.
-    Job(Arc<AtomicBool>),
+    Job(Arc<AtomicBool>, Weak<dyn Offloaded>),
     /// It was told of.
     Draining,
+}
+
+/// What a child that is a job is to those who wait for its group.
+pub(super) trait Offloaded: Send + Sync {
+    /// The job, as long as it has no outcome.
+    fn awaited(&self) -> Option<Awaited>;
 }
 
 impl Child {
@@ -62,8 +69,8 @@ impl Child {
             Stage::Draining => JobState::Draining,
             Stage::Starting | Stage::Future(_) if is_future && stopped => JobState::Draining,
             Stage::Future(_) => JobState::Running,
-            Stage::Job(taken) if taken.load(Ordering::Relaxed) => JobState::Running,
-            Stage::Waiting | Stage::Starting | Stage::Job(_) => JobState::Waiting,
+            Stage::Job(taken, _) if taken.load(Ordering::Relaxed) => JobState::Running,
+            Stage::Waiting | Stage::Starting | Stage::Job(..) => JobState::Waiting,
         }
     }
 }

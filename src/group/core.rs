@@ -3,9 +3,9 @@
 //! Lock order: the lock of a group, then that of the group that it is in. A lane's lock is taken
 //! with neither held.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::time::Instant;
+use tokio::{task::coop, time::Instant};
 
 use super::{
     child::{Birth, Key, Stage},
@@ -13,10 +13,12 @@ use super::{
     keeper,
     starting::{Starting, Ticket},
     state::{Leftovers, Queued, State, Told},
+    waiting::{Breadth, note},
 };
 use crate::{
     cancel::{CancelToken, HookGuard},
     error::{Error, Phase, Stop, call_quietly, drop_quietly},
+    job::Waits,
     sync::{Arc, Mutex},
 };
 
@@ -39,16 +41,17 @@ impl<T> Shared<T> {
         if leftovers.cancel {
             self.token.cancel();
         }
+        // Before anybody is woken: who hears that this group is over finds the outer one to know it.
+        if leftovers.quiet
+            && let Some(outer) = &self.outer
+        {
+            outer.leave();
+        }
         for waker in leftovers.wakers {
             call_quietly(|| waker.wake());
         }
         if leftovers.lost.is_some() {
             drop_quietly(leftovers.lost);
-        }
-        if leftovers.quiet
-            && let Some(outer) = &self.outer
-        {
-            outer.leave();
         }
     }
 
@@ -64,7 +67,11 @@ impl<T> Shared<T> {
 
     /// Stops every child that the group can stop by itself: futures, and what waits in its queue.
     pub(super) fn end(&self, cause: Stop) {
-        let (futures, queue) = self.state.lock().end(cause);
+        let (timer, (futures, queue)) = {
+            let mut state = self.state.lock();
+            (state.timer.take(), state.end(cause))
+        };
+        drop(timer);
         for future in futures {
             future.abort();
         }
@@ -81,12 +88,12 @@ impl<T> Shared<T> {
 
     /// The group's only owner has gone.
     pub(super) fn orphan(&self) {
-        let (told, keepers) = {
+        let (told, clocks) = {
             let mut state = self.state.lock();
             state.orphaned = true;
-            (state.take_all(), std::mem::take(&mut state.keepers))
+            (state.take_all(), std::mem::take(&mut state.clocks))
         };
-        for keeper in keepers {
+        for keeper in clocks.into_iter().filter_map(|clock| clock.keeper) {
             keeper.abort();
         }
         self.token.cancel();
@@ -95,9 +102,18 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Takes no more children in.
+    /// Takes no more children in, nor do the groups within.
     pub(super) fn close(&self) {
-        self.state.lock().ended.get_or_insert(Stop::Closed);
+        let within = {
+            let mut state = self.state.lock();
+            state.close();
+            state.groups_within()
+        };
+        for inner in within {
+            if let Some(inner) = inner.upgrade() {
+                inner.close();
+            }
+        }
     }
 
     /// The deadline has passed.
@@ -115,81 +131,27 @@ impl<T> Shared<T> {
 
     // ===== Waiting for it =====
 
-    /// Ready when nothing is left of any child.
-    pub(super) fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(cx.waker().clone());
-        let mut state = self.state.lock();
-        let quiet = state.is_quiet();
-        if !quiet {
-            state.call_when_quiet(&mut waker);
-        }
-        drop(state);
-        drop(waker);
-        if quiet {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// As [`poll_quiet`](Self::poll_quiet), and from then on the group is closed.
-    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(cx.waker().clone());
-        let mut state = self.state.lock();
-        let quiet = state.is_quiet();
-        if quiet {
-            state.ended.get_or_insert(Stop::Closed);
-        } else {
-            state.call_when_quiet(&mut waker);
-        }
-        drop(state);
-        drop(waker);
-        if quiet {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// The next outcome; `None` when nothing is left of any child, and from then on the group is
-    /// closed.
-    pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
-        let (for_next, mut for_end) = (cx.waker().clone(), Some(cx.waker().clone()));
-        let mut state = self.state.lock();
-        let mut unused = None;
-        let rest = match state.take() {
-            Some(told) => Poll::Ready(Some(told)),
-            None if state.is_quiet() => {
-                state.ended.get_or_insert(Stop::Closed);
-                Poll::Ready(None)
-            }
-            None => {
-                unused = state.next_waker.replace(for_next);
-                state.call_when_quiet(&mut for_end);
-                Poll::Pending
-            }
-        };
-        drop(state);
-        drop((unused, for_end));
-        rest
-    }
-
     /// The next outcome; `None` if there is none to come.
     pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
-        let waker = cx.waker().clone();
-        let mut state = self.state.lock();
+        // A producer may be faster than who takes.
+        let turn = ready!(coop::poll_proceed(cx));
+        let (waker, waits) = (cx.waker().clone(), Waits::here());
+        let (mut state, mut concerned) = (self.state.lock(), None);
         let next = match state.take() {
             Some(told) => Poll::Ready(Some(told)),
             None if state.untold() == 0 => Poll::Ready(None),
             None => Poll::Pending,
         };
         let unused = if next.is_pending() {
+            concerned = state.waited_for(waits.as_ref(), Breadth::Own);
             state.next_waker.replace(waker)
         } else {
+            turn.made_progress();
             Some(waker)
         };
         drop(state);
         drop(unused);
+        note(waits, concerned);
         next
     }
 }
@@ -209,15 +171,13 @@ impl<T: Send + 'static> Shared<T> {
         };
         if let Err(cause) = refused {
             drop(state);
-            drop_quietly(start);
-            self.step(|state| state.turn_away(birth, self.refusal(cause)));
-            return Starting::refused(self.refusal(cause));
+            return self.refuse(birth, start, cause);
         }
         let waits = state.in_flight >= self.limit || !state.queue.is_empty();
         let key = state.add(birth, waits);
         if !waits {
             drop(state);
-            start(self, key);
+            call_quietly(|| start(self, key));
             return Starting::started();
         }
         let ticket = Arc::new(Ticket::default());
@@ -227,9 +187,23 @@ impl<T: Send + 'static> Shared<T> {
             ticket: ticket.clone(),
         });
         drop(state);
+        keeper::ensure_queue(self);
         // A place may have become free, and nobody else may look.
         self.pump();
         Starting::queued(ticket)
+    }
+
+    /// As [`take_in`](Self::take_in), for a child that has no runtime to run on.
+    pub(super) fn take_in_vain(self: &Arc<Self>, birth: Birth, unwanted: impl Send) -> Starting {
+        keeper::ensure(self);
+        let cause = self.state.lock().ended.unwrap_or(Stop::NoRuntime);
+        self.refuse(birth, unwanted, cause)
+    }
+
+    fn refuse(&self, birth: Birth, unwanted: impl Send, cause: Stop) -> Starting {
+        drop_quietly(unwanted);
+        self.step(|state| state.turn_away(birth, self.refusal(cause)));
+        Starting::refused(self.refusal(cause))
     }
 
     /// Notes what a child that was started can be stopped or seen by.
@@ -242,6 +216,10 @@ impl<T: Send + 'static> Shared<T> {
 
     pub(super) fn record(&self, key: Key, outcome: Result<T, Error>) {
         self.step(|state| state.record(key, outcome));
+        // It may have been its lane that has kept the deadline.
+        if self.is_late() {
+            self.end(Stop::TimedOut);
+        }
     }
 
     /// Nothing is left of a child. `phase` is for one that nobody was told of yet.
@@ -258,7 +236,7 @@ impl<T: Send + 'static> Shared<T> {
     /// A child may be over before its start returns, which gives a place back: so this is a loop,
     /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
     fn pump(self: &Arc<Self>) {
-        // A lane may have kept the deadline a moment before the group's own keeper comes to it.
+        // The keeper may come a moment later.
         if self.is_late() {
             self.end(Stop::TimedOut);
         }
@@ -267,7 +245,8 @@ impl<T: Send + 'static> Shared<T> {
             let Some(Queued { key, start, ticket }) = next else {
                 return;
             };
-            start(self, key);
+            // A panic, of a subscriber for instance, must not keep the rest in the queue for ever.
+            call_quietly(|| start(self, key));
             self.state.lock().pumping = false;
             ticket.resolve(None);
         }

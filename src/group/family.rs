@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{core::Shared, info::ChildInfo, state::Leftovers};
+use super::{core::Shared, info::ChildInfo, state::Leftovers, waiting::Breadth};
 use crate::{
     cancel::CancelToken,
     error::Stop,
+    job::Waits,
     sync::{Arc, Weak},
 };
 
@@ -20,6 +21,9 @@ pub(super) trait Family: Send + Sync {
     /// It is gone.
     fn disown(&self, inner: usize);
 
+    /// No more children, here and in the groups within.
+    fn close(&self);
+
     /// A group within gets its first child. Not, and why not, if this one is over.
     fn enter(&self) -> Result<(), Stop>;
     /// Nothing is left of that group's children.
@@ -27,6 +31,11 @@ pub(super) trait Family: Send + Sync {
 
     /// Every child of this group and of those within.
     fn list(&self, into: &mut Vec<ChildInfo>);
+
+    /// The jobs that wait for the groups within too, and from here outwards.
+    fn who_waits(&self, into: &mut Vec<Waits>);
+    /// Notes every job of this group and of those within.
+    fn note_all(&self, waits: &Waits);
 }
 
 /// What a group knows of the one that it is in.
@@ -48,6 +57,10 @@ impl Outer {
 
     pub(super) fn leave(&self) {
         self.group.leave();
+    }
+
+    pub(super) fn who_waits(&self, into: &mut Vec<Waits>) {
+        self.group.who_waits(into);
     }
 }
 
@@ -75,6 +88,10 @@ impl<T: Send + 'static> Family for Shared<T> {
         drop(gone);
     }
 
+    fn close(&self) {
+        self.close();
+    }
+
     fn enter(&self) -> Result<(), Stop> {
         let mut state = self.state.lock();
         if let Some(cause) = state.ended {
@@ -95,19 +112,24 @@ impl<T: Send + 'static> Family for Shared<T> {
     }
 
     fn list(&self, into: &mut Vec<ChildInfo>) {
-        let within: Vec<_> = {
+        let within = {
             let state = self.state.lock();
             state.list(&self.name, Instant::now(), into);
-            state
-                .within
-                .iter()
-                .map(|(_, inner)| inner.clone())
-                .collect()
+            state.groups_within()
         };
         for inner in within {
             if let Some(inner) = inner.upgrade() {
                 inner.list(into);
             }
         }
+    }
+
+    fn who_waits(&self, into: &mut Vec<Waits>) {
+        self.who_waits_for(Breadth::Within, into);
+    }
+
+    fn note_all(&self, waits: &Waits) {
+        let concerned = self.state.lock().concerned(Breadth::Within);
+        concerned.note(waits);
     }
 }

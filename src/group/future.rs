@@ -15,7 +15,7 @@ use super::{
     core::Shared,
 };
 use crate::{
-    error::{Error, Panic, Phase, call_quietly, catch},
+    error::{Error, Panic, Phase, call_quietly, catch, drop_quietly},
     sync::Arc,
 };
 
@@ -24,7 +24,7 @@ pub(super) fn start<F, T>(
     shared: &Arc<Shared<T>>,
     key: Key,
     future: F,
-    runtime: Option<&runtime::Handle>,
+    runtime: &runtime::Handle,
     location: &'static Location<'static>,
 ) where
     F: Future<Output = T> + Send + 'static,
@@ -37,11 +37,9 @@ pub(super) fn start<F, T>(
         location,
         phase: Phase::Waiting,
     };
-    // Without a runtime, or on one that is shutting down, it is dropped right here, and says so.
-    if let Some(runtime) = runtime {
-        let abort = runtime.spawn(child).abort_handle();
-        shared.started(key, Stage::Future(abort));
-    }
+    // By a runtime that is shutting down it is dropped right here, and says so.
+    let abort = runtime.spawn(child).abort_handle();
+    shared.started(key, Stage::Future(abort));
 }
 
 pin_project! {
@@ -101,7 +99,13 @@ where
         let outcome: Result<T, Panic> = match dropped {
             Ok(()) => outcome,
             // The first panic is the one to tell of.
-            Err(panic) => outcome.and(Err(panic)),
+            Err(panic) => match outcome {
+                Ok(value) => {
+                    drop_quietly(value);
+                    Err(panic)
+                }
+                Err(first) => Err(first),
+            },
         };
         this.shared.record(*this.key, outcome.map_err(Error::from));
         Poll::Ready(())

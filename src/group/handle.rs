@@ -110,13 +110,15 @@ impl<T> Group<T> {
 
     /// How many children are in the group: those that wait, those in flight, and those whose
     /// outcome is known and whose thread is not yet free. Outcomes that wait to be taken are not
-    /// counted.
+    /// counted, and neither are children of groups [within](Self::nested), which
+    /// [`children`](Self::children) lists and the joins wait for.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared().state.lock().len()
     }
 
-    /// True if nothing is left of any child. There may be outcomes to take.
+    /// True if nothing is left of any child of its own. There may be outcomes to take, and children of
+    /// groups within.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -124,8 +126,9 @@ impl<T> Group<T> {
 
     // ===== Stopping =====
 
-    /// Stops every child and refuses new ones. Returns when each has been told; nothing has to be
-    /// polled for it.
+    /// Stops every child and refuses new ones. Nothing has to be polled for it. When it returns, each
+    /// child has been told, but for one that another thread is putting in or starting at this moment,
+    /// and if another thread is in the middle of a cancel: these are told by that thread.
     ///
     /// A future is aborted, which it notices at its next `.await`, and its runtime drops it. A job is
     /// [cancelled](crate::Task::cancel). What has not started never will. Their outcomes are errors
@@ -136,6 +139,7 @@ impl<T> Group<T> {
     }
 
     /// The token under which the group's jobs run: cancelled with the group, and to cancel it with.
+    /// It is not cancelled when the group's deadline passes.
     #[must_use]
     pub fn token(&self) -> CancelToken {
         self.spawner.token()
@@ -177,8 +181,9 @@ impl<T: Send + 'static> Group<T> {
     /// the child's *start*, which is at once unless the group has a [`limit`](Builder::limit). With
     /// `group.spawn(…).await` a loop goes no faster than the group.
     ///
-    /// Outside of a runtime, and in a group that is over, the future is dropped and its outcome is
-    /// [`Error::Stopped`].
+    /// Outside of a runtime, and in a group that is over, the future is dropped, and what comes back as
+    /// well as its outcome are [`Error::Stopped`]. Such an outcome is kept like any other: whoever puts
+    /// in for ever has to heed what comes back, or the outcomes pile up.
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> Starting
     where
@@ -190,6 +195,10 @@ impl<T: Send + 'static> Group<T> {
     /// Hands a closure to a lane, to be run on a thread where it may block, as
     /// [`Lane::offload`] does. The options of this handle on the lane hold: its token stops the job
     /// as well as the group does, its deadline counts if it is the earlier one.
+    ///
+    /// In a group with a [`limit`](Builder::limit) the lane has no part in a child that waits for its
+    /// place. A timeout of the handle counts from when the child gets it; a token that was cancelled or
+    /// a deadline that has passed meanwhile is seen then, and the closure does not run.
     ///
     /// What comes back is as for [`spawn`](Self::spawn). A refusal of the lane is the child's outcome.
     #[track_caller]
@@ -265,8 +274,9 @@ impl<T: Send + 'static> Group<T> {
     /// Closes the group at once and ends what is in it, within a bounded time, when awaited.
     ///
     /// Children have `grace` to end by themselves; those in the queue still start. Then all that are
-    /// left are cancelled, and what has not ended 50 ms after that is reported. Outcomes stay in the
-    /// group to be taken. It can be called more than once, and from anywhere.
+    /// left are cancelled, and what has not ended 50 ms after that is reported. Groups
+    /// [within](Self::nested) are closed with it and go on for as long. Outcomes stay in the group to be
+    /// taken. It can be called more than once, and from anywhere.
     ///
     /// # Cancel safety
     ///
@@ -337,6 +347,29 @@ impl<V: Send + 'static, E: Send + 'static> Group<Result<V, E>> {
     /// let failed = group.try_join_all().await.unwrap_err();
     /// assert!(matches!(failed.cause, Cause::Returned(_)));
     /// assert_eq!(failed.label.as_deref(), Some("the odd one"));
+    /// # }
+    /// ```
+    ///
+    /// With an error that takes in any other, as that of `anyhow`, or a box:
+    ///
+    /// ```
+    /// use longshore::{Group, Lane, group::Failed};
+    ///
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// async fn sum(lane: &Lane, numbers: [&'static str; 2]) -> Result<u32, BoxError> {
+    ///     let group = Group::new();
+    ///     for number in numbers {
+    ///         group.offload(lane, move || Ok::<_, BoxError>(number.parse::<u32>()?));
+    ///     }
+    ///     let numbers = group.try_join_all().await.map_err(Failed::into_error)?;
+    ///     Ok(numbers.into_iter().sum())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let lane = Lane::builder("parse").limit(2).build();
+    /// assert_eq!(sum(&lane, ["3", "4"]).await.unwrap(), 7);
+    /// assert!(sum(&lane, ["3", "four"]).await.is_err());
     /// # }
     /// ```
     pub fn try_join_all(

@@ -16,13 +16,13 @@ use std::{
 };
 
 use super::{
-    child::{Key, Stage},
+    child::{Key, Offloaded, Stage},
     core::Shared,
 };
 use crate::{
     cancel::HookGuard,
     error::Phase,
-    job::{Job, Task},
+    job::{Awaited, Job, Task},
     lane::Lane,
     sync::{Arc, AtomicBool, Mutex},
 };
@@ -62,13 +62,15 @@ pub(super) fn start<F, T>(
         lane = lane.no_later_than(deadline);
     }
     let taken = Arc::new(AtomicBool::new(false));
-    shared.started(key, Stage::Job(taken.clone()));
     let seat = Arc::new(Seat {
         shared: shared.clone(),
         key,
         task: Mutex::new(None),
         tie,
     });
+    let offloaded: Arc<dyn Offloaded> = seat.clone();
+    shared.started(key, Stage::Job(taken.clone(), Arc::downgrade(&offloaded)));
+    drop(offloaded);
     let task = lane.in_company_of(seat.clone()).hand_in_fallible(
         move |job| {
             taken.store(true, Ordering::Relaxed);
@@ -78,13 +80,16 @@ pub(super) fn start<F, T>(
         location,
     );
     seat.look(Some(task.unwrap_or_else(Task::refused)));
+    // Whoever comes to wait from here on finds the task in its place.
+    shared.note_for_who_waits(&*seat);
 }
 
 impl<T: Send + 'static> Seat<T> {
     /// Looks whether there is an outcome, and leaves the waker if not.
     fn look(self: &Arc<Self>, new: Option<Task<T>>) {
         let waker = Waker::from(self.clone());
-        // Over the poll as well: the call may come before the task is in its place.
+        // Over the poll as well: the call may come before the task is in its place. Nothing of the
+        // user's runs in it: the waker is the seat, and the outcome only moves.
         let mut place = self.task.lock();
         let Some(mut task) = new.or_else(|| place.take()) else {
             return;
@@ -100,6 +105,12 @@ impl<T: Send + 'static> Seat<T> {
         if let Poll::Ready(outcome) = polled {
             self.shared.record(self.key, outcome);
         }
+    }
+}
+
+impl<T: Send + 'static> Offloaded for Seat<T> {
+    fn awaited(&self) -> Option<Awaited> {
+        self.task.lock().as_ref()?.awaited()
     }
 }
 

@@ -7,8 +7,11 @@ use std::{
     panic::Location,
 };
 
-use super::{Group, state::Told};
-use crate::{error::Error, sync::Arc};
+use super::{Group, core::Shared, quiet::Quiet, state::Told};
+use crate::{
+    error::{Error, drop_quietly},
+    sync::Arc,
+};
 
 /// Why not all children of a group gave a value: the first that failed, and how many others did.
 /// From [`Group::try_join_all`] and [`Group::join_all_or_cancel`].
@@ -24,8 +27,9 @@ pub struct Failed<E = Infallible> {
     pub label: Option<Arc<str>>,
     /// Where it was spawned or offloaded.
     pub location: &'static Location<'static>,
-    /// How many other children failed by themselves: before they could be cancelled, or while.
-    /// Those that were cancelled are not counted.
+    /// How many other children failed by themselves: returned an error, panicked, were refused by
+    /// their lane or ran into a time limit of their own, before they could be cancelled, or while.
+    /// Those that the group has stopped, by the cancel or by its own deadline, are not counted.
     pub others: usize,
 }
 
@@ -83,9 +87,21 @@ impl<E: std::error::Error + 'static> std::error::Error for Failed<E> {
     }
 }
 
+/// Whether it was not the group that has stopped the child.
+fn failed_by_itself<T, E>(group: &Shared<T>, cause: &Cause<E>) -> bool {
+    match cause {
+        Cause::Returned(_) => true,
+        Cause::Lost(Error::Stopped { .. }) => false,
+        // Of a job: kept by its lane, on behalf of the group.
+        Cause::Lost(error) if error.is_timeout() => !group.is_late(),
+        Cause::Lost(error) => !error.is_cancelled(),
+    }
+}
+
 pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T, Error>> {
     let shared = group.shared();
-    poll_fn(|cx| shared.poll_over(cx)).await;
+    let mut quiet = Quiet::of(shared);
+    poll_fn(|cx| quiet.poll_over(cx)).await;
     let mut told = Vec::from(shared.state.lock().take_all());
     told.sort_unstable_by_key(|told| told.number);
     let outcomes = told.into_iter();
@@ -94,7 +110,7 @@ pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T
         .collect()
 }
 
-/// From here on the first outcome that is an error, or that `fails` holds for, cancels the group, on
+/// From here on, what is there already included, the first outcome that is an error, or that `fails` holds for, cancels the group, on
 /// the thread that it comes from.
 pub(super) fn first_failure_cancels<T, V, E>(
     group: Group<T>,
@@ -106,7 +122,10 @@ where
     V: Send,
     E: Send,
 {
-    group.shared().state.lock().fails = Some(fails);
+    let has_failed = group.shared().state.lock().cancel_on(fails);
+    if has_failed {
+        group.cancel();
+    }
     values_or_failure(group, value_of)
 }
 
@@ -117,7 +136,8 @@ async fn values_or_failure<T: Send + 'static, V, E>(
     let shared = group.shared();
     let mut values = Vec::new();
     let mut first: Option<Failed<E>> = None;
-    while let Some(told) = poll_fn(|cx| shared.poll_rest(cx)).await {
+    let mut quiet = Quiet::of(shared);
+    while let Some(told) = poll_fn(|cx| quiet.poll_rest(cx)).await {
         let Told {
             number,
             label,
@@ -126,8 +146,11 @@ async fn values_or_failure<T: Send + 'static, V, E>(
         } = told;
         let cause = match outcome.map_err(|error| *error).map(value_of) {
             Ok(Ok(value)) => {
-                if first.is_none() {
-                    values.push((number, value));
+                match first {
+                    None => values.push((number, value)),
+                    Some(_) => {
+                        drop_quietly(value);
+                    }
                 }
                 continue;
             }
@@ -142,13 +165,13 @@ async fn values_or_failure<T: Send + 'static, V, E>(
                     location,
                     others: 0,
                 });
-                // It may have been there before anybody asked.
-                group.cancel();
-                values = Vec::new();
+                for (_, value) in std::mem::take(&mut values) {
+                    drop_quietly(value);
+                }
             }
             Some(first) => {
-                let stopped = matches!(&cause, Cause::Lost(error) if error.is_cancelled());
-                first.others += usize::from(!stopped);
+                first.others += usize::from(failed_by_itself(shared, &cause));
+                drop_quietly(cause);
             }
         }
     }

@@ -2,12 +2,26 @@
 //!
 //! The jobs among its children are kept by their lanes, which are given the same deadline. For the
 //! futures, and for what waits in the group's queue, a task sleeps on each runtime that children are
-//! put in from, until the deadline or the end of the group.
+//! put in from, until the deadline or the end of the group. Where something waits in the queue and no
+//! runtime is left to keep its time, a thread does.
 
-use tokio::{runtime::Handle, time::Instant};
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Wake, Waker},
+};
 
-use super::core::Shared;
-use crate::{error::Stop, lane::Timer, sync::Arc};
+use tokio::{
+    runtime::{self, Handle},
+    time::Instant,
+};
+
+use super::{core::Shared, state::Clock};
+use crate::{
+    error::Stop,
+    lane::Timer,
+    sync::{Arc, Weak},
+};
 
 /// Sees to it that the deadline is kept on this runtime; at once if it has passed.
 pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
@@ -23,25 +37,79 @@ pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
     let id = runtime.id();
     {
         let mut state = shared.state.lock();
-        if state.clocks.contains(&id) || state.orphaned {
+        if state.orphaned || state.clocks.iter().any(|clock| clock.id == id) {
             return;
         }
-        state.clocks.push(id);
+        state.clocks.push(Clock { id, keeper: None });
     }
     // Weak, or a group that is forgotten would live until its deadline.
-    let group = Arc::downgrade(shared);
+    let watch = Watch {
+        group: Arc::downgrade(shared),
+        id,
+    };
     let keeper = runtime.spawn(async move {
         Timer::after(deadline.saturating_duration_since(Instant::now())).await;
-        if let Some(group) = group.upgrade() {
+        if let Some(group) = watch.group.upgrade() {
             group.end(Stop::TimedOut);
         }
     });
     let keeper = keeper.abort_handle();
     let mut state = shared.state.lock();
-    if state.orphaned {
-        drop(state);
-        keeper.abort();
-    } else {
-        state.keepers.push(keeper);
+    match state.clocks.iter_mut().find(|clock| clock.id == id) {
+        Some(clock) => clock.keeper = Some(keeper),
+        // The group's owner has gone, or the runtime has.
+        None => {
+            drop(state);
+            keeper.abort();
+        }
+    }
+}
+
+/// Has a thread keep the time of what waits in the queue, if nobody else does.
+pub(super) fn ensure_queue<T: Send + 'static>(shared: &Arc<Shared<T>>) {
+    let Some(deadline) = shared.deadline else {
+        return;
+    };
+    if !shared.state.lock().wants_timer() {
+        return;
+    }
+    let mut timer = Timer::on_thread(deadline.saturating_duration_since(Instant::now()));
+    let waker = Waker::from(Arc::new(Bell(Arc::downgrade(shared))));
+    let rings = Pin::new(&mut timer).poll(&mut Context::from_waker(&waker));
+    let mut state = shared.state.lock();
+    if rings.is_pending() && state.wants_timer() {
+        state.timer = Some(timer);
+    }
+}
+
+/// Of a keeper; dropped with it.
+struct Watch<T: Send + 'static> {
+    group: Weak<Shared<T>>,
+    id: runtime::Id,
+}
+
+impl<T: Send + 'static> Drop for Watch<T> {
+    fn drop(&mut self) {
+        let Some(group) = self.group.upgrade() else {
+            return;
+        };
+        group
+            .state
+            .lock()
+            .clocks
+            .retain(|clock| clock.id != self.id);
+        // Its runtime has ended, perhaps.
+        ensure_queue(&group);
+    }
+}
+
+/// What the thread calls, at the deadline or when it is not wanted any more.
+struct Bell<T: Send + 'static>(Weak<Shared<T>>);
+
+impl<T: Send + 'static> Wake for Bell<T> {
+    fn wake(self: Arc<Self>) {
+        if let Some(group) = self.0.upgrade().filter(|group| group.is_late()) {
+            group.end(Stop::TimedOut);
+        }
     }
 }

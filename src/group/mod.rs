@@ -64,6 +64,15 @@
 //!   consume the group, `close` is what [`scope`] does at its end. Interrupting a thread is what a job's
 //!   hooks do; see [`Job::on_cancel`](crate::Job::on_cancel).
 //!
+//! # Jobs that wait for a group
+//!
+//! A job may wait for a group of jobs of its own lane, in [`Job::block_on`](crate::Job::block_on): it
+//! lends its slot to them while it does, whoever has put them in. Two things are left to the
+//! caller. In the loop of another executor (`Handle::block_on`, say) a job must not wait for a group
+//! that needs its slot. And what a *future* among the children hands to a lane counts as waited for
+//! by the job that has put the future in, not by the one that waits for the group: let the job that
+//! waits spawn it.
+//!
 //! # What it costs
 //!
 //! A child that waits in a lane's queue takes about 720 bytes with all that belongs to it, the job
@@ -80,11 +89,13 @@ mod info;
 mod job;
 mod join;
 mod keeper;
+mod quiet;
 mod scope;
 mod shutdown;
 mod spawner;
 mod starting;
 mod state;
+mod waiting;
 
 pub use self::{
     builder::Builder,

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 
-use super::{Builder, Group, core::unnamed};
+use super::{Builder, Group, core::unnamed, quiet::Quiet};
 
 /// Runs async code with a group, and returns when the code has and nothing of the group is left.
 ///
@@ -16,7 +16,8 @@ use super::{Builder, Group, core::unnamed};
 /// something that drains. If the body panics, the same is done before the panic goes on.
 ///
 /// The body owns the group and may consume it. The wait has no bound: a thread that cannot be
-/// interrupted holds it up until its closure returns.
+/// interrupted holds it up until its closure returns. Neither a cancel of the group nor its deadline
+/// stops the body, which hears of them by the outcomes of the children.
 ///
 /// # Cancel safety
 ///
@@ -97,7 +98,8 @@ impl<T> Builder<T> {
             .await;
         // Also if the group was given away.
         shared.token.cancel();
-        poll_fn(|cx| shared.poll_over(cx)).await;
+        let mut quiet = Quiet::of(&shared);
+        poll_fn(|cx| quiet.poll_over(cx)).await;
         match ran {
             Ok(value) => value,
             Err(payload) => panic::resume_unwind(payload),

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use super::{core::Shared, family::Family as _, info::ChildInfo};
+use super::{core::Shared, family::Family as _, info::ChildInfo, quiet::Quiet};
 use crate::{
     lane::{JobState, Timer},
     sync::Arc,
@@ -85,9 +85,9 @@ fn children<T: Send + 'static>(shared: &Shared<T>) -> Vec<ChildInfo> {
 
 /// Waits until nothing is left; `false` if the time was over before.
 async fn quiet_within<T>(shared: &Shared<T>, time: Duration) -> bool {
-    let mut timer = pin!(Timer::after(time));
+    let (mut timer, mut quiet) = (pin!(Timer::after(time)), Quiet::of(shared));
     poll_fn(|cx| {
-        if shared.poll_quiet(cx).is_ready() {
+        if quiet.poll(cx).is_ready() {
             return Poll::Ready(true);
         }
         timer.as_mut().poll(cx).map(|()| false)

@@ -99,14 +99,16 @@ impl<T: Send + 'static> Spawner<T> {
         let location = Location::caller();
         // Here and not when it starts: what it waits for, the job that spawns it waits for.
         let future = on_behalf(future);
-        let runtime = runtime::Handle::try_current().ok();
         let birth = Birth {
             label: self.label.clone(),
             location,
             lane: None,
         };
+        let Ok(runtime) = runtime::Handle::try_current() else {
+            return self.shared.take_in_vain(birth, future);
+        };
         self.shared.take_in(birth, move |shared, key| {
-            future::start(shared, key, future, runtime.as_ref(), location);
+            future::start(shared, key, future, &runtime, location);
         })
     }
 
@@ -141,7 +143,8 @@ impl<T: Send + 'static> Spawner<T> {
             location,
             lane: Some(lane.name_to_keep()),
         };
-        // It may be handed in later, by whoever gives its place back: as if it were here.
+        // It may be handed in later, by whoever gives its place back: as if it were here. (From
+        // outside of a runtime it is handed in as if it were there, as no thread can step out of one.)
         let runtime = runtime::Handle::try_current().ok();
         #[cfg(feature = "tracing")]
         let span = tracing::Span::current();

@@ -22,9 +22,12 @@ use super::{
     family::Family,
     info::ChildInfo,
     starting::Ticket,
+    waiting::{Breadth, Concerned, Waiters},
 };
 use crate::{
     error::{Error, Phase, Stop},
+    job::Waits,
+    lane::Timer,
     sync::{Arc, Weak},
 };
 
@@ -41,6 +44,13 @@ pub(super) struct Told<T> {
     pub(super) outcome: Result<T, Box<Error>>,
 }
 
+impl<T> Told<T> {
+    /// `fails` is a pointer to a function of ours, which only looks: it may be called under the lock.
+    fn is_failure(&self, fails: fn(&T) -> bool) -> bool {
+        self.outcome.as_ref().map_or(true, fails)
+    }
+}
+
 /// A child in the group's queue.
 pub(super) struct Queued<T> {
     pub(super) key: Key,
@@ -49,6 +59,12 @@ pub(super) struct Queued<T> {
 }
 
 pub(super) type Start<T> = Box<dyn FnOnce(&Arc<Shared<T>>, Key) + Send>;
+
+/// A runtime on which the group's time is kept, and by whom.
+pub(super) struct Clock {
+    pub(super) id: runtime::Id,
+    pub(super) keeper: Option<AbortHandle>,
+}
 
 /// What a step on the books leaves to do when the lock is released.
 #[must_use = "somebody may be waiting for it"]
@@ -83,13 +99,17 @@ pub(super) struct State<T> {
     pub(super) finished: u64,
     /// Who waits for the next outcome.
     pub(super) next_waker: Option<Waker>,
-    quiet_wakers: Vec<Waker>,
+    /// Who waits for the end; a place is kept by whom it belongs to.
+    quiet_wakers: Slab<Option<Waker>>,
+    /// The jobs that wait for the group.
+    pub(super) waiters: Waiters,
     /// The groups within this one, and how many of them are not quiet.
     pub(super) within: Slab<Weak<dyn Family>>,
     pub(super) busy_within: usize,
-    /// The runtimes on which the group's time is kept, and by whom.
-    pub(super) clocks: Vec<runtime::Id>,
-    pub(super) keepers: Vec<AbortHandle>,
+    /// The runtimes on which the group's time is kept.
+    pub(super) clocks: Vec<Clock>,
+    /// The thread that keeps it where no runtime does.
+    pub(super) timer: Option<Timer>,
 }
 
 impl<T> State<T> {
@@ -107,11 +127,12 @@ impl<T> State<T> {
             fails: None,
             finished: 0,
             next_waker: None,
-            quiet_wakers: Vec::new(),
+            quiet_wakers: Slab::new(),
+            waiters: Waiters::default(),
             within: Slab::new(),
             busy_within: 0,
             clocks: Vec::new(),
-            keepers: Vec::new(),
+            timer: None,
         }
     }
 
@@ -177,6 +198,9 @@ impl<T> State<T> {
         if let Some(child) = self.child(next.key) {
             child.stage = Stage::Starting;
         }
+        if self.queue.is_empty() && self.queue.capacity() > KEPT {
+            self.queue = VecDeque::new();
+        }
         self.in_flight += 1;
         self.pumping = true;
         Some(next)
@@ -240,6 +264,11 @@ impl<T> State<T> {
         leftovers
     }
 
+    /// Takes no more children in.
+    pub(super) fn close(&mut self) {
+        self.ended.get_or_insert(Stop::Closed);
+    }
+
     /// Stops every child: no more are taken in, none that waits starts. Gives whom to abort and
     /// what was in the queue.
     pub(super) fn end(&mut self, cause: Stop) -> (Vec<AbortHandle>, VecDeque<Queued<T>>) {
@@ -268,9 +297,7 @@ impl<T> State<T> {
 
     fn tell(&mut self, told: Told<T>) -> Leftovers<T> {
         let mut leftovers = Leftovers::none();
-        // A pointer to a function of ours, which only looks: it may be called here.
-        let failed = |fails: fn(&T) -> bool| told.outcome.as_ref().map_or(true, fails);
-        leftovers.cancel = self.fails.is_some_and(failed);
+        leftovers.cancel = self.fails.is_some_and(|fails| told.is_failure(fails));
         if self.orphaned {
             leftovers.lost = Some(told.outcome);
         } else {
@@ -280,15 +307,31 @@ impl<T> State<T> {
         leftovers
     }
 
+    /// From now on a failure cancels the rest. `true` if there is one among the outcomes that nobody
+    /// has taken.
+    pub(super) fn cancel_on(&mut self, fails: fn(&T) -> bool) -> bool {
+        self.fails = Some(fails);
+        self.told.iter().any(|told| told.is_failure(fails))
+    }
+
     pub(super) fn look_whether_quiet(&mut self, leftovers: &mut Leftovers<T>) {
         if !self.is_quiet() {
             return;
         }
         leftovers.quiet = true;
-        leftovers.wakers.append(&mut self.quiet_wakers);
+        self.waiters.clear();
+        let waiting = self.quiet_wakers.iter_mut();
+        leftovers
+            .wakers
+            .extend(waiting.filter_map(|(_, waker)| waker.take()));
         if self.children.capacity() > KEPT {
             self.children = Slab::new();
         }
+    }
+
+    /// Something waits in the queue, and nobody keeps its time.
+    pub(super) fn wants_timer(&self) -> bool {
+        !self.queue.is_empty() && self.clocks.is_empty() && self.timer.is_none()
     }
 
     /// Whether children were told to stop.
@@ -323,15 +366,55 @@ impl<T> State<T> {
         std::mem::take(&mut self.told)
     }
 
-    /// Has somebody told when the group is quiet. What is left of `waker` is not needed.
-    pub(super) fn call_when_quiet(&mut self, waker: &mut Option<Waker>) {
-        let known = |waker: &Waker| self.quiet_wakers.iter().any(|other| other.will_wake(waker));
-        if !waker.as_ref().is_some_and(known) {
-            self.quiet_wakers.extend(waker.take());
+    /// Has somebody told when the group is quiet. Gives back whom it would have told before.
+    pub(super) fn call_when_quiet(
+        &mut self,
+        place: &mut Option<usize>,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let place = place.get_or_insert_with(|| self.quiet_wakers.insert(None));
+        self.quiet_wakers[*place].replace(waker)
+    }
+
+    pub(super) fn call_no_more(&mut self, place: usize) -> Option<Waker> {
+        let waker = self.quiet_wakers.remove(place);
+        if self.quiet_wakers.is_empty() && self.quiet_wakers.capacity() > KEPT {
+            self.quiet_wakers = Slab::new();
         }
+        waker
+    }
+
+    /// Says which jobs to note for who waits, if it is a job and that is news.
+    pub(super) fn waited_for(
+        &mut self,
+        waits: Option<&Waits>,
+        breadth: Breadth,
+    ) -> Option<Concerned> {
+        let is_new = self.waiters.add(waits?, breadth);
+        is_new.then(|| self.concerned(breadth))
     }
 
     // ===== Looking =====
+
+    pub(super) fn groups_within(&self) -> Vec<Weak<dyn Family>> {
+        self.within.iter().map(|(_, inner)| inner.clone()).collect()
+    }
+
+    /// Whose jobs concern those who wait for the group.
+    pub(super) fn concerned(&self, breadth: Breadth) -> Concerned {
+        let offloaded = self
+            .children
+            .iter()
+            .filter_map(|(_, child)| match &child.stage {
+                Stage::Job(_, offloaded) => Some(offloaded.clone()),
+                _ => None,
+            });
+        let within = match breadth {
+            Breadth::Own => Vec::new(),
+            Breadth::Within => self.groups_within(),
+        };
+        Concerned::new(offloaded.collect(), within)
+    }
 
     pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {
         let mut children: Vec<&Child> = self.children.iter().map(|(_, child)| child).collect();

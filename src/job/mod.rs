@@ -3,8 +3,8 @@
 //! - [`Job`] is what the closure sees while it runs: is anybody still waiting, how much time is
 //!   left, what to interrupt if not.
 //! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
-//! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf` and `circle`
-//!   about jobs that wait for jobs.
+//! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf`,
+//!   `waits` and `circle` about jobs that wait for jobs.
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 mod behalf;
@@ -17,6 +17,7 @@ mod nest;
 mod post;
 mod task;
 mod wait;
+mod waits;
 
 pub(crate) use self::{
     behalf::on_behalf,
@@ -25,6 +26,7 @@ pub(crate) use self::{
     post::Awaited,
     task::{Aside, Cause, How, Owner, Run, Taken},
     wait::{block_on, block_on_in},
+    waits::Waits,
 };
 pub use self::{
     handle::Job,

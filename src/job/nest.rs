@@ -260,17 +260,6 @@ pub(super) fn pending(
     }
 }
 
-/// Notes a job that the job of this thread is going to wait for.
-pub(super) fn note(owner: &Arc<dyn Owner>, work: &Arc<dyn Work>) {
-    if let Some((_, post)) = current_post() {
-        let awaited = Awaited {
-            owner: owner.clone(),
-            work: Arc::downgrade(work),
-        };
-        drop(post.note(awaited, true, false));
-    }
-}
-
 /// Says that a future which this thread polls has left its waker with somebody who only calls it
 /// if everything is given up, so that what the wait comes to does not depend on it.
 pub(crate) fn leaves_waker_beside() {

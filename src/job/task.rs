@@ -241,12 +241,25 @@ impl<T> Task<T> {
         }
     }
 
-    /// As `poll`, but leaves its waker from the first time on: for those who poll when called.
+    /// As `poll`, but leaves its waker from the first time on: for those who poll when called. As
+    /// nobody waits where that is, the job is noted by nobody either: see [`awaited`](Self::awaited).
     pub(crate) fn poll_when_called(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         if let State::Live { look_out, .. } = &mut self.state {
             *look_out = LookOut::Never;
         }
         Pin::new(self).poll(cx)
+    }
+
+    /// The job, for those who wait for it otherwise than by polling the task.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
+        let State::Live { owner, outcome, .. } = &self.state else {
+            return None;
+        };
+        let work: Arc<dyn Work> = outcome.clone();
+        Some(Awaited {
+            owner: owner.clone(),
+            work: Arc::downgrade(&work),
+        })
     }
 
     /// True if awaiting the task would not wait.
@@ -274,14 +287,12 @@ impl<T> Future for Task<T> {
                 return look_again_soon(cx);
             }
             let mut polled = outcome.poll(cx);
-            if polled.is_pending() {
+            if polled.is_pending() && !matches!(look_out, LookOut::Never) {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
-                if !nest::pending(owner, work, noted, cx.waker()) {
-                    if let LookOut::Never = look_out {
-                        nest::note(owner, &work());
-                    } else if run_now(owner, work(), cx.waker()) {
-                        polled = outcome.poll(cx);
-                    }
+                if !nest::pending(owner, work, noted, cx.waker())
+                    && run_now(owner, work(), cx.waker())
+                {
+                    polled = outcome.poll(cx);
                 }
             }
             let result = std::task::ready!(polled);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cancel::Cancel,
-    error::Error,
+    error::{Error, drop_quietly},
     job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
     sync::Arc,
 };
@@ -280,11 +280,16 @@ impl Lane {
         };
         // What can be known to be in vain does not take a thread's time.
         if let Some(cause) = meta.in_vain(queued) {
+            drop_quietly(f);
             return Ok(Task::refused(core.turn_away(&cause, reserved)));
         }
         let cell = Arc::new(Cell::new(meta, f));
         let work: Arc<dyn Work> = cell.clone();
-        core.submit(work, reserved)?;
+        if let Err(refusal) = core.submit(work, reserved) {
+            // The closure, and what it has captured.
+            drop_quietly(cell);
+            return Err(refusal);
+        }
         let token = self.options.token.as_ref().map(|token| {
             let job = Arc::downgrade(&cell);
             let owner = core.clone();

@@ -38,6 +38,11 @@ impl Timer {
                 return Self::Tokio(Box::pin(sleep));
             }
         }
+        Self::on_thread(time)
+    }
+
+    /// On a thread in any case.
+    pub(crate) fn on_thread(time: Duration) -> Self {
         let alarm = Arc::new(Alarm::default());
         let end = Instant::now().checked_add(time);
         let theirs = alarm.clone();

@@ -3,7 +3,8 @@
 use std::{
     future::pending,
     panic::{self, AssertUnwindSafe},
-    sync::mpsc,
+    sync::{Arc, mpsc},
+    task::{Context, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -263,6 +264,27 @@ everywhere! {
         }));
         assert_eq!(sum.await.unwrap(), 6);
         is_as_new(&lane).await;
+    }
+}
+
+/// K15. Of a wait that was given up nothing stays with the group, however many there were.
+#[tokio::test]
+async fn a_wait_that_is_given_up_leaves_no_waker() {
+    struct Idle;
+    impl Wake for Idle {
+        fn wake(self: Arc<Self>) {}
+    }
+    let group = Group::<()>::new();
+    group.spawn(pending());
+    let idle = Arc::new(Idle);
+    for _ in 0..3 {
+        let waker = Waker::from(idle.clone());
+        let mut shutdown = Box::pin(group.shutdown(Duration::from_secs(60)));
+        let polled = shutdown.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        assert!(Arc::strong_count(&idle) > 2);
+        drop((shutdown, waker));
+        assert_eq!(Arc::strong_count(&idle), 1);
     }
 }
 

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use longshore::{Error, Group};
 
 use super::is_over;
-use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new};
+use crate::support::{DropFlag, Gate, Meter, PanicOnDrop, Place, eventually, is_as_new};
 
 everywhere! {
     /// No more than so many, futures and jobs together; each of them runs in the end.
@@ -76,6 +76,31 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// C6. The token of a lane's handle, cancelled while the child waits in the group: it does not run.
+    async fn a_child_whose_token_is_cancelled_while_it_waits_for_a_place_does_not_run(place: Place) {
+        let lane = place.lane(1);
+        let (gate, captured) = (Gate::new(), DropFlag::default());
+        let (door, watched) = (gate.door(), captured.watched());
+        let own = longshore::CancelToken::new();
+        let group = Group::builder("narrow").limit(1).build();
+        group.offload(&lane, move || door.pass());
+        let starting = group.offload(&lane.cancelled_by(&own), move || {
+            drop(watched);
+            unreachable!("it was cancelled");
+        });
+        group.offload(&lane, || ());
+        gate.arrived(1).await;
+        own.cancel();
+        gate.open();
+        // It had its place, and gave it back at once.
+        starting.await.unwrap();
+        let outcomes = group.join_all().await;
+        let [Ok(()), Err(error), Ok(())] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+        assert!(error.is_cancelled() && error.never_started(), "{error}");
+        assert_eq!(captured.dropped(), 1);
+        is_as_new(&lane).await;
+    }
+
     /// G2, G4. What waits is dropped with the group, and whoever waits for its start is told.
     async fn a_cancel_ends_the_wait_for_a_place(place: Place) {
         let lane = place.lane(1);
@@ -116,6 +141,35 @@ everywhere! {
         let outcomes = group.join_all().await;
         let closed = |outcome: &Result<(), Error>| matches!(outcome, Err(Error::Closed { .. }));
         assert_eq!(outcomes.iter().filter(|outcome| closed(outcome)).count(), 20_000);
+    }
+
+    /// K7. What a refused child has captured panics when it is dropped, on whichever thread: the rest
+    /// of the queue starts all the same.
+    async fn a_panic_in_what_is_refused_does_not_stop_the_queue(place: Place) {
+        let (lane, closed) = (place.lane(1), place.lane(1));
+        closed.close();
+        let cancelled = longshore::CancelToken::new();
+        cancelled.cancel();
+        let refusals = [closed.clone(), lane.cancelled_by(&cancelled), lane.timeout(Duration::ZERO)];
+        let group = Group::builder("narrow").limit(1).build();
+        let gate = Gate::new();
+        for queued in [false, true] {
+            if queued {
+                let door = gate.door();
+                group.offload(&lane, move || door.pass());
+            }
+            for refuses in &refusals {
+                let bomb = PanicOnDrop("held by what is refused");
+                group.offload(refuses, move || drop(bomb));
+            }
+        }
+        group.spawn(async {});
+        gate.open();
+        let outcomes = group.join_all().await;
+        let ran = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!((outcomes.len(), ran), (8, 2));
+        assert!(!outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(Error::is_panic)));
+        is_as_new(&lane).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod orphans;
 mod outcomes;
 mod scale;
 mod stopping;
+mod waiting;
 
 use std::future::pending;
 

@@ -97,6 +97,42 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// K10. One rule for all that is within, whether it has children at that moment or not.
+    async fn a_shutdown_closes_the_groups_within(place: Place) {
+        let lane = place.lane(1);
+        let gate = Gate::new();
+        let door = gate.door();
+        let outer = Group::<()>::new();
+        let busy: Group<()> = outer.nested("busy").build();
+        let (idle, deep): (Group<()>, Group<()>) = (outer.nested("idle").build(), busy.nested("deep").build());
+        busy.offload(&lane, move || door.pass());
+        gate.arrived(1).await;
+        let shutdown = outer.shutdown(Duration::from_secs(60));
+        let late: Group<()> = outer.nested("late").build();
+        for group in [&busy, &idle, &deep, &late] {
+            let refused = group.spawn(async {}).await.unwrap_err();
+            assert!(matches!(refused, Error::Stopped { cause: Stop::Closed, .. }), "{refused}");
+        }
+        gate.open();
+        shutdown.await.unwrap();
+        // What was in there has gone on.
+        assert_eq!(busy.join_all().await.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// K14. Whoever hears of the inner group's end finds the outer one over as well.
+    async fn an_outer_group_is_over_before_the_inner_one_says_so(place: Place) {
+        let lane = place.lane(2);
+        for _ in 0..50 {
+            let outer = Group::<()>::new();
+            let inner: Group<()> = outer.nested("inner").build();
+            inner.offload(&lane, || ());
+            inner.join_all().await;
+            assert!(futures::poll!(Box::pin(outer.join_all())).is_ready());
+        }
+        is_as_new(&lane).await;
+    }
+
     /// G4, G5. A group in one that is over takes nothing.
     async fn a_group_within_one_that_is_over_is_over(place: Place) {
         let lane = place.lane(1);

@@ -6,14 +6,18 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use futures::StreamExt;
-use longshore::{Error, Group, group::Cause};
+use longshore::{
+    Error, Group,
+    group::{self, Cause},
+};
 
 use super::{endless, is_over};
 use crate::support::{
-    DropFlag, Ending, Gate, PanicOnDrop, Place, assert_books, eventually, is_as_new,
+    DropFlag, Ending, Flavour, Gate, PanicOnDrop, Place, assert_books, eventually, is_as_new,
 };
 
 everywhere! {
@@ -106,6 +110,110 @@ everywhere! {
         assert_eq!((stats.running, stats.draining, stats.cancelled), (0, 0, 1));
         held.await.unwrap();
         assert_eq!(taken.stats().cancelled, 1);
+        is_as_new(&lane).await;
+    }
+
+    /// G1. A failure that is there already cancels the rest as well, and nobody has to poll for it.
+    async fn a_failure_of_before_the_join_cancels_without_being_polled(place: Place) {
+        let lane = place.lane(1);
+        for returned in [true, false] {
+            let dropped = DropFlag::default();
+            let group = Group::new();
+            group.spawn(endless(&dropped));
+            group.spawn(async move {
+                assert!(returned, "as planned");
+                Err("early")
+            });
+            eventually("it has failed", || group.len() == 1).await;
+            let joined = group.try_join_all();
+            eventually("the rest is cancelled", || dropped.dropped() == 1).await;
+            let failed: group::Failed<_> = joined.await.map(|values: Vec<()>| values).unwrap_err();
+            assert_eq!(matches!(failed.cause, Cause::Returned("early")), returned);
+            assert_eq!(failed.others, 0);
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// G1. One that fails while it is being cancelled counts; it could not be stopped in time.
+    async fn a_failure_while_the_rest_is_cancelled_is_counted(place: Place) {
+        if place.flavour == Flavour::CurrentThread {
+            return; // a poll that blocks would block the test too
+        }
+        let (lane, gate) = (place.lane(1), Gate::new());
+        let (door, group) = (gate.door(), Group::<Result<(), &str>>::new());
+        group.spawn(async move { door.pass(); Err("while") });
+        gate.arrived(1).await;
+        group.offload(&lane, || Err("first"));
+        let token = group.token();
+        let joined = group.try_join_all();
+        eventually("the rest is cancelled", || token.is_cancelled()).await;
+        gate.open();
+        let failed = joined.await.unwrap_err();
+        assert!(matches!(failed.cause, Cause::Returned("first")));
+        assert_eq!(failed.others, 1);
+        is_as_new(&lane).await;
+    }
+
+    /// G1, K3. Whom the group's own deadline has stopped did not fail by itself, whoever kept it.
+    async fn those_that_the_deadline_has_stopped_are_no_failures_of_their_own(place: Place) {
+        let lane = place.lane(2);
+        for _ in 0..5 {
+            let group = Group::builder("timed").timeout(Duration::from_millis(20)).build();
+            for _ in 0..10 {
+                group.offload_with(&lane, |job| {
+                    let blocked = Gate::new();
+                    let (door, hook) = (blocked.door(), blocked.door());
+                    let _guard = job.on_cancel(move || hook.open());
+                    door.pass();
+                });
+                group.spawn(std::future::pending());
+            }
+            let failed = group.join_all_or_cancel().await.unwrap_err();
+            assert!(matches!(&failed.cause, Cause::Lost(error) if error.is_timeout()), "{failed}");
+            assert_eq!(failed.others, 0);
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// K7. Values and errors that nobody gets may panic when they are dropped.
+    async fn a_panic_in_the_drop_of_a_value_does_not_end_a_join(place: Place) {
+        let lane = place.lane(1);
+        let group = Group::new();
+        for _ in 0..3 {
+            group.spawn(ready(Ok(PanicOnDrop("a value"))));
+        }
+        eventually("there are values", || group.is_empty()).await;
+        group.offload(&lane, || Err("no"));
+        group.spawn(ready(Ok(PanicOnDrop("a late value"))));
+        let failed = group.try_join_all().await.map(|_| ()).unwrap_err();
+        assert!(matches!(failed.cause, Cause::Returned("no")));
+        // The value is lost with the panic of what the future held, which is the one to tell of.
+        let group = Group::new();
+        let held = PanicOnDrop("held by a future");
+        group.spawn(std::future::poll_fn(move |_| {
+            let _ = &held;
+            std::task::Poll::Ready(PanicOnDrop("its value"))
+        }));
+        let outcome = group.join_all().await.pop().unwrap().map(std::mem::forget);
+        let Err(Error::Panicked(panic)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(panic.message(), "held by a future");
+        is_as_new(&lane).await;
+    }
+
+    /// Whoever takes outcomes leaves the runtime to others now and then, however fast they come.
+    async fn a_loop_over_outcomes_gives_way(place: Place) {
+        let lane = place.lane(1);
+        let mut group = Group::new();
+        let taking = async {
+            loop {
+                group.spawner().spawn(ready(()));
+                group.cancel();
+                group.spawn(ready(()));
+                assert!(group.next().await.is_some());
+            }
+        };
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, taking).await.is_err());
         is_as_new(&lane).await;
     }
 

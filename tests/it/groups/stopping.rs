@@ -2,14 +2,21 @@
 
 use std::{
     future::pending,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use longshore::{CancelToken, Error, Group, error::Stop};
+use futures::executor::block_on;
+use longshore::{CancelToken, Error, Group, Lane, error::Stop, lane::Threads};
 
 use super::{endless, is_over, nothing_is_left};
-use crate::support::{AT_ONCE, DropFlag, Gate, Meter, Place, assert_books, eventually, is_as_new};
+use crate::support::{
+    AT_ONCE, DropFlag, Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles,
+    watched,
+};
 
 everywhere! {
     /// G2, K14. Running, draining and queued children of both kinds, all dropped at once.
@@ -210,6 +217,48 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// G4. Put in, cancelled, joined or dropped at once, from several threads: each child is told of or
+    /// refused, what it has captured is gone, and nothing is left.
+    async fn all_at_once_from_several_threads_ends_well(place: Place) {
+        let lane = place.lane(2);
+        for round in 0..24 {
+            let captured = DropFlag::default();
+            let group = Group::builder("storm").limit(1 + round % 3).build();
+            let (runtime, start) = (tokio::runtime::Handle::current(), Arc::new(Barrier::new(4)));
+            let threads: Vec<_> = (0..3)
+                .map(|thread| {
+                    let (spawner, lane, runtime) = (group.spawner(), lane.clone(), runtime.clone());
+                    let (start, flags) = (start.clone(), [(); 20].map(|()| captured.watched()));
+                    std::thread::spawn(move || {
+                        let _entered = runtime.enter();
+                        start.wait();
+                        for (n, flag) in flags.into_iter().enumerate() {
+                            match n % 2 {
+                                0 => spawner.spawn(async move { drop(flag) }),
+                                _ => spawner.offload(&lane, move || drop(flag)),
+                            };
+                            if thread == round % 4 && n == 10 {
+                                spawner.cancel();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let spawner = group.spawner();
+            start.wait();
+            match round % 2 {
+                0 => drop(group),
+                _ => drop(group.join_all().await),
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            nothing_is_left(&spawner).await;
+            eventually("what they held is gone", || captured.dropped() == 60).await;
+        }
+        is_as_new(&lane).await;
+    }
+
     /// C9.
     async fn a_deadline_that_has_passed_lets_nothing_start_and_an_endless_one_is_none(place: Place) {
         let lane = place.lane(1);
@@ -239,6 +288,60 @@ everywhere! {
     }
 }
 
+/// A builder that is kept, to make one group after the other, gives each of them its time.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_group_begins_when_it_is_made() {
+    let builder = Group::builder("again").timeout(Duration::from_secs(1));
+    for _ in 0..3 {
+        let begun = tokio::time::Instant::now();
+        let group = builder.clone().build();
+        group.spawn(pending::<()>());
+        let outcome = group.join_all().await.pop().unwrap();
+        assert!(outcome.unwrap_err().is_timeout());
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+    }
+    // The last word counts.
+    let unlimited = builder.timeout(Duration::MAX).build();
+    unlimited.spawn(tokio::time::sleep(Duration::from_secs(60)));
+    assert!(unlimited.join_all().await.pop().unwrap().is_ok());
+}
+
+/// K3. What waits in the group's queue has no lane yet that would keep its time: without a runtime, and
+/// when that which has kept it is gone, it is kept all the same.
+#[test]
+fn a_deadline_holds_for_what_waits_in_the_group_without_a_runtime() {
+    for within in [false, true] {
+        watched(move || {
+            let runtime = Flavour::MultiThread.runtime();
+            let lane = Lane::builder("deaf")
+                .own_threads(Threads::new())
+                .limit(1)
+                .build();
+            let (gate, own) = (Gate::new(), CancelToken::new());
+            let door = gate.door();
+            let mut group = Group::builder("timed")
+                .limit(1)
+                .timeout(Duration::from_millis(100))
+                .build();
+            let entered = within.then(|| runtime.enter());
+            group.offload(&lane.cancelled_by(&own), move || door.pass());
+            let starting = group.offload(&lane, || unreachable!("the group is full"));
+            drop(entered);
+            settles("it runs", || gate.count() == 1);
+            // Its own token has stopped it: no lane has anything left to keep the time of.
+            own.cancel();
+            runtime.shutdown_background();
+            let outcomes = [block_on(group.next()), block_on(group.next())];
+            let [first, second] = outcomes.map(|outcome| outcome.unwrap().unwrap_err());
+            assert!(first.is_cancelled(), "{first}");
+            assert!(second.is_timeout() && second.never_started(), "{second}");
+            assert!(block_on(starting).unwrap_err().is_timeout());
+            gate.open();
+            assert!(block_on(group.join_all()).is_empty());
+        });
+    }
+}
+
 /// R9 for groups: the runtime goes, and says so to its futures; nobody waits for ever.
 #[test]
 fn futures_whose_runtime_ends_are_told_of() {
@@ -258,6 +361,7 @@ fn futures_whose_runtime_ends_are_told_of() {
         // R2. And without one from the start.
         let group = Group::<()>::new();
         group.spawn(async { unreachable!() });
+        assert!(block_on(group.spawn(async {})).unwrap_err().never_started());
         let error = futures::executor::block_on(group.join_all())
             .pop()
             .unwrap()
