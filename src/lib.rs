@@ -237,6 +237,8 @@ pub mod group;
 pub mod job;
 pub mod lane;
 pub mod resource;
+#[cfg(all(any(doc, doctest), feature = "ureq"))]
+pub mod tutorial;
 #[cfg(feature = "ureq")]
 pub mod ureq;
 
