@@ -10,6 +10,8 @@
 //! [2]: chapter_02
 //! [3]: chapter_03
 //! [4]: chapter_04
+//! [5]: chapter_05
+//! [6]: chapter_06
 #![doc = include_str!("../docs/tutorial.md")]
 
 /// [contents]: self
@@ -59,6 +61,7 @@ pub mod chapter_03 {}
 /// [contents]: self
 /// [`limit`]: crate::lane::Builder::limit
 /// [`map`]: crate::Lane::map
+/// [next]: chapter_05
 /// [previous]: chapter_03
 /// [program]: #the-whole-program
 /// [`reserve`]: crate::Lane::reserve
@@ -71,3 +74,37 @@ pub mod chapter_03 {}
 #[doc = include_str!("../examples/04_lanes.rs")]
 /// ```
 pub mod chapter_04 {}
+
+/// [contents]: self
+/// [`Lane::timeout`]: crate::Lane::timeout
+/// [next]: chapter_06
+/// [previous]: chapter_04
+/// [program]: #the-whole-program
+/// [`Task`]: crate::Task
+///
+#[doc = include_str!("../docs/05-timeouts.md")]
+///
+/// # The whole program
+///
+/// ```
+#[doc = include_str!("../examples/05_timeouts.rs")]
+/// ```
+pub mod chapter_05 {}
+
+/// [agent]: crate::ureq::agent
+/// [`check`]: crate::Job::check
+/// [contents]: self
+/// [`Job`]: crate::Job
+/// [`on_cancel`]: crate::Job::on_cancel
+/// [previous]: chapter_05
+/// [program]: #the-whole-program
+/// [`remaining`]: crate::Job::remaining
+///
+#[doc = include_str!("../docs/06-cancel.md")]
+///
+/// # The whole program
+///
+/// ```
+#[doc = include_str!("../examples/06_cancel.rs")]
+/// ```
+pub mod chapter_06 {}

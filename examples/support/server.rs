@@ -66,6 +66,12 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Twenty URLs that answer after 80, 81, … 99 ms: 1.79 s of waiting in all.
     #[must_use]
     pub fn twenty(&self) -> Vec<String> {
