@@ -1,17 +1,21 @@
-//! The chapters of the tutorial.
-//!
-//! They are Markdown in `docs`, for those who read the repository, and modules here, for those who
-//! read the documentation. Every block of Rust in them is tested as documentation, and so is the
-//! program of each chapter, which is put after it. What differs between the two ways to read is where
-//! a link leads. Where a name is defined twice, Markdown takes the first definition: so those here,
-//! which the compiler checks, stand before a chapter, and its own count where it is read by itself.
-//!
+// The chapters are Markdown in `docs`, for those who read the repository, and modules here, for those
+// who read the documentation. Every block of Rust in them is tested as documentation, and so is the
+// program of each chapter, which is put after it; `tests/it/tutorial.rs` holds the one against the
+// other. What differs between the two ways to read is where a link leads. Where a link is defined twice,
+// Markdown takes the first definition: so those here, which the compiler checks, stand before a chapter,
+// and its own count where it is read by itself.
+
 //! [1]: chapter_01
 //! [2]: chapter_02
 //! [3]: chapter_03
 //! [4]: chapter_04
 //! [5]: chapter_05
 //! [6]: chapter_06
+//! [7]: chapter_07
+//! [8]: chapter_08
+//! [9]: chapter_09
+//! [10]: chapter_10
+//! [12]: chapter_12
 #![doc = include_str!("../docs/tutorial.md")]
 
 /// [contents]: self
@@ -95,6 +99,7 @@ pub mod chapter_05 {}
 /// [`check`]: crate::Job::check
 /// [contents]: self
 /// [`Job`]: crate::Job
+/// [next]: chapter_07
 /// [`on_cancel`]: crate::Job::on_cancel
 /// [previous]: chapter_05
 /// [program]: #the-whole-program
@@ -108,3 +113,89 @@ pub mod chapter_05 {}
 #[doc = include_str!("../examples/06_cancel.rs")]
 /// ```
 pub mod chapter_06 {}
+
+/// [`Client`]: crate::ureq::Client
+/// [contents]: self
+/// [error]: crate::ureq::Error
+/// [next]: chapter_08
+/// [previous]: chapter_06
+/// [program]: #the-whole-program
+///
+#[doc = include_str!("../docs/07-bodies.md")]
+///
+/// # The whole program
+///
+/// ```
+#[doc = include_str!("../examples/07_bodies.rs")]
+/// ```
+pub mod chapter_07 {}
+
+/// [contents]: self
+/// [`Group`]: crate::Group
+/// [`join_all`]: crate::Group::join_all
+/// [next]: chapter_09
+/// [`next`]: crate::Group::next
+/// [previous]: chapter_07
+/// [program]: #the-whole-program
+/// [`shutdown`]: crate::Group::shutdown
+/// [`try_join_all`]: crate::Group::try_join_all
+///
+#[doc = include_str!("../docs/08-no-orphans.md")]
+///
+/// # The whole program
+///
+/// ```
+#[doc = include_str!("../examples/08_groups.rs")]
+/// ```
+pub mod chapter_08 {}
+
+/// [`block_on`]: crate::Job::block_on
+/// [`Bridge::start`]: crate::Bridge::start
+/// [`call`]: crate::Bridge::call
+/// [contents]: self
+/// [`Job`]: crate::Job
+/// [next]: chapter_10
+/// [previous]: chapter_08
+/// [program]: #the-whole-program
+///
+#[doc = include_str!("../docs/09-bridge.md")]
+///
+/// # The whole program
+///
+/// ```
+#[doc = include_str!("../examples/09_bridge.rs")]
+/// ```
+pub mod chapter_09 {}
+
+/// [contents]: self
+/// [next]: chapter_12
+/// [previous]: chapter_09
+/// [program]: #the-whole-program
+///
+#[cfg_attr(feature = "rayon", doc = include_str!("../docs/10-computing.md"))]
+#[cfg_attr(feature = "rayon", doc = "\n# The whole program\n\n```")]
+#[cfg_attr(feature = "rayon", doc = include_str!("../examples/10_cpu.rs"))]
+#[cfg_attr(feature = "rayon", doc = "```")]
+#[cfg_attr(
+    not(feature = "rayon"),
+    doc = "# 10. Work that computes\n\nTo read this chapter here: `cargo doc --features full`."
+)]
+pub mod chapter_10 {}
+
+/// [agent]: crate::ureq::agent
+/// [`Bridge`]: crate::Bridge
+/// [client]: crate::ureq::Client
+/// [contents]: self
+/// [previous]: chapter_10
+/// [program]: #the-whole-program
+/// [`Resource`]: crate::Resource
+///
+#[cfg_attr(feature = "cli", doc = include_str!("../docs/12-going-native.md"))]
+#[cfg_attr(feature = "cli", doc = "\n# The whole program\n\n```")]
+#[cfg_attr(feature = "cli", doc = include_str!("../examples/12_native.rs"))]
+#[cfg_attr(feature = "cli", doc = "```")]
+#[cfg_attr(
+    not(feature = "cli"),
+    doc = "# 12. Going native, and how to choose\n\nTo read this chapter here: `cargo doc --features full`."
+)]
+pub mod chapter_12 {}

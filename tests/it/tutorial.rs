@@ -122,10 +122,16 @@ fn the_chapters_lead_to_each_other_and_back() {
         leads(&pair[0], "next", &pair[1].document);
         leads(&pair[1], "previous", &pair[0].document);
     }
+    let last = chapters.last().expect("there are some");
+    assert!(!last.text.contains("[next]:"), "{}", last.document);
     let contents = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial.md"));
     for chapter in &chapters {
         leads(chapter, "contents", "tutorial.md");
-        leads(chapter, "program", &format!("../examples/{}", chapter.program));
+        leads(
+            chapter,
+            "program",
+            &format!("../examples/{}", chapter.program),
+        );
         assert!(contents.contains(&chapter.document), "{}", chapter.document);
     }
 }
