@@ -42,14 +42,14 @@ fn native() -> Result<reqwest::Client, reqwest::Error> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start()?;
-    let urls = vec![server.url("/delay/100"); 100];
+    let urls = vec![server.url("/delay/200"); 100];
 
     let few = Lane::builder("twenty threads").limit(20).build();
     let client = offloaded(&few);
     let took = timed(urls.iter().map(|url| fetch(&client, url))).await?;
-    println!("100 calls on 20 threads: {took:.0?}");
+    println!("100 calls on 20 threads: {took:.2?}");
     // Five times twenty, whatever else.
-    assert!(took >= Duration::from_millis(500), "{took:?}");
+    assert!(took >= Duration::from_secs(1), "{took:?}");
 
     let many = Lane::builder("a thread for each").limit(100).build();
     let client = offloaded(&many);
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = native()?;
     let took = timed(urls.iter().map(|url| fetch_natively(&client, url))).await?;
     println!("100 calls on no threads: {took:.0?}");
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     Ok(())
 }
 
@@ -71,6 +71,6 @@ async fn timed<E>(
 ) -> Result<Duration, E> {
     let begun = Instant::now();
     let answers = try_join_all(calls).await?;
-    assert!(answers.iter().all(|answer| answer == "after 100 ms"));
+    assert!(answers.iter().all(|answer| answer == "after 200 ms"));
     Ok(begun.elapsed())
 }
