@@ -15,6 +15,7 @@
 //! [8]: chapter_08
 //! [9]: chapter_09
 //! [10]: chapter_10
+//! [11]: chapter_11
 //! [12]: chapter_12
 #![doc = include_str!("../docs/tutorial.md")]
 
@@ -168,7 +169,7 @@ pub mod chapter_08 {}
 pub mod chapter_09 {}
 
 /// [contents]: self
-/// [next]: chapter_12
+/// [next]: chapter_11
 /// [previous]: chapter_09
 /// [program]: #the-whole-program
 ///
@@ -182,11 +183,30 @@ pub mod chapter_09 {}
 )]
 pub mod chapter_10 {}
 
+#[cfg_attr(feature = "fetch", doc = "[contents]: self")]
+#[cfg_attr(
+    feature = "fetch",
+    doc = "[`fetch_all`]: crate::fetch::Fetcher::fetch_all"
+)]
+#[cfg_attr(feature = "fetch", doc = "[`Fetcher`]: crate::fetch::Fetcher")]
+#[cfg_attr(feature = "fetch", doc = "[next]: chapter_12")]
+#[cfg_attr(feature = "fetch", doc = "[previous]: chapter_10")]
+#[cfg_attr(feature = "fetch", doc = "[program]: #the-whole-program\n")]
+#[cfg_attr(feature = "fetch", doc = include_str!("../docs/11-fetcher.md"))]
+#[cfg_attr(feature = "fetch", doc = "\n# The whole program\n\n```")]
+#[cfg_attr(feature = "fetch", doc = include_str!("../examples/11_fetcher.rs"))]
+#[cfg_attr(feature = "fetch", doc = "```")]
+#[cfg_attr(
+    not(feature = "fetch"),
+    doc = "# 11. Many calls, each with its own outcome\n\nTo read this chapter here: `cargo doc --features full`."
+)]
+pub mod chapter_11 {}
+
 /// [agent]: crate::ureq::agent
 /// [`Bridge`]: crate::Bridge
 /// [client]: crate::ureq::Client
 /// [contents]: self
-/// [previous]: chapter_10
+/// [previous]: chapter_11
 /// [program]: #the-whole-program
 /// [`Resource`]: crate::Resource
 ///

@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -20,6 +20,7 @@ use std::{
 /// | `/body/MS` | sends the head and half of the body at once, the other half after so many milliseconds |
 /// | `/bytes/N` | sends so many bytes |
 /// | `/status/CODE` | answers at once, with that status |
+/// | `/once` | answers 503 the first time, then 200 |
 /// | `/hang` | never answers |
 ///
 /// Dropping it ends all its connections, those that hang too. No program could end otherwise: a
@@ -34,6 +35,7 @@ pub struct Server {
 struct Shared {
     connections: Mutex<Connections>,
     requests: AtomicUsize,
+    refused: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -135,9 +137,40 @@ impl Shared {
         let mut stream = BufReader::new(stream);
         while let Some(path) = read_request(&mut stream)? {
             self.requests.fetch_add(1, Ordering::SeqCst);
-            answer(&path, &mut stream)?;
+            self.answer(&path, &mut stream)?;
         }
         Ok(())
+    }
+
+    fn answer(&self, path: &str, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
+        let mut parts = path.trim_start_matches('/').split('/');
+        let what = parts.next().unwrap_or_default();
+        let number: u64 = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+        let wait = || thread::sleep(Duration::from_millis(number));
+        match what {
+            "delay" => {
+                wait();
+                let text = format!("after {number} ms");
+                send(stream.get_mut(), 200, text.len() as u64, text.as_bytes())
+            }
+            "body" => {
+                send(stream.get_mut(), 200, 10, b"first")?;
+                wait();
+                stream.get_mut().write_all(b" last")
+            }
+            "bytes" => {
+                send(stream.get_mut(), 200, number, b"")?;
+                io::copy(&mut io::repeat(b'.').take(number), stream.get_mut()).map(drop)
+            }
+            "status" => send(stream.get_mut(), number, 0, b""),
+            "once" if self.refused.swap(true, Ordering::SeqCst) => {
+                send(stream.get_mut(), 200, 0, b"")
+            }
+            "once" => send(stream.get_mut(), 503, 0, b""),
+            // Until the client goes, or the server.
+            "hang" => stream.read(&mut [0]).map(drop),
+            _ => send(stream.get_mut(), 404, 0, b""),
+        }
     }
 }
 
@@ -153,33 +186,6 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<String>> {
         stream.read_line(&mut line)?;
     }
     Ok(Some(path))
-}
-
-fn answer(path: &str, stream: &mut BufReader<TcpStream>) -> io::Result<()> {
-    let mut parts = path.trim_start_matches('/').split('/');
-    let what = parts.next().unwrap_or_default();
-    let number: u64 = parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
-    let wait = || thread::sleep(Duration::from_millis(number));
-    match what {
-        "delay" => {
-            wait();
-            let text = format!("after {number} ms");
-            send(stream.get_mut(), 200, text.len() as u64, text.as_bytes())
-        }
-        "body" => {
-            send(stream.get_mut(), 200, 10, b"first")?;
-            wait();
-            stream.get_mut().write_all(b" last")
-        }
-        "bytes" => {
-            send(stream.get_mut(), 200, number, b"")?;
-            io::copy(&mut io::repeat(b'.').take(number), stream.get_mut()).map(drop)
-        }
-        "status" => send(stream.get_mut(), number, 0, b""),
-        // Until the client goes, or the server.
-        "hang" => stream.read(&mut [0]).map(drop),
-        _ => send(stream.get_mut(), 404, 0, b""),
-    }
 }
 
 /// The head, and as much of the body as is given, in one write.
