@@ -5,6 +5,8 @@
 //! future of what the closure returns. How many run at once, how many may wait, how long they may
 //! take, and what becomes of them when nobody waits any more: that is the lane's business.
 //!
+//! To learn it from the beginning, read the [tutorial], a book whose programs run.
+//!
 //! # Why it exists
 //!
 //! A program makes twenty HTTP calls with a blocking client, one after the other, and takes 18 s.
@@ -237,6 +239,8 @@ pub mod group;
 pub mod job;
 pub mod lane;
 pub mod resource;
+#[cfg(all(any(doc, doctest), feature = "ureq"))]
+pub mod tutorial;
 #[cfg(feature = "ureq")]
 pub mod ureq;
 

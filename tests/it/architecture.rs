@@ -14,6 +14,8 @@ const FLOORS: &[&[&str]] = &[
     &["lane"],
     &["ureq", "group", "bridge", "resource"],
     &["fetch"],
+    // The chapters, and no code.
+    &["tutorial"],
 ];
 
 /// The only files that start threads.

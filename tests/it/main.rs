@@ -37,4 +37,5 @@ mod runtimes;
 mod shutdown;
 mod stats;
 mod threads;
+mod tutorial;
 mod waiting;
