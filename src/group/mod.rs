@@ -75,7 +75,7 @@
 //!
 //! # What it costs
 //!
-//! A child that waits in a lane's queue takes about 720 bytes with all that belongs to it, the job
+//! A child that waits in a lane's queue takes about 780 bytes with all that belongs to it, the job
 //! and its deadline included (`examples/queued_child_size.rs` measures it). One that has ended holds its outcome, its number, its
 //! label and its place in the source, until the outcome is taken (`examples/million_children.rs`).
 

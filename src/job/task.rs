@@ -29,6 +29,9 @@ use crate::{
 /// somebody else has the processor that the worker would need, the lane's next tasks do without.
 const LOOK_OUT: Duration = Duration::from_micros(50);
 
+/// So many looks in vain say that the worker does not get on.
+const LOOKS: u32 = 32;
+
 /// Why a job is stopped.
 #[derive(Clone, Debug)]
 pub(crate) enum Cause {
@@ -157,7 +160,8 @@ enum State<T> {
 enum LookOut {
     /// It was not polled yet.
     Undecided,
-    Until(Patience),
+    /// With how often it has looked.
+    Until(Patience, u32),
     /// It is called by whoever settles the outcome.
     Over,
     /// The same from the beginning: nobody waits where it is polled.
@@ -167,15 +171,18 @@ enum LookOut {
 impl LookOut {
     /// One look that found nothing. `true` if another should follow.
     fn goes_on(&mut self, owner: &dyn Owner) -> bool {
-        let patience = match *self {
+        let (patience, looks) = match *self {
             // A job's thread would not let anybody else have a turn.
             Self::Undecided if !nest::is_for_a_job() && owner.look_out() => {
-                Patience::lasting(LOOK_OUT)
+                (Patience::lasting(LOOK_OUT), 0)
             }
-            Self::Until(patience) if !patience.is_over() => patience,
+            Self::Until(patience, looks) if !patience.is_over() => (patience, looks),
             Self::Never => return false,
-            Self::Until(_) => {
-                owner.looked_out(true);
+            Self::Until(_, looks) => {
+                // Of few looks others are the reason, who had their turns in between.
+                if looks >= LOOKS {
+                    owner.looked_out(true);
+                }
                 *self = Self::Over;
                 return false;
             }
@@ -184,7 +191,7 @@ impl LookOut {
                 return false;
             }
         };
-        *self = Self::Until(patience);
+        *self = Self::Until(patience, looks.saturating_add(1));
         true
     }
 }
@@ -296,7 +303,7 @@ impl<T> Future for Task<T> {
                 }
             }
             let result = std::task::ready!(polled);
-            if let LookOut::Until(_) = look_out {
+            if let LookOut::Until(..) = look_out {
                 owner.looked_out(false);
             }
             self.state = State::Over;
