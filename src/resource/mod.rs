@@ -41,8 +41,8 @@
 //! a closure was cancelled, and what it has left, the wrapper does not tell.)
 //!
 //! A [lane](crate::Lane) and an `Arc<Mutex<T>>` would do for an object that is `Send` and cannot be
-//! left in a mess. A resource costs the same (`docs/benchmarks.md`), which for closures that take a
-//! few microseconds is more than the other two cost, which keep neither deadlines nor accounts.
+//! left in a mess. A resource costs the same; what that is beside the other two, which keep neither
+//! deadlines nor accounts, is in `docs/benchmarks.md`.
 //!
 //! [async-bb8-diesel#47]: https://github.com/oxidecomputer/async-bb8-diesel/issues/47
 
