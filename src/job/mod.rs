@@ -24,7 +24,7 @@ pub(crate) use self::{
     cell::{Cell, Meta, Slot, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     post::Awaited,
-    task::{Aside, Cause, How, Owner, Run, Taken},
+    task::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     wait::{block_on, block_on_in},
     waits::Waits,
 };

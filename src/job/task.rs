@@ -57,11 +57,11 @@ pub(crate) trait Owner: Send + Sync {
     fn stop(&self, job: &dyn Work, cause: Cause);
     /// Lets the job run on without a caller.
     fn detach(&self, job: &dyn Work);
-    /// Whether it is worth while to look out for an outcome: jobs of late took no longer than it
+    /// Begins to look out for an outcome, if that is worth while: jobs of late took no longer than it
     /// takes to wake somebody, and were not looked out for in vain.
-    fn look_out(&self) -> bool;
-    /// What a look-out came to.
-    fn looked_out(&self, in_vain: bool);
+    fn look_out(&self) -> Option<Seen>;
+    /// What a wait for an outcome came to.
+    fn looked_out(&self, came_to: CameTo);
 
     /// A running job waits: its slot may be lent to a job that another job waits for. With what it
     /// waits for, if that is one job alone. `false` if it was suspended already.
@@ -78,6 +78,21 @@ pub(crate) trait Owner: Send + Sync {
     fn take_here(self: Arc<Self>, job: Arc<dyn Work>, how: How<'_>, look: &Waker) -> Taken;
     /// Runs what was taken on a thread of its own; given back if none can be had.
     fn run_aside(&self, run: Run) -> Result<Aside, Run>;
+}
+
+/// What its owner had seen when a look-out began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen(pub(crate) u32);
+
+/// What became of a task that waited for its job's outcome.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CameTo {
+    /// It looked out for it, and found it.
+    Outcome,
+    /// It looked out for it for long, and has itself called now.
+    Nothing(Seen),
+    /// It was called.
+    Call,
 }
 
 /// Runs a job that was taken.
@@ -160,8 +175,8 @@ enum State<T> {
 enum LookOut {
     /// It was not polled yet.
     Undecided,
-    /// With how often it has looked.
-    Until(Patience, u32),
+    /// With how often it has looked, and what had been seen before.
+    Until(Patience, u32, Seen),
     /// It is called by whoever settles the outcome.
     Over,
     /// The same from the beginning: nobody waits where it is polled.
@@ -171,28 +186,30 @@ enum LookOut {
 impl LookOut {
     /// One look that found nothing. `true` if another should follow.
     fn goes_on(&mut self, owner: &dyn Owner) -> bool {
-        let (patience, looks) = match *self {
+        let (patience, looks, seen) = match *self {
             // A job's thread would not let anybody else have a turn.
-            Self::Undecided if !nest::is_for_a_job() && owner.look_out() => {
-                (Patience::lasting(LOOK_OUT), 0)
-            }
-            Self::Until(patience, looks) if !patience.is_over() => (patience, looks),
-            Self::Never => return false,
-            Self::Until(_, looks) => {
+            Self::Undecided if !nest::is_for_a_job() => match owner.look_out() {
+                Some(seen) => (Patience::lasting(LOOK_OUT), 0, seen),
+                None => return self.ends(),
+            },
+            Self::Until(patience, looks, seen) if !patience.is_over() => (patience, looks, seen),
+            Self::Until(_, looks, seen) => {
                 // Of few looks others are the reason, who had their turns in between.
                 if looks >= LOOKS {
-                    owner.looked_out(true);
+                    owner.looked_out(CameTo::Nothing(seen));
                 }
-                *self = Self::Over;
-                return false;
+                return self.ends();
             }
-            Self::Undecided | Self::Over => {
-                *self = Self::Over;
-                return false;
-            }
+            Self::Never => return false,
+            Self::Undecided | Self::Over => return self.ends(),
         };
-        *self = Self::Until(patience, looks.saturating_add(1));
+        *self = Self::Until(patience, looks.saturating_add(1), seen);
         true
+    }
+
+    fn ends(&mut self) -> bool {
+        *self = Self::Over;
+        false
     }
 }
 
@@ -303,8 +320,10 @@ impl<T> Future for Task<T> {
                 }
             }
             let result = std::task::ready!(polled);
-            if let LookOut::Until(..) = look_out {
-                owner.looked_out(false);
+            match look_out {
+                LookOut::Until(..) => owner.looked_out(CameTo::Outcome),
+                LookOut::Over => owner.looked_out(CameTo::Call),
+                LookOut::Undecided | LookOut::Never => {}
             }
             self.state = State::Over;
             return Poll::Ready(result);

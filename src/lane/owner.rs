@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, task::Waker};
 
 use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
-    job::{Aside, Awaited, Cause, How, Owner, Run, Taken, Work},
+    job::{Aside, Awaited, CameTo, Cause, How, Owner, Run, Seen, Taken, Work},
     sync::Arc,
 };
 
@@ -17,12 +17,22 @@ impl Owner for Core {
         self.let_go(job);
     }
 
-    fn look_out(&self) -> bool {
-        self.brisk.load(Ordering::Relaxed) && self.doubt.is_over()
+    fn look_out(&self) -> Option<Seen> {
+        self.brisk
+            .load(Ordering::Relaxed)
+            .then(|| self.doubt.begin())
+            .flatten()
     }
 
-    fn looked_out(&self, in_vain: bool) {
-        self.doubt.learn(in_vain);
+    fn looked_out(&self, came_to: CameTo) {
+        match came_to {
+            CameTo::Nothing(seen) => self.doubt.give_up(seen),
+            CameTo::Outcome => {
+                self.doubt.outcome();
+                self.doubt.succeed();
+            }
+            CameTo::Call => self.doubt.outcome(),
+        }
     }
 
     fn suspend(&self, job: &dyn Work, waits_for: Option<Awaited>) -> bool {
