@@ -128,7 +128,8 @@ impl Job {
     /// can be for ever if every slot is held by one that waits so.
     ///
     /// Where jobs wait for each other in a circle, each for the next and for nothing else, one of
-    /// them is told, or more than one: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    /// them is told, or more than one: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock). A circle
+    /// of more than a thousand jobs is not looked through.
     ///
     /// A [`Task`](crate::Task) polled in another executor's loop within a job runs as well, if its
     /// lane is the job's own and full: on another thread, in the slot of the job that waits, and the

@@ -51,24 +51,28 @@ impl Helper {
         &self.post
     }
 
-    /// Has jobs run that are waited for, until the future is woken. `one` is the future's waker if
-    /// only one clone of it is left with anybody.
-    pub(super) fn help(&mut self, one: Option<&Waker>) {
-        // If a task has that clone, then nothing but this task's outcome can wake us.
-        let sole = one.and_then(|waker| {
-            let last = self.post.last()?;
-            last.work.upgrade()?.calls(waker).then_some(last)
-        });
+    /// Has jobs run that are waited for, until the future is woken. `is_one` says whether only one
+    /// clone of its waker is left with anybody.
+    pub(super) fn help(&mut self, waker: &Waker, is_one: impl Fn() -> bool) {
+        let mut sole = None;
         let mut told = false;
         let mut coming = None;
-        while !self.caller.is_woken() {
+        // Somebody who has given up its clone, or has called us and will drop it, may take long.
+        let mut again = IMPATIENCE;
+        loop {
+            let found = sole.is_none().then(|| self.sole(waker, &is_one)).flatten();
+            if self.caller.is_woken() {
+                return;
+            }
             self.caller.looks();
             if !self.post.has_noted() {
                 // It waits for no job, so far.
                 self.caller.park_for(Patience::lasting(Duration::MAX));
                 continue;
             }
-            if !std::mem::replace(&mut told, true) {
+            if found.is_some() || !told {
+                told = true;
+                sole = found;
                 self.suspend(sole.as_ref());
             }
             let how = match coming {
@@ -86,10 +90,26 @@ impl Helper {
                 }
                 Taken::Nothing | Taken::Gone => {
                     coming = None;
-                    self.caller.park_for(Patience::lasting(Duration::MAX));
+                    let patience = match sole {
+                        Some(_) => Duration::MAX,
+                        None => again,
+                    };
+                    if self.caller.park_for(Patience::lasting(patience)) {
+                        again = again.saturating_mul(2);
+                    }
                 }
             }
         }
+    }
+
+    /// The one job that the future waits for, if there is nothing else.
+    fn sole(&self, waker: &Waker, is_one: impl Fn() -> bool) -> Option<Awaited> {
+        if !is_one() {
+            return None;
+        }
+        // If a task has that clone, then nothing but this task's outcome can wake us.
+        let last = self.post.last()?;
+        last.work.upgrade()?.calls(waker).then_some(last)
     }
 
     /// Lends the job's slot, and says what it waits for.
@@ -140,17 +160,8 @@ impl Helper {
     }
 
     fn run_on_top(&self, run: Run, awaited: Awaited) {
-        // With this job goes whom it waits for.
-        let _hook = self.stops_with_me(awaited);
+        let _hook = stops_with(&self.me, awaited);
         run();
-    }
-
-    fn stops_with_me(&self, awaited: Awaited) -> HookGuard {
-        self.me.on_cancel(move || {
-            if let Some(work) = awaited.work.upgrade() {
-                awaited.owner.stop(&*work, Cause::Cancelled);
-            }
-        })
     }
 
     /// Waits until the job has its slot back.
@@ -162,7 +173,7 @@ impl Helper {
                 // Those that have it were handed in by this job, and its future has not dropped their
                 // tasks. If it is cancelled now, they are: it could not do it any more.
                 let begun = self.post.take_begun();
-                hooks.extend(begun.into_iter().map(|begun| self.stops_with_me(begun)));
+                hooks.extend(begun.into_iter().map(|begun| stops_with(&self.me, begun)));
             }
             self.caller.park_to_look();
         }
@@ -183,6 +194,15 @@ impl Drop for Helper {
     }
 }
 
+/// With a job goes whom it waits for.
+fn stops_with(me: &Job, awaited: Awaited) -> HookGuard {
+    me.on_cancel(move || {
+        if let Some(work) = awaited.work.upgrade() {
+            awaited.owner.stop(&*work, Cause::Cancelled);
+        }
+    })
+}
+
 /// Has a job run that is waited for in somebody else's loop, on a thread of its own, while this one
 /// is blocked; `false` if it need not be run, or cannot be.
 ///
@@ -200,7 +220,9 @@ pub(super) fn run_now(owner: &Arc<dyn Owner>, work: Arc<dyn Work>, waker: &Waker
     let Taken::Job(run, awaited) = owner.clone().take_here(work, how, waker) else {
         return false;
     };
-    drop(mine.set_waits_for(me.work(), Some(awaited)));
+    drop(mine.set_waits_for(me.work(), Some(awaited.clone())));
+    // What a job begins that is cancelled already, it begins for other reasons.
+    let _hook = (!me.work().cancels().is_cancelled()).then(|| stops_with(&me, awaited));
     match owner.run_aside(run) {
         Ok(over) => over(),
         Err(run) => run(),

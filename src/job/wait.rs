@@ -81,11 +81,14 @@ fn wait<F: Future>(future: F, job: Option<&Job>) -> Result<F::Output, Cancelled>
         job.map_or(Ok(()), Job::check)?;
         match &mut helper {
             Some(helper) => {
-                // A hook that has run holds its clone no more.
-                let wakers = StdArc::strong_count(&caller).saturating_sub(others + nest::beside());
-                // Whoever has given its clone up has woken us before.
-                fence(Ordering::Acquire);
-                helper.help((wakers == 1).then_some(&waker));
+                helper.help(&waker, || {
+                    // A hook that has run holds its clone no more.
+                    let wakers =
+                        StdArc::strong_count(&caller).saturating_sub(others + nest::beside());
+                    // Whoever has given its clone up has woken us before.
+                    fence(Ordering::Acquire);
+                    wakers == 1
+                });
             }
             None => caller.park(),
         }

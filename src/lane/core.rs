@@ -55,6 +55,7 @@ impl Core {
         let threads = Threads {
             linger: source.linger().is_some(),
             always_come: !source.needs_runtime(),
+            shared: source.is_shared(),
         };
         let state = State::new(limit, queue, threads, inbox.clone());
         Self {

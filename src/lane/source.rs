@@ -143,6 +143,11 @@ impl Source {
         matches!(self, Self::Tokio)
     }
 
+    /// Threads are a pool's, and others may have them all for a long time.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Threads(_))
+    }
+
     /// The runtime that a call made here is served on behalf of.
     pub(crate) fn runtime(&self) -> Option<runtime::Handle> {
         match self {

@@ -302,7 +302,9 @@ pub(super) fn run<A>(
 
     let close = |state: &mut State, caller: Option<Waker>| {
         let entry = state.finish(key, *now, panicked);
-        (entry, then(state, *now, caller))
+        let next = then(state, *now, caller);
+        state.offer_slot();
+        (entry, next)
     };
     let awaited = core.with_books(|state| {
         // Only a job whose place is `Running` has a caller.

@@ -64,8 +64,11 @@ const KEPT: usize = 1024;
 pub(crate) struct Threads {
     /// Workers may stay without a job, to look out for one or to watch.
     pub(crate) linger: bool,
-    /// One that was asked for comes. Tokio's pool may have none to spare for a long time.
+    /// One that was asked for for a runtime comes as soon as for another. Tokio's pools may have none
+    /// to spare for a long time, each by itself.
     pub(crate) always_come: bool,
+    /// They are a pool's, and others may have them all.
+    pub(crate) shared: bool,
 }
 
 pub(crate) struct State {

@@ -42,7 +42,7 @@ pub(crate) struct Suspended {
     /// Those that would go on and have no slot, the first to ask first.
     line: Vec<(Key, Waker)>,
     /// Who waits for jobs in the queue and could run them, had these a slot. Whoever is on this list
-    /// looks again: when a slot can be borrowed, when there is no free one any more, when a worker
+    /// looks again: when a slot can be borrowed or is free, when there is no free one any more, when a worker
     /// goes or does not come, and when the list becomes long.
     helpers: Vec<Waker>,
 }
@@ -97,10 +97,13 @@ impl State {
     ) -> (Option<JobState>, Option<Awaited>) {
         let nesting = self.jobs[key.slot].nesting.get_or_insert_default();
         let before = std::mem::replace(&mut nesting.waits_for, waits_for);
-        (self.lend_slot(key), before)
+        let was = self.set_aside(key);
+        self.lend_slots();
+        (was, before)
     }
 
-    fn lend_slot(&mut self, key: Key) -> Option<JobState> {
+    /// Sets its slot aside, if that was not done.
+    fn set_aside(&mut self, key: Key) -> Option<JobState> {
         let entry = &mut self.jobs[key.slot];
         let nesting = entry.nesting.get_or_insert_default();
         if std::mem::replace(&mut nesting.suspended, true) {
@@ -109,7 +112,6 @@ impl State {
         let state = entry.place.state();
         self.suspended.jobs += 1;
         self.counts.suspended(state);
-        self.lend_slots();
         Some(state)
     }
 
@@ -142,7 +144,15 @@ impl State {
 
     fn give_slot(&mut self, key: Key) {
         self.suspended.jobs -= 1;
-        self.suspended.borrowed = self.suspended.borrowed.min(self.suspended.jobs);
+        if self.suspended.borrowed > self.suspended.jobs {
+            // There was a free one besides: whoever has that of this job keeps it for good.
+            self.suspended.borrowed -= 1;
+            let borrower = (self.jobs.iter_mut())
+                .filter_map(|(_, entry)| entry.nesting.as_mut())
+                .find(|nesting| nesting.borrowed);
+            debug_assert!(borrower.is_some(), "somebody has it");
+            borrower.into_iter().for_each(|it| it.borrowed = false);
+        }
         let entry = &mut self.jobs[key.slot];
         let state = entry.place.state();
         let nesting = entry.nesting.get_or_insert_default();
@@ -164,6 +174,14 @@ impl State {
             self.calls.push(look);
         }
         if self.can_lend() {
+            self.call_helpers();
+        }
+    }
+
+    /// A job is over and its slot was not given to another: it may be free now for one whose thread
+    /// does not come.
+    pub(crate) fn offer_slot(&mut self) {
+        if !self.suspended.helpers.is_empty() && self.counts.waiting > 0 && self.has_free_slot() {
             self.call_helpers();
         }
     }
@@ -222,12 +240,12 @@ impl State {
             return TakeHere::InVain(key, cause);
         }
         let id = entry.home;
-        let always_come = self.threads.always_come;
+        let shared = self.threads.shared;
         let Some(home) = self.home(id).filter(|home| !home.closed) else {
             return TakeHere::Nothing;
         };
         // Whoever cannot look again later does not leave it to a thread that may never come.
-        let nobody_comes = !always_come && home.idle.is_empty() && home.woken() == 0;
+        let nobody_comes = shared && home.idle.is_empty() && home.woken() == 0;
         let mut lender = None;
         match how {
             _ if self.ended => return TakeHere::Nothing,
@@ -239,7 +257,11 @@ impl State {
             }
             How::InPlaceOf(other) => {
                 let other = self.find(other).expect("its thread has not left it");
-                lender = self.lend_slot(other);
+                // For this job and nobody else, not even those who stand in line.
+                lender = self.set_aside(other);
+                if !self.can_lend() {
+                    return TakeHere::Nothing;
+                }
             }
             _ if self.can_lend() => {}
             How::Patient | How::Impatient => {
@@ -296,7 +318,7 @@ impl State {
             .as_ref()
             .is_some_and(|nesting| nesting.borrowed)
         {
-            self.suspended.borrowed = self.suspended.borrowed.saturating_sub(1);
+            self.suspended.borrowed -= 1;
         }
         self.lend_slots();
     }

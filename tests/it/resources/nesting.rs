@@ -94,6 +94,28 @@ fn a_job_of_a_lane_waits_for_a_slow_maker_and_for_its_turn() {
     });
 }
 
+/// It is being made for the inner call, which takes longer than who waits for it is patient.
+#[test]
+fn in_a_pool_the_inner_call_waits_for_a_slow_maker() {
+    on_both_flavours(|| async {
+        let (gate, made) = (Gate::new(), AtomicUsize::new(0));
+        let door = gate.door();
+        let pool = ResourcePool::new("slow-pool", 2, move || {
+            if made.fetch_add(1, Ordering::SeqCst) == 1 {
+                door.pass();
+            }
+            Ok::<_, io::Error>(7_u8)
+        });
+        let inner = pool.clone();
+        let outer = pool.with(move |_, job| job.block_on(inner.with(|it, _| *it)));
+        gate.arrived(1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!outer.is_finished());
+        gate.open();
+        assert_eq!(outer.await.unwrap().unwrap().unwrap(), 7);
+    });
+}
+
 /// The object would never come free, although each waits for somebody else.
 #[test]
 fn a_circle_through_a_lane_and_a_resource_is_told() {

@@ -31,6 +31,10 @@ impl Source {
         self.losses > 0.0
     }
 
+    pub(crate) fn is_shared(&self) -> bool {
+        self.needs_runtime()
+    }
+
     pub(crate) fn runtime(&self) -> Option<runtime::Handle> {
         runtime::Handle::try_current().ok()
     }

@@ -1,24 +1,19 @@
 //! K8: jobs that wait for jobs, of their own lane too.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+mod circles;
+mod slots;
 
-use futures::future::{Either, join_all, select};
+use std::time::Duration;
+
+use futures::future::join_all;
 use longshore::{
-    Bridge, Error, Group, Lane, Task,
+    Bridge, Group, Lane, Task,
     lane::{JobState, Threads},
 };
 use tokio::sync::oneshot;
 
 use crate::support::{
-    Flavour, Gate, Meter, Place, Source, assert_books, eventually, is_as_new, watch_over, watched,
+    Flavour, Gate, Meter, Place, Source, assert_books, is_as_new, watch_over, watched,
 };
 
 /// A job that waits for a job that waits for a job, and so on; how deep it was.
@@ -223,42 +218,6 @@ everywhere! {
         assert_eq!(lane.stats().cancelled, 2);
     }
 
-    /// K8: a circle, closed by the last of them; whoever is told can go on, and then so can all.
-    async fn jobs_that_wait_for_each_other_in_a_circle_are_told(place: Place) {
-        for jobs in [1, 2, 4] {
-            for limit in [1, 2, 4] {
-                circle(&place.lane(limit), jobs).await;
-            }
-        }
-    }
-
-    /// K8: what looks like a circle, where one of them does not wait for the next alone.
-    async fn what_would_have_finished_is_not_called_a_deadlock(place: Place) {
-        for limit in [1, 2] {
-            let lane = place.lane(limit);
-            let (hand_over, handed) = mpsc::channel::<Task<bool>>();
-            let (release, released) = oneshot::channel::<()>();
-            let first = lane.offload_with(move |job| {
-                let task = handed.recv().expect("it is handed over");
-                match job.block_on(select(task, released)).expect("nobody cancels it") {
-                    Either::Left(_) => false,
-                    Either::Right((_, task)) => {
-                        task.detach();
-                        true
-                    }
-                }
-            });
-            let second = lane.offload_with(move |job| {
-                job.block_on(first).expect("nobody cancels it").expect("no deadlock")
-            });
-            hand_over.send(second).unwrap();
-            eventually("both wait", || lane.stats().suspended == 2).await;
-            release.send(()).unwrap();
-            eventually("both are done", || lane.stats().completed == 2).await;
-            is_as_new(&lane).await;
-        }
-    }
-
     /// K8 with an executor that knows nothing of lanes.
     async fn a_job_can_wait_for_another_of_its_lane_in_a_foreign_loop(place: Place) {
         fn descend(lane: &Lane, depth: usize) -> Task<usize> {
@@ -348,31 +307,6 @@ everywhere! {
     }
 }
 
-/// Each job waits for the next, the last for the first.
-async fn circle(lane: &Lane, jobs: usize) {
-    let told = Arc::new(AtomicUsize::new(0));
-    let mut hand_over = Vec::new();
-    let mut tasks: Vec<Task<()>> = (0..jobs)
-        .map(|_| {
-            let (give, handed) = mpsc::channel::<Task<()>>();
-            hand_over.push(give);
-            let (told, handed) = (told.clone(), Mutex::new(handed));
-            lane.offload_with(move |job| {
-                let next = handed.lock().unwrap().recv().expect("it is handed over");
-                if let Ok(Err(Error::WouldDeadlock { .. })) = job.block_on(next) {
-                    told.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        })
-        .collect();
-    tasks.rotate_left(1);
-    for (give, task) in hand_over.iter().zip(tasks) {
-        give.send(task).unwrap();
-    }
-    is_as_new(lane).await;
-    assert!(told.load(Ordering::SeqCst) >= 1);
-}
-
 /// K8 by way of a bridge: what is called, and what is spawned there.
 #[test]
 fn a_job_can_wait_for_another_of_its_lane_through_a_bridge() {
@@ -396,53 +330,6 @@ fn a_job_can_wait_for_another_of_its_lane_through_a_bridge() {
         });
         assert_eq!(bridge.call(sum).unwrap().unwrap(), 7);
     });
-}
-
-/// K8: a circle through a bridge, of each kind.
-#[test]
-fn a_circle_through_a_bridge_is_told_too() {
-    let [single, multi] = [Flavour::CurrentThread, Flavour::MultiThread].map(Flavour::runtime);
-    let bridges = [
-        Bridge::start().unwrap(),
-        Bridge::builder().workers(1).start().unwrap(),
-        Bridge::from(single.handle().clone()),
-        Bridge::from(multi.handle().clone()),
-    ];
-    thread::spawn(move || single.block_on(std::future::pending::<()>()));
-    for bridge in bridges {
-        watched(move || circle_through(&bridge));
-    }
-}
-
-fn circle_through(bridge: &Bridge) {
-    let lane = watch_over(
-        Lane::builder("round")
-            .limit(2)
-            .own_threads(Threads::new())
-            .build(),
-    );
-    let ends: Vec<_> = (0..2).map(|_| mpsc::channel::<Task<()>>()).collect();
-    let (give, handed): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
-    let (tell, told) = mpsc::channel();
-    let mut tasks: Vec<Task<()>> = handed
-        .into_iter()
-        .map(|handed| {
-            let (across, tell) = (bridge.clone(), tell.clone());
-            lane.offload(move || {
-                let end = across.call(handed.recv().expect("it is handed over"));
-                let _ = tell.send(matches!(end, Ok(Err(Error::WouldDeadlock { .. }))));
-            })
-        })
-        .collect();
-    tasks.rotate_left(1);
-    for (give, task) in give.iter().zip(tasks) {
-        give.send(task).unwrap();
-    }
-    drop(tell);
-    assert!(
-        told.iter().any(|told| told),
-        "one of them is told, and all of them end"
-    );
 }
 
 /// K8 by way of a group, of futures and of jobs.
