@@ -55,7 +55,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// Polling it panics if the service or the input does.
+    /// Polling it panics if the input does, [`IntoRequest`] included, or the service where it is
+    /// cloned. A panic anywhere else is one item's error.
     #[must_use = "streams do nothing unless polled"]
     pub struct Fetches<I, T = Response<Bytes>> {
         #[pin]
@@ -133,7 +134,8 @@ where
 
     #[track_caller]
     fn assert_fresh(&self) {
-        assert!(self.taken == 0, "the stream has been polled already");
+        let fresh = self.taken == 0 && !self.exhausted;
+        assert!(fresh, "the stream has been polled already");
     }
 }
 

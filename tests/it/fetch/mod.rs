@@ -6,11 +6,15 @@ mod batches;
 mod clients;
 mod layers;
 mod limits;
+mod panics;
 mod parsing;
 mod progress;
+mod readiness;
 mod retries;
 mod service;
 mod times;
+#[cfg(feature = "ureq")]
+mod verdicts;
 
 use std::{error::Error as StdError, future::Future};
 
