@@ -6,6 +6,7 @@ mod batches;
 mod clients;
 mod layers;
 mod limits;
+mod ordered;
 mod panics;
 mod parsing;
 mod progress;
