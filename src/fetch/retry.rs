@@ -39,8 +39,9 @@ type OfError = Arc<dyn Fn(&(dyn StdError + 'static)) -> bool + Send + Sync>;
 /// share, and if the pause before it ends before the deadline. Else the last response or error is
 /// the outcome. Between two attempts the item keeps its place among those in flight.
 ///
-/// One thing cannot be seen from here: a layer that sends the *same* URL twice, and passes on unchanged
-/// what the client says of the second time, as a retry in a layer may. Have either that or this.
+/// What cannot be seen from here is a layer that makes two calls for one, and passes on unchanged what is
+/// said of the second: by our client, of the same URL, or by a lane that it is handed to. A retry in a
+/// layer is one. Have either that or this.
 ///
 /// What was cancelled on purpose, or stopped with its group, is not tried again, declared or not, and
 /// nor is what found its lane closed.

@@ -26,9 +26,12 @@ pub(super) fn shown(uri: &Uri) -> String {
 /// A password may hold a slash, a `?` or a `#` that should have been encoded, and a query an `@`. Where
 /// it cannot be told which it is, too much is hidden.
 pub(super) fn masked(text: &str) -> String {
-    let whole = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_scheme = |text: &str| {
+        let mut bytes = text.bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
     let after_scheme = match text.split_once("://") {
-        Some((scheme, _)) if whole(scheme) => scheme.len() + 3,
+        Some((scheme, _)) if is_scheme(scheme) => scheme.len() + 3,
         _ => 0,
     };
     let (scheme, rest) = text.split_at(after_scheme);
