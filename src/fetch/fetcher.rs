@@ -167,6 +167,10 @@ impl<S, B> Fetcher<S, B> {
     /// back for their host, in flight, or (where the order is that of the items) kept back for
     /// another. More of it keeps more hosts busy where the input has long runs of one, and costs
     /// memory: of a request for each item that is held, of a response for each that is kept.
+    ///
+    /// It bounds items and not bytes. With all the defaults, [`ordered`](Fetches::ordered) may keep
+    /// 320 responses, each as large as [`body_limit`](Self::body_limit) allows: 3.1 GiB. Where
+    /// responses are large and one may be slow, lower either.
     pub fn look_ahead(mut self, items: usize) -> Self {
         self.look_ahead = Some(items);
         self
@@ -240,6 +244,9 @@ impl<S, B> Fetcher<S, B> {
     // ===== Fetching =====
 
     /// Fetches what an iterator gives: URLs or requests, see [`IntoRequest`].
+    ///
+    /// Every response is an `Ok`, a 404 or a 503 too: what to make of a status is the caller's business,
+    /// or that of [`Fetches::parse`] or `json`.
     ///
     /// Nothing happens until the stream is polled, but time runs for
     /// [`total_timeout`](Self::total_timeout). See [`Fetches`] for the order, and for cancel safety.

@@ -121,7 +121,8 @@ where
 
     /// Gives the results in the order of the items. A result that comes before its turn is kept
     /// back; what has been taken and not been given out is still bounded as above, so a slow item
-    /// may hold the others up.
+    /// may hold the others up. Responses that are kept take memory, see
+    /// [`look_ahead`](super::Fetcher::look_ahead). The calls go on while they are given out.
     ///
     /// # Panics
     ///
