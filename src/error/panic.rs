@@ -60,6 +60,7 @@ impl Panic {
     }
 
     /// The same, of a service, or of the policy for its calls.
+    #[cfg(feature = "fetch")]
     pub(crate) fn of_a_fetcher(mut self) -> Self {
         self.inner.culprit = "a call of the fetcher made";
         self
