@@ -3,7 +3,6 @@
 
 use std::{
     future::poll_fn,
-    net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -20,6 +19,7 @@ use longshore::{
     fetch::{Fetcher, Retry},
     ureq::{Client, ClientService, Error, ResponseBody},
 };
+use tokio::net::TcpSocket;
 use tower_service::Service;
 
 use super::{clients, on_both};
@@ -32,10 +32,11 @@ fn policy(attempts: u32) -> Retry {
         .budget(100, 0)
 }
 
-/// An address that nobody listens at.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}/", listener.local_addr().unwrap())
+/// An address that nobody listens at, nor can as long as the socket is there.
+fn nobody() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    (format!("http://{}/", socket.local_addr().unwrap()), socket)
 }
 
 #[test]
@@ -46,9 +47,10 @@ fn what_was_cancelled_on_purpose_is_not_tried_again() {
         let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
         let lane = Lane::builder("cancelled").limit(2).build();
         let client = Client::new(lane.cancelled_by(&token), agent);
+        let (place, _socket) = nobody();
         for retry in [policy(5), policy(5).idempotent()] {
             let fetcher = Fetcher::new(client.service()).retry(retry);
-            let fetched = fetcher.fetch_all([nobody()]).next().await.unwrap();
+            let fetched = fetcher.fetch_all([&place]).next().await.unwrap();
             assert_eq!(fetched.attempts, 1, "{:?}", fetched.result);
         }
     });
@@ -88,9 +90,10 @@ impl Service<Request<Bytes>> for Twice {
 fn what_is_known_of_another_request_says_nothing_of_this_one() {
     on_both(|| async {
         let peer = Peer::answering(|_| response("201 Created", ""));
+        let (then, _socket) = nobody();
         let service = Twice {
             inner: clients::offloaded(),
-            then: nobody(),
+            then,
         };
         let fetcher = Fetcher::new(service).retry(policy(3));
         let post = Request::post(peer.url("/")).body("once").unwrap();
@@ -104,7 +107,7 @@ fn what_is_known_of_another_request_says_nothing_of_this_one() {
 fn a_refusal_is_known_however_the_url_was_written() {
     on_both(|| async {
         let fetcher = Fetcher::new(clients::offloaded()).retry(policy(3));
-        let place = nobody();
+        let (place, _socket) = nobody();
         let port = place.trim_end_matches('/').rsplit(':').next().unwrap();
         for url in [
             place.clone(),
