@@ -189,6 +189,10 @@ pub mod chapter_10 {}
     doc = "[`fetch_all`]: crate::fetch::Fetcher::fetch_all"
 )]
 #[cfg_attr(feature = "fetch", doc = "[`Fetcher`]: crate::fetch::Fetcher")]
+#[cfg_attr(
+    feature = "fetch",
+    doc = "[`look_ahead`]: crate::fetch::Fetcher::look_ahead"
+)]
 #[cfg_attr(feature = "fetch", doc = "[next]: chapter_12")]
 #[cfg_attr(feature = "fetch", doc = "[previous]: chapter_10")]
 #[cfg_attr(feature = "fetch", doc = "[program]: #the-whole-program\n")]

@@ -59,13 +59,21 @@ impl Panic {
         self
     }
 
+    /// The same, of a service, or of the policy for its calls.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn of_a_fetcher(mut self) -> Self {
+        self.inner.culprit = "a call of the fetcher made";
+        self
+    }
+
     /// What the panic said; a fixed text if its payload is not a string.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Where the job was handed in; of a maker, where that was given.
+    /// Where the job was handed in; of a maker, where that was given; of a fetcher's service, where
+    /// the fetcher was made.
     #[must_use]
     pub fn offloaded_at(&self) -> &'static Location<'static> {
         self.inner.offloaded_at

@@ -35,7 +35,7 @@ impl Budget {
     /// A call begins.
     pub(super) fn deposit(&self) {
         let mut level = self.level.lock();
-        // With a size of less than a token nothing could ever be saved up.
+        // In a bucket of less than a token nothing could ever be saved up.
         *level = (*level + self.share).min(self.size.max(TOKEN));
     }
 

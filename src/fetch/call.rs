@@ -2,6 +2,9 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::Location,
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
@@ -20,9 +23,15 @@ use super::{
     item::Call,
     kind::{ErrorKind, TimeLimit},
     progress::Board,
-    retry::Retry,
+    retry::{Noted, Retry},
 };
-use crate::sync::Arc;
+use crate::{
+    error::{Error as LaneError, catch},
+    sync::Arc,
+};
+
+/// How late a timer of Tokio's may be, on a machine with nothing else to do.
+const GRAIN: Duration = Duration::from_millis(1);
 
 /// What is the same for all calls of a batch.
 #[derive(Clone)]
@@ -33,6 +42,8 @@ pub(super) struct Terms {
     pub(super) end: Option<Instant>,
     pub(super) body_limit: u64,
     pub(super) retry: Option<(Retry, Arc<Budget>)>,
+    /// Where the fetcher was made.
+    pub(super) location: &'static Location<'static>,
 }
 
 /// A call that is over, but for what is to be made of its body.
@@ -99,9 +110,9 @@ impl Deadline {
         }
     }
 
-    /// Whether a pause would end before it.
+    /// Whether a pause would end before it, with a timer that is late.
     fn leaves(self, pause: Duration) -> bool {
-        let end = Instant::now().checked_add(pause);
+        let end = Instant::now().checked_add(pause.saturating_add(GRAIN));
         self.0.is_none_or(|(at, _)| end.is_some_and(|end| end < at))
     }
 
@@ -126,12 +137,12 @@ impl Terms {
     /// Fetches one item, as often as it takes.
     pub(super) async fn fetch<S, B, R>(
         self: Arc<Self>,
-        mut service: S,
+        service: S,
         board: Arc<Board>,
         call: Call,
     ) -> Done<Response<Bytes>>
     where
-        S: Service<Request<B>, Response = Response<R>>,
+        S: Service<Request<B>, Response = Response<R>> + Clone,
         S::Error: Into<Source>,
         B: From<Bytes>,
         R: Body,
@@ -148,9 +159,9 @@ impl Terms {
                 let again = |attempt, pause| {
                     board.retrying(call.index, &call.url, attempt, pause);
                 };
-                let (service, count) = (&mut service, &mut attempts);
-                self.attempts(service, &board, request, deadline, count, again)
-                    .await
+                let count = &mut attempts;
+                let tried = self.attempts(service, &board, request, deadline, count, again);
+                caught(self.location, tried).await
             }
         };
         Done {
@@ -167,9 +178,13 @@ impl Terms {
 
     /// Tries until there is an outcome that is not to be tried again. Counts in `count`, and says
     /// `again` before each attempt that is not the first.
+    ///
+    /// Each attempt has a clone of its own of `service`, which is not asked anything itself. One
+    /// whose attempt ended while it was not ready may still stand in some line, and would be given a
+    /// place there during the pause; one that said that it is broken is not to be asked again.
     async fn attempts<S, B, R>(
         &self,
-        service: &mut S,
+        service: S,
         board: &Board,
         request: Request<Bytes>,
         deadline: Deadline,
@@ -177,28 +192,29 @@ impl Terms {
         again: impl Fn(u32, Duration),
     ) -> Result<Response<Bytes>, Failure>
     where
-        S: Service<Request<B>, Response = Response<R>>,
+        S: Service<Request<B>, Response = Response<R>> + Clone,
         S::Error: Into<Source>,
         B: From<Bytes>,
         R: Body,
         R::Error: Into<Source>,
     {
         let Some((retry, budget)) = &self.retry else {
-            let (request, called) = (request.map(B::from), &mut false);
-            let attempt = self.attempt(service, board, request, deadline, count, called);
+            let (request, noted) = (request.map(B::from), &mut Noted::default());
+            let attempt = self.attempt(service, board, request, deadline, count, noted);
             return attempt.await;
         };
         budget.deposit();
         loop {
-            let mut called = false;
+            let mut noted = Noted::default();
+            let service = service.clone();
             let this = request.clone().map(B::from);
             let outcome = self
-                .attempt(service, board, this, deadline, count, &mut called)
+                .attempt(service, board, this, deadline, count, &mut noted)
                 .await;
             if *count >= retry.attempts {
                 return outcome;
             }
-            let pause = retry.pause(&request, &outcome, called, count.saturating_sub(1));
+            let pause = retry.pause(&request, &outcome, noted, count.saturating_sub(1));
             // The budget last, so that nothing is taken from it for what does not happen.
             let Some(pause) = pause.filter(|&pause| deadline.leaves(pause) && budget.withdraw())
             else {
@@ -211,16 +227,15 @@ impl Terms {
         }
     }
 
-    /// Tries once, if there is any time left, and notes in `called` whether the service was given the
-    /// request.
+    /// Tries once, if there is any time left, and notes how far that came.
     async fn attempt<S, B, R>(
         &self,
-        service: &mut S,
+        mut service: S,
         board: &Board,
         request: Request<B>,
         deadline: Deadline,
         count: &mut u32,
-        called: &mut bool,
+        noted: &mut Noted,
     ) -> Result<Response<Bytes>, Failure>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -233,8 +248,9 @@ impl Terms {
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
         let exchange = async {
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
-            *called = true;
+            noted.called = true;
             let response = service.call(request).await.map_err(failed)?;
+            noted.answer(&response);
             collect(response, self.body_limit, board).await
         };
         let until = after(Instant::now(), self.attempt_timeout);
@@ -245,4 +261,19 @@ impl Terms {
 /// So long after `begun`. A time too long to be represented is no limit.
 fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
     begun.checked_add(time?)
+}
+
+/// What `future` gives. Its panic is the service's, or that of a policy, and one item's failure.
+async fn caught<T>(
+    location: &'static Location<'static>,
+    future: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        catch(location, || future.as_mut().poll(cx)).unwrap_or_else(|panic| {
+            let error = LaneError::Panicked(panic.of_a_fetcher());
+            Poll::Ready(Err(Failure::with(ErrorKind::Service, error)))
+        })
+    })
+    .await
 }

@@ -101,6 +101,9 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        // A waker is the user's code, which is not to run under the lock: neither where it is cloned
+        // nor where the one before it is dropped.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.board.state.lock();
         let over = state.over;
         let reader = &mut state.readers[self.key];
@@ -113,14 +116,15 @@ impl Stream for Events {
         if over {
             return Poll::Ready(None);
         }
-        reader.waker = Some(cx.waker().clone());
+        std::mem::swap(&mut reader.waker, &mut waker);
+        drop(state);
         Poll::Pending
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        // A waker is the user's code: not to be dropped under the lock.
+        // Its waker is the user's code, too.
         let reader = self.board.state.lock().readers.remove(self.key);
         drop(reader);
     }

@@ -1,6 +1,6 @@
 //! The fetcher, and its options.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, panic::Location, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -34,10 +34,9 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// Fetches many URLs at once, through any `tower::Service`.
 ///
 /// `S` is a service from [`http::Request<B>`](Request) to [`http::Response`], such as
-/// [`Client::service`](crate::ureq::Client::service), and is cloned for each call, so that what calls
-/// share (connections, a rate limit) has to be shared by clones: most layers of tower are, and for the
-/// others there is its `Buffer`. `B` is what the service takes for
-/// the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
+/// [`Client::service`](crate::ureq::Client::service), and is cloned for each attempt, so that what
+/// calls share (connections, a rate limit) has to be shared by clones: most layers of tower are, and
+/// for the others there is its `Buffer`. `B` is what the service takes for the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
 /// [`with_body`](Self::with_body).
 ///
 /// A fetcher is made once and kept: all its batches share the service and the retry budget. How many
@@ -86,6 +85,7 @@ pub struct Fetcher<S, B = Bytes> {
 
 impl<S> Fetcher<S> {
     /// A fetcher over a service that takes [`Bytes`] as the body of a request.
+    #[track_caller]
     pub fn new(service: S) -> Self {
         Self::with_body(service)
     }
@@ -105,6 +105,7 @@ impl<S, B> Fetcher<S, B> {
     /// let fetcher = Fetcher::<_, Body>::with_body(client.service());
     /// # drop(fetcher);
     /// ```
+    #[track_caller]
     pub fn with_body(service: S) -> Self {
         Self {
             service,
@@ -118,6 +119,7 @@ impl<S, B> Fetcher<S, B> {
                 end: None,
                 body_limit: BODY_LIMIT,
                 retry: None,
+                location: Location::caller(),
             },
             place: Place {
                 lane: None,
@@ -165,6 +167,10 @@ impl<S, B> Fetcher<S, B> {
     /// back for their host, in flight, or (where the order is that of the items) kept back for
     /// another. More of it keeps more hosts busy where the input has long runs of one, and costs
     /// memory: of a request for each item that is held, of a response for each that is kept.
+    ///
+    /// It bounds items and not bytes. With all the defaults, [`ordered`](Fetches::ordered) may keep
+    /// 320 responses, each as large as [`body_limit`](Self::body_limit) allows: 3.1 GiB. Where
+    /// responses are large and one may be slow, lower either.
     pub fn look_ahead(mut self, items: usize) -> Self {
         self.look_ahead = Some(items);
         self
@@ -238,6 +244,9 @@ impl<S, B> Fetcher<S, B> {
     // ===== Fetching =====
 
     /// Fetches what an iterator gives: URLs or requests, see [`IntoRequest`].
+    ///
+    /// Every response is an `Ok`, a 404 or a 503 too: what to make of a status is the caller's business,
+    /// or that of [`Fetches::parse`] or `json`.
     ///
     /// Nothing happens until the stream is polled, but time runs for
     /// [`total_timeout`](Self::total_timeout). See [`Fetches`] for the order, and for cancel safety.

@@ -182,6 +182,8 @@ mod tests {
             "/path?canary",
             "",
             "http://?canary",
+            "http://user:can?ary@h/canary",
+            "http://user:canary#@h/",
         ] {
             let call = Call::new(0, bad);
             let error = call.request.unwrap_err();

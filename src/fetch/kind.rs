@@ -13,7 +13,8 @@ pub enum ErrorKind {
     BadUrl,
     /// The time was up.
     TimedOut(TimeLimit),
-    /// The service failed: what it said is the `source()`.
+    /// The service failed: what it said is the `source()`. If it panicked, or a closure of
+    /// [`Retry`](super::Retry) did, that is a [`longshore::Error`](crate::Error).
     Service,
     /// The body of the response broke off: what the service said is the `source()`.
     Body,

@@ -58,19 +58,24 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Fetched<T>>> {
         let mut this = self.project();
-        loop {
-            if let Some(fetched) = this.kept.remove(this.next) {
-                *this.next += 1;
-                return Poll::Ready(Some(fetched));
-            }
+        // The calls first, even if the next result is here already: they go on only when they are
+        // polled, and many polls may pass before all that was kept is given out. What is kept counts
+        // as taken, so that this comes to an end.
+        let rest = loop {
             match this.fetches.as_mut().poll_over(cx, this.kept.len()) {
                 Poll::Ready(Some(fetched)) => {
                     this.kept.insert(fetched.index, fetched);
                 }
-                // Every item that was taken has had its turn by then.
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => break Poll::Ready(None),
+                Poll::Pending => break Poll::Pending,
             }
+        };
+        match this.kept.remove(this.next) {
+            Some(fetched) => {
+                *this.next += 1;
+                Poll::Ready(Some(fetched))
+            }
+            None => rest,
         }
     }
 }

@@ -8,9 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 
-use super::{error::Failure, kind::ErrorKind, kind::TimeLimit, retry_after::retry_after};
+use super::{
+    error::Failure,
+    kind::{ErrorKind, TimeLimit},
+    retry_after::retry_after,
+};
 use crate::sync::Arc;
 
 type OfRequest = Arc<dyn Fn(&Request<Bytes>) -> bool + Send + Sync>;
@@ -24,15 +28,23 @@ type OfError = Arc<dyn Fn(&(dyn StdError + 'static)) -> bool + Send + Sync>;
 ///   ([`is_retryable`](crate::ureq::Error::is_retryable)), jobs that
 ///   [never started](crate::Error::never_started), and our own
 ///   [`attempt_timeout`](super::Fetcher::attempt_timeout) while the service was not ready. They count
-///   where they are what the service itself fails with, boxed or not, and not as a cause of that. Of
-///   other errors [`retry_if`](Self::retry_if) has to tell: even a refused connection is no proof, if
-///   redirects were followed before.
+///   where they are what the service itself fails with, boxed or not, and not as a cause of that; and
+///   of our client's errors, if they are about the URL of the item, and not about one to which a
+///   layer went on. Of other errors [`retry_if`](Self::retry_if) has to tell: even a refused
+///   connection is no proof, if redirects were followed before.
 /// - Or the request was declared [idempotent](Self::idempotent). Then there is another attempt after
 ///   every error but a few that will be no better, and after the statuses 429, 502, 503 and 504.
 ///
 /// And only while there is [budget](Self::budget), which all batches of a fetcher and its clones
 /// share, and if the pause before it ends before the deadline. Else the last response or error is
 /// the outcome. Between two attempts the item keeps its place among those in flight.
+///
+/// What cannot be seen from here is a layer that makes two calls for one, and passes on unchanged what is
+/// said of the second: by our client, of the same URL, or by a lane that it is handed to. A retry in a
+/// layer is one. Have either that or this.
+///
+/// What was cancelled on purpose, or stopped with its group, is not tried again, declared or not, and
+/// nor is what found its lane closed.
 ///
 /// The pause is random, between zero and the smaller of `cap` and `base` times two to the number of
 /// retries so far ("full jitter", from Brooker's "Exponential Backoff And Jitter" on the AWS
@@ -98,8 +110,8 @@ impl Retry {
     }
 
     /// How many retries the fetcher may make in all: `tokens` to begin with, and for each item that
-    /// begins `percent` of one more, of which no more than `tokens` are saved up. Defaults to 10
-    /// and 20: of a hundred items at most thirty are tried again.
+    /// begins `percent` of one more, of which no more than `tokens` are saved up, or one where that is
+    /// zero. Defaults to 10 and 20: of a hundred items at most thirty are tried again.
     pub fn budget(mut self, tokens: u32, percent: u32) -> Self {
         self.tokens = tokens;
         self.percent = percent;
@@ -142,32 +154,30 @@ impl Retry {
 
     /// The pause before the next attempt, if there may be one after `outcome`.
     ///
-    /// `called` is whether the service was given the request, `retries` how many there were.
+    /// `retries` is how many there were.
     pub(super) fn pause(
         &self,
         request: &Request<Bytes>,
         outcome: &Result<Response<Bytes>, Failure>,
-        called: bool,
+        noted: Noted,
         retries: u32,
     ) -> Option<Duration> {
         let declared = || self.idempotent.as_ref().is_some_and(|is| is(request));
-        let asked_for = match outcome {
+        match outcome {
             Ok(response) => {
                 if !asks_again(response.status()) || !declared() {
                     return None;
                 }
-                retry_after(response.headers(), SystemTime::now())
             }
             Err(failure) => {
-                let safe = self.is_unexecuted(failure, called);
+                let safe = self.is_unexecuted(failure, noted.called, request.uri());
                 if !safe && (is_hopeless(failure) || !declared()) {
                     return None;
                 }
-                None
             }
-        };
+        }
         let pause = self.backoff_for(retries, RandomState::new().hash_one(retries));
-        match asked_for {
+        match noted.asked_for {
             Some(asked_for) if asked_for > self.max_wait => None,
             // Not all who were told the same are to come at the same moment.
             Some(asked_for) => Some(pause.saturating_add(asked_for)),
@@ -175,7 +185,7 @@ impl Retry {
         }
     }
 
-    fn is_unexecuted(&self, failure: &Failure, called: bool) -> bool {
+    fn is_unexecuted(&self, failure: &Failure, called: bool, uri: &Uri) -> bool {
         if failure.kind == ErrorKind::TimedOut(TimeLimit::Attempt) {
             return !called;
         }
@@ -183,7 +193,9 @@ impl Retry {
             return false;
         };
         // A service that was not ready because it is broken will not mend itself, whoever asks.
-        called && (is_known(&**source) || self.unexecuted.as_ref().is_some_and(|is| is(&**source)))
+        called
+            && (is_known(&**source, uri)
+                || self.unexecuted.as_ref().is_some_and(|is| is(&**source)))
     }
 
     fn backoff_for(&self, retries: u32, random: u64) -> Duration {
@@ -205,21 +217,31 @@ fn asks_again(status: StatusCode) -> bool {
     )
 }
 
-/// Whether an error says of itself that the request was not carried out. Its causes are not asked: a
-/// service that makes two calls for one request may have made the first.
-fn is_known(error: &(dyn StdError + 'static)) -> bool {
+/// Whether an error says of itself that the request to `uri` was not carried out. Its causes are not
+/// asked, nor what is about another URL: a service that makes two calls for one request may have made
+/// the first.
+#[cfg_attr(
+    not(feature = "ureq"),
+    expect(unused_variables, reason = "no other error tells a URL")
+)]
+fn is_known(error: &(dyn StdError + 'static), uri: &Uri) -> bool {
     #[cfg(feature = "ureq")]
-    if let Some(error) = error.downcast_ref::<crate::ureq::Error>() {
-        return error.is_retryable() && !of_closed_lane(error.source());
+    if let Some(known) = error.downcast_ref::<crate::ureq::Error>() {
+        let same = known.url().is_some_and(|url| super::url::is_same(url, uri));
+        return same && known.is_retryable() && !is_final(error);
     }
     let known = error.downcast_ref::<crate::error::Error>();
-    known.is_some_and(|known| known.never_started() && !of_closed_lane(Some(error)))
+    known.is_some_and(|known| known.never_started() && !is_final(error))
 }
 
-/// A lane that is closed stays closed.
-fn of_closed_lane(error: Option<&(dyn StdError + 'static)>) -> bool {
+/// Whether the lane said that it is closed, and so stays, or that the job was not wanted any more.
+fn is_unwanted(error: Option<&(dyn StdError + 'static)>) -> bool {
+    use crate::error::Error as LaneError;
     let error = error.and_then(|error| error.downcast_ref());
-    matches!(error, Some(crate::error::Error::Closed { .. }))
+    matches!(
+        error,
+        Some(LaneError::Closed { .. } | LaneError::Cancelled { .. } | LaneError::Stopped { .. })
+    )
 }
 
 /// Whether another attempt would come to the same.
@@ -244,12 +266,12 @@ fn is_final(error: &(dyn StdError + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<crate::ureq::Error>() {
         use crate::ureq::ErrorKind as Theirs;
         return match error.kind() {
-            Theirs::Lane => of_closed_lane(error.source()),
+            // Of a deadline too: a group that it has stopped stays stopped.
+            Theirs::Lane | Theirs::TimedOut => is_unwanted(error.source()),
             // A handshake that broke off may go better, a refused certificate will not.
             Theirs::Tls => !error.is_retryable(),
             Theirs::Resolve
             | Theirs::Connect
-            | Theirs::TimedOut
             | Theirs::PeerClosed
             | Theirs::Protocol
             | Theirs::Io => false,
@@ -257,7 +279,25 @@ fn is_final(error: &(dyn StdError + 'static)) -> bool {
             _ => true,
         };
     }
-    of_closed_lane(Some(error))
+    is_unwanted(Some(error))
+}
+
+/// What is known of an attempt beside its outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Noted {
+    /// Whether the service was given the request.
+    pub(super) called: bool,
+    /// The pause that the server asked for, though the rest of its answer may not have come.
+    asked_for: Option<Duration>,
+}
+
+impl Noted {
+    /// The head of a response has come.
+    pub(super) fn answer<B>(&mut self, response: &Response<B>) {
+        if asks_again(response.status()) {
+            self.asked_for = retry_after(response.headers(), SystemTime::now());
+        }
+    }
 }
 
 impl fmt::Debug for Retry {
@@ -276,6 +316,12 @@ impl fmt::Debug for Retry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of an attempt that got as far as the service.
+    const CALLED: Noted = Noted {
+        called: true,
+        asked_for: None,
+    };
 
     #[test]
     fn a_pause_is_random_below_a_bound_that_doubles_up_to_the_cap() {
@@ -296,6 +342,15 @@ mod tests {
         let no_runtime = || crate::error::Error::NoRuntime {
             lane: Arc::from("web"),
         };
+        let cancelled = || crate::error::Error::Cancelled {
+            lane: Arc::from("web"),
+            phase: crate::error::Phase::Waiting,
+        };
+        let stopped = || crate::error::Error::Stopped {
+            group: Arc::from("report"),
+            cause: crate::error::Stop::TimedOut,
+            phase: crate::error::Phase::Waiting,
+        };
         let service = |error: super::super::Source| Failure::with(ErrorKind::Service, error);
         let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let post = Request::post("http://host/").body(Bytes::new()).unwrap();
@@ -305,6 +360,8 @@ mod tests {
         for (failure, expected) in [
             (service(no_runtime().into()), [true, true, true]),
             (service(closed.into()), [false, false, false]),
+            (service(cancelled().into()), [false; 3]),
+            (service(stopped().into()), [false; 3]),
             (service(refused().into()), [false, true, true]),
             (service("whatever".into()), [false, false, true]),
             // The second call of two, perhaps.
@@ -322,32 +379,34 @@ mod tests {
         ] {
             let outcome = Err(failure);
             let told = [&plain, &knows, &declared]
-                .map(|retry| retry.pause(&post, &outcome, true, 0).is_some());
+                .map(|retry| retry.pause(&post, &outcome, CALLED, 0).is_some());
             assert_eq!(told, expected, "{outcome:?}");
         }
         let early = Err(Failure::timed_out(TimeLimit::Attempt));
-        assert!(plain.pause(&post, &early, false, 0).is_some());
+        assert!(plain.pause(&post, &early, Noted::default(), 0).is_some());
     }
 
     #[test]
     fn a_status_is_a_reason_only_where_it_was_declared_and_the_server_is_obeyed() {
         let get = Request::get("http://host/").body(Bytes::new()).unwrap();
-        let answer = |status: u16, after: &str| {
+        let methods = Retry::new(2).idempotent_methods();
+        let pause = |request: &Request<Bytes>, status: u16, after: &str| {
             let response = Response::builder()
                 .status(status)
                 .header("retry-after", after);
-            Ok(response.body(Bytes::new()).unwrap())
+            let (response, mut noted) = (response.body(Bytes::new()).unwrap(), CALLED);
+            noted.answer(&response);
+            methods.pause(request, &Ok(response), noted, 0)
         };
-        let methods = Retry::new(2).idempotent_methods();
         for status in [429, 502, 503, 504] {
-            let pause = methods.pause(&get, &answer(status, "3"), true, 0).unwrap();
+            let pause = pause(&get, status, "3").unwrap();
             assert!(pause >= Duration::from_secs(3), "{pause:?}");
-            let post = Request::post("http://host/").body(Bytes::new()).unwrap();
-            assert_eq!(methods.pause(&post, &answer(status, "3"), true, 0), None);
         }
+        let post = Request::post("http://host/").body(Bytes::new()).unwrap();
+        assert_eq!(pause(&post, 503, "3"), None);
         for status in [200, 400, 404, 500, 501] {
-            assert_eq!(methods.pause(&get, &answer(status, "3"), true, 0), None);
+            assert_eq!(pause(&get, status, "3"), None);
         }
-        assert_eq!(methods.pause(&get, &answer(503, "31"), true, 0), None);
+        assert_eq!(pause(&get, 503, "31"), None);
     }
 }

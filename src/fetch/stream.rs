@@ -55,7 +55,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// Polling it panics if the service or the input does.
+    /// Polling it panics if the input does, [`IntoRequest`] included, or the service where it is
+    /// cloned. A panic anywhere else is one item's error.
     #[must_use = "streams do nothing unless polled"]
     pub struct Fetches<I, T = Response<Bytes>> {
         #[pin]
@@ -120,7 +121,8 @@ where
 
     /// Gives the results in the order of the items. A result that comes before its turn is kept
     /// back; what has been taken and not been given out is still bounded as above, so a slow item
-    /// may hold the others up.
+    /// may hold the others up. Responses that are kept take memory, see
+    /// [`look_ahead`](super::Fetcher::look_ahead). The calls go on while they are given out.
     ///
     /// # Panics
     ///
@@ -133,7 +135,8 @@ where
 
     #[track_caller]
     fn assert_fresh(&self) {
-        assert!(self.taken == 0, "the stream has been polled already");
+        let fresh = self.taken == 0 && !self.exhausted;
+        assert!(fresh, "the stream has been polled already");
     }
 }
 

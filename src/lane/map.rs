@@ -116,7 +116,14 @@ where
     }
 
     /// Gives the results in the order of the items.
+    ///
+    /// # Panics
+    ///
+    /// If it has been polled before.
+    #[track_caller]
     pub fn ordered(self) -> Ordered<S, F, T> {
+        let fresh = self.feed.next == 0 && !self.feed.exhausted;
+        assert!(fresh, "the stream has been polled already");
         Ordered {
             feed: self.feed,
             under_way: FuturesOrdered::new(),

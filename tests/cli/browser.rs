@@ -214,7 +214,7 @@ fn a_hostile_url_is_text_in_the_browser_too() {
     let Some(browser) = browser() else { return };
     let page = directory("browser-hostile").join("page.html");
     let server = Serving::start(&["--latency", "20ms"]);
-    let url = server.url("/</title><script>document.title='no'</script>?'\"><img/src=x>&lt;b&gt;");
+    let url = server.url("/</title><script>document.title='no'</script>&lt;b&gt;?'\"><img/src=x>");
     let arguments = [
         "compare",
         "--quiet",

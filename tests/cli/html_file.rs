@@ -97,6 +97,70 @@ fn a_page_replaces_the_file_and_not_the_link_to_it() {
     assert!(link.symlink_metadata().expect("it is there").is_symlink());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_to_nowhere_stays_one() {
+    let directory = directory("html-dangling");
+    let link = directory.join("link");
+    std::os::unix::fs::symlink("none/page.html", &link).expect("a link");
+    let done = run(&["compare", "--html", text(&link)]).expect_code(2);
+    assert!(done.stderr.contains("is a link to nowhere"), "{done:#?}");
+    assert!(link.symlink_metadata().expect("it is there").is_symlink());
+    assert_eq!(names(&directory), ["link"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_page_is_for_those_who_might_read_the_one_before() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = directory("html-private");
+    let file = directory.join("page.html");
+    std::fs::write(&file, "old").expect("it can be written");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&file, private).expect("it is ours");
+    let arguments = [
+        "compare",
+        "--speed",
+        "200",
+        "--strategies",
+        "native",
+        "--html",
+        text(&file),
+    ];
+    run(&arguments).expect_code(0);
+    assert!(read(&file).ends_with("</html>\n"));
+    let mode = file.metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_page_that_is_passed_on_holds_no_key() {
+    let server = Serving::start(&["--latency", "5ms"]);
+    let directory = directory("html-key");
+    let file = directory.join("page.html");
+    let url = server.url("/a?key=canary");
+    let arguments = [
+        "compare",
+        "--strategies",
+        "native,serial",
+        "--calls",
+        "3",
+        "--url",
+        &url,
+        "--html",
+        text(&file),
+    ];
+    let done = run(&arguments).expect_code(0);
+    let page = read(&file);
+    assert!(page.contains("/a?key=***") && !page.contains("canary"));
+    assert!(
+        !done.stdout.contains("canary") && !done.stderr.contains("canary"),
+        "{done:#?}"
+    );
+}
+
 #[test]
 fn a_signal_leaves_a_whole_page_that_says_it_is_partial() {
     let directory = directory("html-partial");

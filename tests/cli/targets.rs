@@ -45,7 +45,7 @@ fn requests_to_other_machines_are_capped() {
 fn urls_are_called_in_turn_and_shown_without_passwords() {
     let server = Serving::start(&["--latency", "5ms"]);
     let with_password = server
-        .url("/b?x=1#part")
+        .url("/b?x=canary&canary&y=#part")
         .replace("http://", "http://me:secret@");
     let (first, third) = (server.url("/a"), server.url("/é"));
     let urls = ["--url", &first, "--url", &with_password, "--url", &third];
@@ -58,6 +58,11 @@ fn urls_are_called_in_turn_and_shown_without_passwords() {
         !done.stderr.contains("secret") && !done.stdout.contains("secret"),
         "{done:#?}"
     );
+    // Nor with what may be a key.
+    assert!(
+        !done.stderr.contains("canary") && !done.stdout.contains("canary"),
+        "{done:#?}"
+    );
     let report = done.json();
     assert_eq!(
         (&report["target"], &report["limit"]),
@@ -66,7 +71,7 @@ fn urls_are_called_in_turn_and_shown_without_passwords() {
     assert_eq!(report["plan"].as_array().map(Vec::len), Some(7));
     let shown = report["plan"][1]["url"].as_str().expect("text");
     assert!(
-        shown.starts_with("http://me:***@127.0.0.1:") && shown.ends_with("/b?x=1"),
+        shown.starts_with("http://me:***@127.0.0.1:") && shown.ends_with("/b?x=***&***&y="),
         "{shown}"
     );
     assert_eq!(report["plan"][2]["url"], server.url("/%C3%A9"));

@@ -1,6 +1,7 @@
 //! Many items through one lane.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +13,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use longshore::Error;
 
 use crate::support::{
-    DropFlag, Gate, Meter, Place, assert_books, eventually, every_slot_is_free, is_as_new,
+    DropFlag, Flavour, Gate, Meter, Place, assert_books, eventually, every_slot_is_free, is_as_new,
+    watched,
 };
 
 everywhere! {
@@ -210,4 +212,21 @@ everywhere! {
         is_as_new(&lane).await;
         assert_books(&lane.stats());
     }
+}
+
+#[test]
+fn a_map_that_was_polled_cannot_be_put_in_order() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            for items in [0, 1, 3] {
+                let lane = longshore::Lane::builder("polled").limit(2).build();
+                let mut results = lane.map(0..items, |n: u32| n);
+                let _ = results.next().await;
+                let ordered = catch_unwind(AssertUnwindSafe(|| drop(results.ordered())));
+                let payload = ordered.unwrap_err();
+                let told = payload.downcast_ref::<&str>().unwrap();
+                assert!(told.contains("polled already"), "{told}");
+            }
+        });
+    });
 }

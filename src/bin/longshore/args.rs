@@ -91,7 +91,8 @@ Your own endpoints (--url, --urls):
   wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are
   honoured and shown; targets on this machine and the embedded server are always reached directly.
   An answer counts as failed if its status is 400 or more, or if its size differs from the first
-  answer of the same URL (see --any-size).
+  answer of the same URL (see --any-size). Passwords and the values of a query are sent, and shown
+  as ***: in the terminal, in the JSON and on the page.
 
 Examples:
   longshore compare

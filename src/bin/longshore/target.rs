@@ -1,4 +1,5 @@
-//! The reader's own endpoints: read strictly, shown without passwords.
+//! The reader's own endpoints: read strictly, shown without passwords and without what a query asks
+//! with, since a page or a log is made to be passed on.
 //!
 //! The `url` crate follows browsers, which mend what they can: it drops line breaks, encodes spaces
 //! and takes a port that equals the default for none. A tool that is about to send requests asks
@@ -125,11 +126,11 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = without_values(self.url.as_str());
         match (&self.user, &self.authorization) {
-            (None, None) => write!(f, "{}", self.url),
+            (None, None) => f.write_str(&url),
             (user, _) => {
-                let url = self.url.as_str();
-                let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+                let rest = url.split_once("://").map_or(&*url, |(_, rest)| rest);
                 let user = user.as_deref().unwrap_or_default();
                 write!(f, "{}://{user}:***@{rest}", self.url.scheme())
             }
@@ -200,19 +201,40 @@ fn contents(path: &str) -> Result<String, String> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
+/// `url` with the values of its query hidden: a key there is as good as a password. The names say what
+/// is asked for, and stay; what has no name may be a key.
+fn without_values(url: &str) -> String {
+    let Some((place, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let hidden = |pair: &str| match pair.split_once('=') {
+        Some((_, "")) => pair.to_owned(),
+        Some((name, _)) => format!("{name}=***"),
+        None if pair.is_empty() => String::new(),
+        None => "***".to_owned(),
+    };
+    let pairs: Vec<String> = query.split('&').map(hidden).collect();
+    format!("{place}?{}", pairs.join("&"))
+}
+
 /// `text` with what stands between `//` and the last `@` of the authority hidden, as far as it may
-/// be a password. It is for text that is no URL, where one cannot be sure what is what.
+/// be a password, and the values of a query. It is for text that is no URL, where one cannot be sure
+/// what is what.
 pub(crate) fn masked(text: &str) -> String {
     let start = text.find("//").map_or(0, |at| at + 2);
     let Some(at) = text[start..].rfind('@') else {
-        return text.to_owned();
+        return without_values(text);
     };
     let user = text[start..start + at]
         .split(':')
         .next()
         .unwrap_or_default();
     let user = if user.len() == at { "" } else { user };
-    format!("{}{user}:***{}", &text[..start], &text[start + at..])
+    without_values(&format!(
+        "{}{user}:***{}",
+        &text[..start],
+        &text[start + at..]
+    ))
 }
 
 fn percent_decoded(text: &str) -> Vec<u8> {
@@ -291,6 +313,33 @@ mod tests {
             assert!(!error.contains("sec") && error.contains("***"), "{error}");
         }
         assert_eq!(masked("http://token@host/"), "http://:***@host/");
+        assert_eq!(masked("http://host/?a=b"), "http://host/?a=***");
+    }
+
+    #[test]
+    fn what_a_query_asks_for_is_shown_and_not_with_what() {
+        for (given, shown) in [
+            ("http://h/?key=canary", "http://h/?key=***"),
+            (
+                "http://h/a?b=canary=canary&c=&canary&",
+                "http://h/a?b=***&c=&***&",
+            ),
+            ("http://me@h/?canary", "http://me:***@h/?***"),
+            ("http://h/a?", "http://h/a?"),
+            (
+                "http://h/a?b=http://me:canary@h?canary=1",
+                "http://h/a?b=***",
+            ),
+        ] {
+            let target = Target::parse(given).expect("a URL");
+            assert_eq!(target.to_string(), shown);
+            assert!(target.url().as_str().contains("canary") || !given.contains("canary"));
+        }
+        let error = Target::parse("http://h:99999/?key=canary").expect_err("no port");
+        assert!(
+            !error.contains("canary") && error.contains("key=***"),
+            "{error}"
+        );
     }
 
     #[test]

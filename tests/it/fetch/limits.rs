@@ -52,6 +52,9 @@ fn a_host_is_counted_however_it_is_written() {
         let items = [
             "http://host/",
             "http://HOST:80/",
+            "http://host:080/",
+            "http://host:/",
+            "http://host./",
             "http://u:p@host/",
             "http://host:81/",
         ];

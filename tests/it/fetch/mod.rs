@@ -6,11 +6,16 @@ mod batches;
 mod clients;
 mod layers;
 mod limits;
+mod ordered;
+mod panics;
 mod parsing;
 mod progress;
+mod readiness;
 mod retries;
 mod service;
 mod times;
+#[cfg(feature = "ureq")]
+mod verdicts;
 
 use std::{error::Error as StdError, future::Future};
 

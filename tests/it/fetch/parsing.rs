@@ -194,6 +194,16 @@ fn a_stream_that_was_polled_cannot_be_made_another() {
     });
 }
 
+#[test]
+#[should_panic(expected = "polled already")]
+fn nor_can_one_that_was_found_to_be_empty() {
+    futures::executor::block_on(async {
+        let mut fetches = Fetcher::new(bodies()).fetch_all([""; 0]);
+        assert!(fetches.next().await.is_none());
+        drop(fetches.ordered());
+    });
+}
+
 #[cfg(feature = "json")]
 mod json {
     use super::*;

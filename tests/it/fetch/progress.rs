@@ -1,7 +1,13 @@
 //! How far a batch is, for whoever looks on.
 
-use futures::{FutureExt, StreamExt};
-use longshore::fetch::{Event, Fetcher};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
+use futures::{FutureExt, Stream, StreamExt};
+use longshore::fetch::{Event, Fetcher, Progress};
 
 use super::{on_both, service::Stage};
 
@@ -96,5 +102,34 @@ fn nobody_who_looks_on_holds_a_batch_up() {
         assert_eq!(events.next().await, Some(Event::Missed(2 * 5000 - 1024)));
         assert_eq!(events.count().await, 1024);
         assert_eq!(progress.counts().succeeded, 5000);
+    });
+}
+
+/// Wakes nobody, and looks how far it is when it goes.
+struct Curious(Progress);
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        assert_eq!(self.0.counts().taken, 0);
+    }
+}
+
+#[test]
+fn a_waker_may_do_as_it_likes_when_it_is_dropped() {
+    on_both(|| async {
+        let fetches = Fetcher::new(Stage::closed()).fetch_all(["http://h/"]);
+        let progress = fetches.progress();
+        let mut events = progress.events();
+        for _ in 0..2 {
+            let waker = Waker::from(Arc::new(Curious(progress.clone())));
+            let polled = Pin::new(&mut events).poll_next(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        drop(events);
+        drop(fetches);
     });
 }

@@ -16,8 +16,7 @@ use longshore::fetch::{Event, Fetcher, Retry};
 use tokio::time::sleep;
 use tower_service::Service;
 
-use super::service::Chunks;
-use crate::support::watched;
+use super::{service::Chunks, times::paused};
 
 #[cfg(feature = "ureq")]
 mod on_a_network {
@@ -27,7 +26,7 @@ mod on_a_network {
     use crate::{
         fetch::clients,
         http::peer::{Connection, Peer, response, with_headers},
-        support::{Flavour, eventually},
+        support::{Flavour, eventually, watched},
     };
 
     /// How often each id was received whole.
@@ -187,18 +186,6 @@ mod on_a_network {
             assert!(all[0].result.is_err() && all[0].attempts > 3, "{all:?}");
         });
     }
-}
-
-/// Runs a test on a clock that goes on by itself.
-fn paused<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    watched(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(test());
-    });
 }
 
 /// Answers with a status and, if it is not empty, a `Retry-After`; from the second time on with 200

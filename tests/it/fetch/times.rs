@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
-use longshore::fetch::{ErrorKind, Fetcher, TimeLimit};
+use longshore::fetch::{ErrorKind, Fetcher, Retry, TimeLimit};
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
@@ -13,7 +13,7 @@ use super::service::{Chunks, Stage};
 use crate::support::watched;
 
 /// Runs a test on a clock that goes on by itself when there is nothing else to do.
-fn paused<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(super) fn paused<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     watched(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -177,5 +177,30 @@ fn a_time_too_long_to_be_represented_is_no_limit() {
             .total_timeout(Duration::MAX);
         let fetched = fetcher.fetch_all(["http://h/100000"]).next().await.unwrap();
         assert!(fetched.result.is_ok());
+    });
+}
+
+#[test]
+fn a_pause_is_over_before_the_time_is_or_there_is_none() {
+    paused(|| async {
+        // Timers are as exact as a millisecond, and nothing here begins on one.
+        tokio::time::advance(Duration::from_micros(300)).await;
+        for (timeout, attempts) in [(5_000_500, 1), (5_003_000, 2)] {
+            let service = tower::service_fn(|_: Request<Bytes>| {
+                let response = Response::builder().status(503).header("retry-after", "5");
+                std::future::ready(Ok::<_, io::Error>(
+                    response.body(Chunks::default()).unwrap(),
+                ))
+            });
+            let retry = Retry::new(2)
+                .idempotent()
+                .backoff(Duration::ZERO, Duration::ZERO);
+            let fetcher = Fetcher::new(service)
+                .timeout(Duration::from_micros(timeout))
+                .retry(retry);
+            let fetched = fetcher.fetch_all(["http://h/"]).next().await.unwrap();
+            assert_eq!(fetched.result.unwrap().status(), 503);
+            assert_eq!(fetched.attempts, attempts);
+        }
     });
 }

@@ -22,8 +22,12 @@ impl Destination {
         if path == Path::new("-") {
             return wrong("must be a file: standard output has the table, or the JSON");
         }
-        // Through a link: it is to stay one.
-        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Through a link: it is to stay one, also if it leads nowhere yet.
+        let file = match fs::canonicalize(path) {
+            Ok(file) => file,
+            Err(_) if path.is_symlink() => return wrong("is a link to nowhere"),
+            Err(_) => path.to_owned(),
+        };
         match fs::metadata(&file) {
             Ok(there) if there.is_dir() => return wrong("is a directory"),
             // To rename over a device would replace it.
@@ -50,7 +54,7 @@ impl Destination {
         }
     }
 
-    /// Writes it beside the file, and then puts it in its place.
+    /// Writes it beside the file, and then puts it in its place, for the same readers.
     ///
     /// # Errors
     ///
@@ -58,7 +62,13 @@ impl Destination {
     pub(crate) fn write(&self, text: &str) -> Result<(), String> {
         let beside = self.beside();
         let written = create(&beside)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| {
+                // Before there is anything to read.
+                if let Ok(before) = fs::metadata(&self.file) {
+                    file.set_permissions(before.permissions())?;
+                }
+                file.write_all(text.as_bytes())
+            })
             .and_then(|()| fs::rename(&beside, &self.file));
         written.map_err(|error| {
             let _ = fs::remove_file(&beside);

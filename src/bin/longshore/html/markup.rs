@@ -109,7 +109,7 @@ impl fmt::Write for Escaping<'_> {
 
 /// Whether it changes the direction of the text that follows.
 fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn nothing_gets_out_of_a_text_or_a_value() {
-        let hostile = "\"><script>alert('1')</script>&lt;\0\u{202e}\r\n";
-        let escaped = "&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;lt;\u{fffd}\u{fffd}\u{fffd}\n";
+        let hostile = "\"><script>alert('1')</script>&lt;\0\u{202e}\u{61c}\r\n";
+        let escaped = "&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;lt;\u{fffd}\u{fffd}\u{fffd}\u{fffd}\n";
         assert_eq!(
             written(|markup| markup.leaf("b", &[("title", &hostile)], hostile)),
             format!("<b title=\"{escaped}\">{escaped}</b>")

@@ -1,0 +1,152 @@
+//! Services that mean it when they say that they are not ready.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use http::{Request, Response};
+use longshore::fetch::{ErrorKind, Fetcher, Retry, TimeLimit};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::{
+    service::{Chunks, Stage},
+    times::paused,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn between_two_attempts_an_item_stands_in_nobodys_way() {
+    paused(|| async {
+        let limited = tower::limit::ConcurrencyLimit::new(Stage::open(), 1);
+        let (mut holder, mut other) = (limited.clone(), limited.clone());
+        poll_fn(|cx| holder.poll_ready(cx)).await.unwrap();
+        let fetcher = Fetcher::new(limited)
+            .attempt_timeout(SECOND)
+            .retry(Retry::new(2).backoff(HOUR, HOUR));
+        let mut fetches = fetcher.fetch_all(["http://host/"]);
+        let progress = fetches.progress();
+        let mut fetched = pin!(fetches.next());
+        // Its first attempt waits for the one place there is, in vain.
+        assert!(timeout(2 * SECOND, &mut fetched).await.is_err());
+        assert_eq!(progress.counts().retried, 1);
+        drop(holder);
+        assert!((&mut fetched).now_or_never().is_none());
+        let ready = timeout(SECOND, poll_fn(|cx| other.poll_ready(cx))).await;
+        assert!(ready.is_ok(), "the place was kept for who sleeps");
+        drop(other);
+        assert!(fetched.await.unwrap().result.is_ok());
+    });
+}
+
+/// Each clone holds its caller to the contract: `poll_ready` before `call`, on the same clone, and
+/// nothing at all after `poll_ready` has failed.
+struct Strict {
+    /// How many clones are to fail when they are asked whether they are ready.
+    broken: Arc<AtomicU32>,
+    state: State,
+}
+
+#[derive(PartialEq, Debug)]
+enum State {
+    New,
+    Ready,
+    Failed,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self {
+            broken: self.broken.clone(),
+            state: State::New,
+        }
+    }
+}
+
+impl Strict {
+    fn failing(times: u32) -> Self {
+        Self {
+            broken: Arc::new(AtomicU32::new(times)),
+            state: State::New,
+        }
+    }
+}
+
+impl Service<Request<Bytes>> for Strict {
+    type Response = Response<Chunks>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Response<Chunks>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        assert_ne!(
+            self.state,
+            State::Failed,
+            "a service that failed is to be dropped"
+        );
+        let one_less = |left: u32| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        if self.broken.fetch_update(order, order, one_less).is_ok() {
+            self.state = State::Failed;
+            return Poll::Ready(Err(io::Error::other("broken")));
+        }
+        self.state = State::Ready;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        assert_eq!(self.state, State::Ready, "this clone was not asked");
+        self.state = State::New;
+        std::future::ready(Ok(Response::new(Chunks::default())))
+    }
+}
+
+#[test]
+fn each_attempt_has_a_service_of_its_own() {
+    paused(|| async {
+        let fetcher = Fetcher::new(Strict::failing(2)).retry(Retry::new(3).idempotent());
+        let fetched = fetcher.fetch_all(["http://host/"]).next().await.unwrap();
+        assert!(fetched.result.is_ok(), "{fetched:?}");
+        assert_eq!(fetched.attempts, 3);
+    });
+}
+
+#[test]
+fn a_service_that_is_not_ready_since_it_is_broken_is_not_asked_again_unless_declared() {
+    paused(|| async {
+        let fetcher = Fetcher::new(Strict::failing(9)).retry(Retry::new(3).retry_if(|_| true));
+        let fetched = fetcher.fetch_all(["http://host/"]).next().await.unwrap();
+        let error = fetched.result.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Service, 1));
+    });
+}
+
+#[test]
+fn a_service_that_never_gets_ready_is_known_not_to_have_been_asked() {
+    paused(|| async {
+        let stage = Stage::open();
+        let limited = tower::limit::ConcurrencyLimit::new(stage.clone(), 1);
+        let mut holder = limited.clone();
+        poll_fn(|cx| holder.poll_ready(cx)).await.unwrap();
+        let fetcher = Fetcher::new(limited)
+            .attempt_timeout(SECOND)
+            .retry(Retry::new(3));
+        let request = Request::post("http://host/").body("once").unwrap();
+        let fetched = fetcher.fetch_all([request]).next().await.unwrap();
+        let error = fetched.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut(TimeLimit::Attempt));
+        assert_eq!((error.attempts(), stage.asked().len()), (3, 0));
+        drop(holder);
+    });
+}
