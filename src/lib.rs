@@ -206,14 +206,18 @@
 //! - `brotli`, `cookies`: these two features of ureq's.
 //! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.
-//! - `tracing`: the span that is current where a job is handed in is entered in the job. Events at
-//!   level `WARN` for a refused thread, a panic that nobody is told of, and a job that is stuck
-//!   after a shutdown.
+//! - `tracing`: the span that is current where a job is handed in is entered in the job, and is the
+//!   parent of its events. Their target is `longshore::lane`; at `TRACE` "a job is handed in" and "a
+//!   job starts", at `DEBUG` "a job is over", with its `outcome`, "a job was refused", "a job is
+//!   abandoned" (given up while its thread is in it) and "an abandoned job has returned", with
+//!   `lane`, `label`, `location` and how long it `waited` and `ran`. At `WARN` a refused thread, a
+//!   panic that nobody is told of, and a job that is stuck after a shutdown.
 //! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
 //!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
 //!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running`,
 //!   `longshore_draining` and `longshore_suspended`,
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
+//!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.
 //! - `tower`: `Lane::service`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
 //! - `full`: all of them but `brotli`, `cookies` and `native-tls`.

@@ -24,7 +24,8 @@ static SEEN: Mutex<Vec<Seen>> = Mutex::new(Vec::new());
 enum Seen {
     Entered(&'static str, ThreadId),
     Exited(&'static str, ThreadId),
-    Event(Level, String),
+    /// With the span that it belongs to.
+    Event(Level, String, Option<&'static str>),
 }
 
 struct Collect;
@@ -44,7 +45,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
             .push(Seen::Exited(name, std::thread::current().id()));
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         struct Text(String);
         impl Visit for Text {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
@@ -53,9 +54,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
         }
         let mut text = Text(String::new());
         event.record(&mut text);
+        let span = context.event_span(event).map(|span| span.name());
         SEEN.lock()
             .unwrap()
-            .push(Seen::Event(*event.metadata().level(), text.0));
+            .push(Seen::Event(*event.metadata().level(), text.0, span));
     }
 }
 
@@ -73,7 +75,7 @@ fn warning(lane: &str, words: &[&str]) -> String {
     let end = Instant::now() + Duration::from_secs(8);
     loop {
         for seen in seen() {
-            if let Seen::Event(Level::WARN, text) = seen
+            if let Seen::Event(Level::WARN, text, _) = seen
                 && text.contains(lane)
                 && words.iter().all(|word| text.contains(word))
             {
@@ -225,5 +227,113 @@ fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
             warning("stuck", &["culprit", "stuck"]);
             drop(open);
         });
+    }
+}
+
+/// What was told of one job, by its label: the level and the message of each event, once the last of
+/// them is there; and all of their text.
+fn story(label: &str, last: &str) -> (Vec<(Level, String)>, String) {
+    let end = Instant::now() + Duration::from_secs(8);
+    loop {
+        let mut told = Vec::new();
+        let mut all = String::new();
+        for seen in seen() {
+            if let Seen::Event(level, text, span) = seen
+                && text.contains(&format!("label=\"{label}\""))
+            {
+                assert_eq!(span, Some("request"), "it belongs to its caller: {text}");
+                let (_, message) = text.split_once("message=").expect("each has one");
+                let message = message.split(" lane=").next().unwrap_or_default();
+                told.push((level, message.trim().to_owned()));
+                all += &text;
+            }
+        }
+        if told.iter().any(|(_, message)| message == last) {
+            return (told, all);
+        }
+        assert!(Instant::now() < end, "{label}: no {last:?} in {told:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+const HANDED_IN: (Level, &str) = (Level::TRACE, "a job is handed in");
+const STARTS: (Level, &str) = (Level::TRACE, "a job starts");
+const OVER: (Level, &str) = (Level::DEBUG, "a job is over");
+const ABANDONED: (Level, &str) = (Level::DEBUG, "a job is abandoned");
+const RETURNED: (Level, &str) = (Level::DEBUG, "an abandoned job has returned");
+
+fn assert_story(label: &str, events: &[(Level, &str)], words: &[&str]) {
+    let (told, all) = story(label, events[events.len() - 1].1);
+    let told: Vec<_> = (told.iter())
+        .map(|(level, message)| (*level, message.as_str()))
+        .collect();
+    assert_eq!(told, events, "{label}");
+    for word in words {
+        assert!(all.contains(word), "{label}: no {word:?} in {all}");
+    }
+}
+
+/// What every job does, from its caller's span.
+#[test]
+fn the_way_of_every_job_can_be_followed() {
+    for (i, runtime) in runtimes().into_iter().enumerate() {
+        for (j, lane) in lanes("followed").into_iter().enumerate() {
+            let _entered = tracing::info_span!("request").entered();
+            let label = |what: &str| format!("{what}{i}{j}");
+            runtime.block_on(async {
+                let task = lane.label(label("value")).offload(|| 1);
+                assert_eq!(task.await.unwrap(), 1);
+                let words = [
+                    "lane=\"followed\"",
+                    "outcome=\"completed\"",
+                    file!(),
+                    "waited=",
+                    "ran=",
+                ];
+                assert_story(&label("value"), &[HANDED_IN, STARTS, OVER], &words);
+
+                let task = lane.label(label("panic")).offload(|| panic!("as planned"));
+                task.await.unwrap_err();
+                let words = ["outcome=\"panicked\""];
+                assert_story(&label("panic"), &[HANDED_IN, STARTS, OVER], &words);
+
+                // One that runs, and one behind it; both are given up.
+                let (open, gate) = mpsc::channel::<()>();
+                let (say, started) = mpsc::channel();
+                let running = lane.label(label("running")).offload(move || {
+                    say.send(()).unwrap();
+                    let _ = gate.recv();
+                });
+                started.recv().unwrap();
+                let waiting = lane
+                    .label(label("waiting"))
+                    .timeout(Duration::from_millis(5));
+                waiting.offload(|| ()).await.unwrap_err();
+                assert_story(
+                    &label("waiting"),
+                    &[HANDED_IN, OVER],
+                    &["outcome=\"timed_out\""],
+                );
+                drop(running);
+                drop(open);
+                let words = ["outcome=\"cancelled\""];
+                let events = [HANDED_IN, STARTS, OVER, ABANDONED, RETURNED];
+                assert_story(&label("running"), &events, &words);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_refused_is_told() {
+    for runtime in runtimes() {
+        let lane = Lane::builder("closed-lane").build();
+        lane.close();
+        runtime.block_on(async { lane.offload(|| ()).await.unwrap_err() });
+        let refused = |seen: &Seen| {
+            matches!(seen, Seen::Event(Level::DEBUG, text, _)
+                if text.contains("closed-lane") && text.contains("a job was refused"))
+        };
+        assert!(seen().iter().any(refused));
     }
 }

@@ -15,7 +15,8 @@ use super::{
     doubt::Doubt,
     home::{Home, HomeId, Keeper},
     inbox::Inbox,
-    keeper, observe,
+    keeper,
+    observe::{self, Took},
     source::Source,
     state::{State, Step, Threads, Ties},
     stats::{JobInfo, JobState, Stats},
@@ -100,6 +101,7 @@ impl Core {
         mut work: Arc<dyn Work>,
         reserved: bool,
     ) -> Result<(), Error> {
+        observe::handed_in(self, work.meta());
         let runtime = self.source.runtime();
         if let Some(runtime) = runtime.as_ref().filter(|_| !reserved) {
             match self.inbox.leave(runtime.id(), work) {
@@ -131,7 +133,7 @@ impl Core {
         let (home, keeper, timer, step) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
-                observe::refused(self);
+                observe::refused(self, &error);
                 return Err(error);
             }
         };
@@ -157,7 +159,7 @@ impl Core {
             state.counts.count(cause.outcome());
         });
         observe::submitted(self);
-        observe::ended(self, cause.outcome());
+        observe::ended(self, None, cause.outcome(), Took::default());
         self.error(cause, Phase::Waiting, Duration::ZERO, Duration::ZERO)
             .expect("only a dropped task has nobody to tell")
     }

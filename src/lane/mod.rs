@@ -35,6 +35,8 @@ mod stop;
 mod timer;
 mod worker;
 
+#[cfg(feature = "metrics")]
+pub use self::observe::describe_metrics;
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
 pub use self::{

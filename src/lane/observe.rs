@@ -1,17 +1,26 @@
 //! What the world outside is told, if it wants to hear: the features `tracing` and `metrics`.
 //!
+//! An event of a job's has the span for a parent that was current where the job was handed in. What
+//! every job does is told at `TRACE` and `DEBUG`, what would be silent otherwise at `WARN`.
+//!
 //! Never called under a lock, since both run code of the user's; a panic in that is contained, or
 //! it would take a worker with it. Without the features these functions are empty.
 
 use std::{io, time::Duration};
 
 use tokio::time::Instant;
+#[cfg(feature = "tracing")]
+use tracing::{Level, Span};
 
 use super::{
     core::Core,
     stats::{JobState, Outcome},
 };
-use crate::job::{Job, Meta};
+use crate::{error::Error, job::Meta};
+
+/// What events are filtered by.
+#[cfg(feature = "tracing")]
+pub(super) const TARGET: &str = "longshore::lane";
 
 /// A job has gone from one place to another; `None` is outside of the lane.
 ///
@@ -39,7 +48,23 @@ pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
     let _ = (core, from, to);
 }
 
-/// A job was handed in.
+/// A job is being handed in: told before, so that nobody hears of it afterwards who heard of its
+/// start.
+pub(crate) fn handed_in(core: &Core, meta: &Meta) {
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::TRACE) {
+        quietly(|| {
+            tracing::event!(
+                target: TARGET, parent: &meta.span, Level::TRACE,
+                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
+                "a job is handed in"
+            );
+        });
+    }
+    let _ = (core, meta);
+}
+
+/// A job was taken in.
 pub(crate) fn submitted(core: &Core) {
     #[cfg(feature = "metrics")]
     quietly(|| {
@@ -49,44 +74,68 @@ pub(crate) fn submitted(core: &Core) {
 }
 
 /// A call was refused.
-pub(crate) fn refused(core: &Core) {
+pub(crate) fn refused(core: &Core, why: &Error) {
     #[cfg(feature = "metrics")]
     quietly(|| {
         metrics::counter!("longshore_jobs_refused_total", "lane" => lane(core)).increment(1);
     });
-    let _ = core;
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::DEBUG) {
+        quietly(|| {
+            tracing::event!(
+                target: TARGET, Level::DEBUG, lane = &*core.name, error = %why, "a job was refused"
+            );
+        });
+    }
+    let _ = (core, why);
 }
 
 /// A worker takes a job up.
 pub(crate) fn started(core: &Core, meta: &Meta, state: JobState, now: Instant) {
     moved(core, Some(JobState::Waiting), Some(state));
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    let waited = now.saturating_duration_since(meta.queued);
     #[cfg(feature = "metrics")]
     quietly(|| {
-        let waited = now.saturating_duration_since(meta.queued);
         metrics::histogram!("longshore_queue_seconds", "lane" => lane(core))
             .record(waited.as_secs_f64());
     });
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::TRACE) {
+        quietly(|| {
+            tracing::event!(
+                target: TARGET, parent: &meta.span, Level::TRACE,
+                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
+                ?waited, "a job starts"
+            );
+        });
+    }
     let _ = (meta, now);
+}
+
+/// What a job took.
+#[cfg_attr(
+    not(any(feature = "metrics", feature = "tracing")),
+    expect(dead_code, reason = "nobody is told")
+)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    pub(crate) waited: Duration,
+    pub(crate) ran: Duration,
 }
 
 /// A thread has left a job's code. If that gave the job its outcome, `outcome` says which; `late`
 /// if it panicked with nobody waiting.
-pub(crate) fn finished(
-    core: &Core,
-    job: &Job,
-    outcome: Option<Outcome>,
-    late: bool,
-    ran: Duration,
-) {
+pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late: bool, took: Took) {
     #[cfg(feature = "metrics")]
-    {
-        quietly(|| {
-            metrics::histogram!("longshore_run_seconds", "lane" => lane(core))
-                .record(ran.as_secs_f64());
-        });
-        if let Some(outcome) = outcome {
-            ended(core, outcome);
-        }
+    quietly(|| {
+        metrics::histogram!("longshore_run_seconds", "lane" => lane(core))
+            .record(took.ran.as_secs_f64());
+    });
+    if let Some(outcome) = outcome {
+        ended(core, Some(meta), outcome, took);
+    } else {
+        returned(core, meta, took);
     }
     #[cfg(feature = "metrics")]
     if late {
@@ -95,27 +144,69 @@ pub(crate) fn finished(
     #[cfg(feature = "tracing")]
     if late {
         quietly(|| {
-            tracing::warn!(
-                lane = &*core.name,
-                label = job.label(),
-                location = %job.location(),
-                ran = ?ran,
-                "a job panicked after its caller had gone"
+            tracing::event!(
+                target: TARGET, parent: &meta.span, Level::WARN,
+                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
+                ran = ?took.ran, "a job panicked after its caller had gone"
             );
         });
     }
-    let _ = (core, job, outcome, late, ran);
+    let _ = late;
 }
 
-/// A job got its outcome.
-pub(crate) fn ended(core: &Core, outcome: Outcome) {
+/// The thread of a job that was given up is free.
+fn returned(core: &Core, meta: &Meta, took: Took) {
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::DEBUG) {
+        quietly(|| {
+            tracing::event!(
+                target: TARGET, parent: &meta.span, Level::DEBUG,
+                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
+                ran = ?took.ran, "an abandoned job has returned"
+            );
+        });
+    }
+    let _ = (core, meta, took);
+}
+
+/// A job's caller has gone, or was told that it is over, and its closure runs on.
+pub(crate) fn abandoned(core: &Core, meta: &Meta) {
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::DEBUG) {
+        quietly(|| {
+            tracing::event!(
+                target: TARGET, parent: &meta.span, Level::DEBUG,
+                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
+                "a job is abandoned"
+            );
+        });
+    }
+    let _ = (core, meta);
+}
+
+/// A job got its outcome. It has no `meta` if it had that before it was taken in.
+pub(crate) fn ended(core: &Core, meta: Option<&Meta>, outcome: Outcome, took: Took) {
     #[cfg(feature = "metrics")]
     quietly(|| {
         let (lane, outcome) = (lane(core), outcome.name());
         metrics::counter!("longshore_jobs_total", "lane" => lane, "outcome" => outcome)
             .increment(1);
     });
-    let _ = (core, outcome);
+    #[cfg(feature = "tracing")]
+    if tracing::level_enabled!(Level::DEBUG) {
+        quietly(|| {
+            let here = Span::current();
+            tracing::event!(
+                target: TARGET, parent: meta.map_or(&here, |meta| &meta.span), Level::DEBUG,
+                lane = &*core.name,
+                label = meta.and_then(|meta| meta.label.as_deref()),
+                location = meta.map(|meta| tracing::field::display(meta.location)),
+                outcome = outcome.name(), waited = ?took.waited, ran = ?took.ran,
+                "a job is over"
+            );
+        });
+    }
+    let _ = (core, meta, outcome, took);
 }
 
 /// Something of the user's panicked where nobody could be told.
@@ -139,6 +230,63 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
         tracing::warn!(lane = &*core.name, error = %refusal, "no thread could be started");
     });
     let _ = (core, refusal);
+}
+
+/// Describes the metrics of lanes to the recorder that is installed: what each counts, and in which
+/// unit. To be called once, after it was installed.
+///
+/// # Examples
+///
+/// ```
+/// // metrics::set_global_recorder(recorder)?;
+/// longshore::lane::describe_metrics();
+/// ```
+#[cfg(feature = "metrics")]
+pub fn describe_metrics() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+    describe_counter!(
+        "longshore_jobs_submitted_total",
+        Unit::Count,
+        "Jobs that were taken in."
+    );
+    describe_counter!(
+        "longshore_jobs_refused_total",
+        Unit::Count,
+        "Calls that found no room."
+    );
+    describe_counter!(
+        "longshore_jobs_total",
+        Unit::Count,
+        "Jobs that are over, by outcome."
+    );
+    describe_counter!(
+        "longshore_late_panics_total",
+        Unit::Count,
+        "Panics that no caller was told of."
+    );
+    describe_gauge!("longshore_waiting", Unit::Count, "Jobs in the queue.");
+    describe_gauge!(
+        "longshore_running",
+        Unit::Count,
+        "Jobs on a thread whose caller waits."
+    );
+    describe_gauge!(
+        "longshore_draining",
+        Unit::Count,
+        "Jobs that were given up and whose thread is not free yet."
+    );
+    describe_gauge!(
+        "longshore_suspended",
+        Unit::Count,
+        "Jobs that wait for other jobs."
+    );
+    describe_histogram!(
+        "longshore_queue_seconds",
+        Unit::Seconds,
+        "Time in the queue."
+    );
+    describe_histogram!("longshore_run_seconds", Unit::Seconds, "Time on a thread.");
 }
 
 #[cfg(feature = "metrics")]

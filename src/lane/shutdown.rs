@@ -64,7 +64,9 @@ pub(super) async fn shutdown(core: Arc<Core>, grace: Duration) -> Result<Shutdow
     } else {
         #[cfg(feature = "tracing")]
         for job in &jobs {
-            tracing::warn!(%job, "a job is stuck after its lane was shut down");
+            tracing::warn!(
+                target: super::observe::TARGET, %job, "a job is stuck after its lane was shut down"
+            );
         }
         Err(Stuck {
             finished,

@@ -27,8 +27,8 @@ impl Outcome {
         }
     }
 
-    /// The value of the label `outcome` in metrics.
-    #[cfg(feature = "metrics")]
+    /// What it is called in metrics and events.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     core::{Core, wake},
-    observe,
+    observe::{self, Took},
     source::Elsewhere,
     state::{Entry, Key, Place},
     stats::{JobState, Outcome},
@@ -67,14 +67,17 @@ impl Core {
                         Duration::ZERO,
                     ));
                     let entry = state.withdraw(key, cause.outcome());
-                    Some((Ended::Waiting(entry), waker, false))
+                    let ran = Duration::ZERO;
+                    Some((Ended::Waiting(entry), waker, Took { waited, ran }))
                 }
                 // Abandoned by its caller, but still bound by its deadline and its lane's end.
-                Place::Draining(_) if std::mem::take(&mut entry.detached) => {
+                Place::Draining(since) if std::mem::take(&mut entry.detached) => {
+                    let waited = since.saturating_duration_since(queued);
+                    let ran = now.saturating_duration_since(since);
                     let work = entry.work.clone();
                     state.counts.detached -= 1;
                     state.counts.count(cause.outcome());
-                    Some((Ended::Running(work), None, true))
+                    Some((Ended::Detached(work), None, Took { waited, ran }))
                 }
                 Place::Draining(_) => None,
                 Place::Running(since) => {
@@ -88,25 +91,31 @@ impl Core {
                     let suspended = entry.is_suspended();
                     state.counts.abandoned(suspended);
                     state.counts.count(cause.outcome());
-                    Some((Ended::Running(work), waker, suspended))
+                    let ended = match suspended {
+                        true => Ended::Suspended(work),
+                        false => Ended::Running(work),
+                    };
+                    Some((ended, waker, Took { waited, ran }))
                 }
             }
         });
-        let Some((ended, waker, stays)) = ended else {
+        let Some((ended, waker, took)) = ended else {
             return false;
         };
         // The hooks before the wake-up: a caller that was asleep finds the interrupt sent.
-        if let Ended::Running(work) = &ended {
-            self.interrupt(&**work);
+        if !matches!(ended, Ended::Waiting(_)) {
+            self.interrupt(ended.work());
         }
         wake(waker);
-        observe::ended(self, cause.outcome());
+        let meta = ended.work().meta();
+        observe::ended(self, Some(meta), cause.outcome(), took);
         match &ended {
             Ended::Waiting(_) => observe::moved(self, Some(JobState::Waiting), None),
-            Ended::Running(_) if stays => {}
             Ended::Running(_) => {
                 observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+                observe::abandoned(self, meta);
             }
+            Ended::Suspended(_) | Ended::Detached(_) => observe::abandoned(self, meta),
         }
         if let Ended::Waiting(entry) = ended {
             self.bury(entry);
@@ -203,6 +212,19 @@ pub(super) enum Which<'a> {
 enum Ended {
     Waiting(Entry),
     Running(Arc<dyn Work>),
+    /// Its caller had let it run on.
+    Detached(Arc<dyn Work>),
+    /// It waits for other jobs.
+    Suspended(Arc<dyn Work>),
+}
+
+impl Ended {
+    fn work(&self) -> &dyn Work {
+        match self {
+            Self::Waiting(entry) => &*entry.work,
+            Self::Running(work) | Self::Detached(work) | Self::Suspended(work) => &**work,
+        }
+    }
 }
 
 impl Cause {

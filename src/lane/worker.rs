@@ -47,7 +47,7 @@ use tokio::time::Instant;
 use super::{
     core::Core,
     home::{HomeId, Idle},
-    observe,
+    observe::{self, Took},
     pace::WATCH,
     source::Turn,
     state::{Key, LookUp, Place, State, Step, Take},
@@ -326,7 +326,11 @@ pub(super) fn run<A>(
     after(core, &mut next);
     let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
     observe::moved(core, Some(entry.place.state()), None);
-    observe::finished(core, &job, outcome, panicked && !in_time, *now - started);
+    let took = Took {
+        waited: started.saturating_duration_since(job.work().meta().queued),
+        ran: *now - started,
+    };
+    observe::finished(core, job.work().meta(), outcome, panicked && !in_time, took);
     // A token's guard may wait here for a hook that is just running elsewhere; and a caller
     // that has just gone may have left the outcome to this thread after all.
     if drop_quietly((entry, job)) {
