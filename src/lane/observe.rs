@@ -22,6 +22,24 @@ use crate::{error::Error, job::Meta};
 #[cfg(feature = "tracing")]
 pub(super) const TARGET: &str = "longshore::lane";
 
+/// An event about a job, if anybody listens.
+#[cfg(feature = "tracing")]
+macro_rules! event {
+    ($level:ident, $core:expr, $meta:expr, $($what:tt)+) => {
+        if tracing::level_enabled!(Level::$level) {
+            quietly(|| {
+                tracing::event!(
+                    target: TARGET, parent: &$meta.span, Level::$level,
+                    lane = &*$core.name,
+                    label = $meta.label.as_deref(),
+                    location = %$meta.location,
+                    $($what)+
+                );
+            });
+        }
+    };
+}
+
 /// A job has gone from one place to another; `None` is outside of the lane.
 ///
 /// As steps up and down, which come to the same in whatever order threads tell of them. A value
@@ -52,15 +70,7 @@ pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
 /// start.
 pub(crate) fn handed_in(core: &Core, meta: &Meta) {
     #[cfg(feature = "tracing")]
-    if tracing::level_enabled!(Level::TRACE) {
-        quietly(|| {
-            tracing::event!(
-                target: TARGET, parent: &meta.span, Level::TRACE,
-                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
-                "a job is handed in"
-            );
-        });
-    }
+    event!(TRACE, core, meta, "a job is handed in");
     let _ = (core, meta);
 }
 
@@ -101,15 +111,7 @@ pub(crate) fn started(core: &Core, meta: &Meta, state: JobState, now: Instant) {
             .record(waited.as_secs_f64());
     });
     #[cfg(feature = "tracing")]
-    if tracing::level_enabled!(Level::TRACE) {
-        quietly(|| {
-            tracing::event!(
-                target: TARGET, parent: &meta.span, Level::TRACE,
-                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
-                ?waited, "a job starts"
-            );
-        });
-    }
+    event!(TRACE, core, meta, ?waited, "a job starts");
     let _ = (meta, now);
 }
 
@@ -143,13 +145,7 @@ pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late:
     }
     #[cfg(feature = "tracing")]
     if late {
-        quietly(|| {
-            tracing::event!(
-                target: TARGET, parent: &meta.span, Level::WARN,
-                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
-                ran = ?took.ran, "a job panicked after its caller had gone"
-            );
-        });
+        event!(WARN, core, meta, ran = ?took.ran, "a job panicked after its caller had gone");
     }
     let _ = late;
 }
@@ -157,30 +153,14 @@ pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late:
 /// The thread of a job that was given up is free.
 fn returned(core: &Core, meta: &Meta, took: Took) {
     #[cfg(feature = "tracing")]
-    if tracing::level_enabled!(Level::DEBUG) {
-        quietly(|| {
-            tracing::event!(
-                target: TARGET, parent: &meta.span, Level::DEBUG,
-                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
-                ran = ?took.ran, "an abandoned job has returned"
-            );
-        });
-    }
+    event!(DEBUG, core, meta, ran = ?took.ran, "an abandoned job has returned");
     let _ = (core, meta, took);
 }
 
 /// A job's caller has gone, or was told that it is over, and its closure runs on.
 pub(crate) fn abandoned(core: &Core, meta: &Meta) {
     #[cfg(feature = "tracing")]
-    if tracing::level_enabled!(Level::DEBUG) {
-        quietly(|| {
-            tracing::event!(
-                target: TARGET, parent: &meta.span, Level::DEBUG,
-                lane = &*core.name, label = meta.label.as_deref(), location = %meta.location,
-                "a job is abandoned"
-            );
-        });
-    }
+    event!(DEBUG, core, meta, "a job is abandoned");
     let _ = (core, meta);
 }
 
@@ -290,8 +270,8 @@ pub fn describe_metrics() {
 }
 
 #[cfg(feature = "metrics")]
-fn lane(core: &Core) -> String {
-    core.name.to_string()
+fn lane(core: &Core) -> metrics::SharedString {
+    core.name.clone().into()
 }
 
 #[cfg(feature = "metrics")]
