@@ -9,7 +9,7 @@ use tokio::{task::coop, time::Instant};
 
 use super::{
     child::{Birth, Key, Stage},
-    family::Outer,
+    family::{Family, Outer},
     keeper,
     starting::{Starting, Ticket},
     state::{Leftovers, Queued, State, Told},
@@ -190,7 +190,8 @@ impl<T: Send + 'static> Shared<T> {
         keeper::ensure_queue(self);
         // A place may have become free, and nobody else may look.
         self.pump();
-        Starting::queued(ticket)
+        let group: Arc<dyn Family> = self.clone();
+        Starting::queued(ticket, Arc::downgrade(&group))
     }
 
     /// As [`take_in`](Self::take_in), for a child that has no runtime to run on.
