@@ -14,8 +14,8 @@ use longshore::{CancelToken, Error, Group, Lane, error::Stop, lane::Threads};
 
 use super::{endless, is_over, nothing_is_left};
 use crate::support::{
-    AT_ONCE, DropFlag, Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles,
-    watched,
+    AT_ONCE, DropFlag, Flavour, Gate, Meter, NoMoreThreads, Place, assert_books, each_in_a_child,
+    eventually, is_as_new, settles, watched,
 };
 
 everywhere! {
@@ -340,6 +340,47 @@ fn a_deadline_holds_for_what_waits_in_the_group_without_a_runtime() {
             assert!(block_on(group.join_all()).is_empty());
         });
     }
+}
+
+/// K3. The deadline passes while nobody drives the runtime that keeps it, and then that goes: its end
+/// tells what waits in the queue. There is no lane and no other runtime to do it, nor perhaps a thread.
+#[test]
+fn a_deadline_that_an_undriven_runtime_has_missed_is_kept_at_its_end() {
+    const TIME: Duration = AT_ONCE;
+    let test = concat!(
+        module_path!(),
+        "::a_deadline_that_an_undriven_runtime_has_missed_is_kept_at_its_end"
+    );
+    each_in_a_child(test, &[false, true], |refused| {
+        let runtime = Flavour::CurrentThread.runtime();
+        let lane = Lane::builder("deaf")
+            .own_threads(Threads::new())
+            .limit(1)
+            .build();
+        let (gate, own) = (Gate::new(), CancelToken::new());
+        let door = gate.door();
+        let mut group = Group::builder("timed").limit(1).timeout(TIME).build();
+        let made = Instant::now();
+        let starting = runtime.block_on(async {
+            group.offload(&lane.cancelled_by(&own), move || door.pass());
+            let starting = group.offload(&lane, || unreachable!("the group is full"));
+            // It has its outcome early, and its place as long as the gate is shut.
+            gate.arrived(1).await;
+            own.cancel();
+            assert!(group.next().await.unwrap().unwrap_err().is_cancelled());
+            starting
+        });
+        while made.elapsed() < TIME {
+            std::thread::sleep(TIME / 10);
+        }
+        let _none = refused.then(NoMoreThreads::from_here_on);
+        drop(runtime);
+        let error = block_on(group.next()).unwrap().unwrap_err();
+        assert!(error.is_timeout() && error.never_started(), "{error}");
+        assert!(block_on(starting).unwrap_err().is_timeout());
+        gate.open();
+        assert!(block_on(group.join_all()).is_empty());
+    });
 }
 
 /// R9 for groups: the runtime goes, and says so to its futures; nobody waits for ever.
