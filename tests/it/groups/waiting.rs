@@ -56,6 +56,30 @@ everywhere! {
         }
     }
 
+    /// K8. Of the places that it waits for it has one itself, and that is not what is in its way.
+    async fn a_child_can_wait_for_the_place_of_its_sibling(place: Place) {
+        let lane = place.lane(1);
+        let (inner, gate) = (lane.clone(), Gate::new());
+        let door = gate.door();
+        let mut group = Group::builder("narrow").limit(2).build();
+        let spawner = group.spawner();
+        group.offload_with(&lane, move |job| {
+            door.pass();
+            let third = async { spawner.offload(&inner, || 3).await };
+            job.block_on(third).expect("nobody cancels it").unwrap();
+            1
+        });
+        group.offload(&lane, || 2);
+        gate.open();
+        let mut told = Vec::new();
+        while let Some(outcome) = group.next().await {
+            told.push(outcome.unwrap());
+        }
+        told.sort_unstable();
+        assert_eq!(told, [1, 2, 3]);
+        is_as_new(&lane).await;
+    }
+
     /// K8. By a future that a job has put into another group: what that waits for, the job does.
     async fn a_future_can_wait_for_a_place_in_the_name_of_a_job(place: Place) {
         let lane = place.lane(1);
