@@ -258,3 +258,31 @@ impl<T: Send + 'static> Shared<T> {
 pub(super) fn unnamed() -> Arc<str> {
     Arc::from("unnamed")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, panic::Location};
+
+    use super::*;
+    use crate::group::Group;
+
+    /// Cancelled by another thread, that is, between its coming and its start.
+    #[tokio::test]
+    async fn a_future_whose_group_ends_before_it_is_in_its_place_is_aborted() {
+        let group = Group::<()>::new();
+        let birth = Birth {
+            label: None,
+            location: Location::caller(),
+            lane: None,
+        };
+        let key = group.shared().state.lock().add(birth, false);
+        group.cancel();
+        let task = tokio::spawn(pending::<()>());
+        group
+            .shared()
+            .started(key, Stage::Future(task.abort_handle()));
+        assert!(task.await.unwrap_err().is_cancelled());
+        group.shared().over(key, Phase::Waiting);
+        assert!(group.is_empty());
+    }
+}
