@@ -261,7 +261,7 @@ pub(super) fn unnamed() -> Arc<str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, panic::Location};
+    use std::{future::pending, panic::Location, time::Duration};
 
     use super::*;
     use crate::group::Group;
@@ -281,7 +281,8 @@ mod tests {
         group
             .shared()
             .started(key, Stage::Future(task.abort_handle()));
-        assert!(task.await.unwrap_err().is_cancelled());
+        let task = tokio::time::timeout(Duration::from_secs(10), task).await;
+        assert!(task.expect("it is aborted").unwrap_err().is_cancelled());
         group.shared().over(key, Phase::Waiting);
         assert!(group.is_empty());
     }
