@@ -83,14 +83,15 @@ fn a_deadline_that_an_undriven_runtime_has_missed_is_kept_at_its_end() {
         let door = gate.door();
         let mut group = Group::builder("timed").limit(1).timeout(TIME).build();
         let made = Instant::now();
-        let starting = runtime.block_on(async {
-            group.offload(&lane.cancelled_by(&own), move || door.pass());
-            let starting = group.offload(&lane, || unreachable!("the group is full"));
+        let entered = runtime.enter();
+        group.offload(&lane.cancelled_by(&own), move || door.pass());
+        let starting = group.offload(&lane, || unreachable!("the group is full"));
+        drop(entered);
+        runtime.block_on(async {
             // It has its outcome early, and its place as long as the gate is shut.
             gate.arrived(1).await;
             own.cancel();
             assert!(group.next().await.unwrap().unwrap_err().is_cancelled());
-            starting
         });
         while made.elapsed() < TIME {
             std::thread::sleep(TIME / 10);

@@ -10,13 +10,10 @@ use std::{
 };
 
 use futures::executor::block_on;
-use longshore::{CancelToken, Error, Group, Lane, error::Stop, lane::Threads};
+use longshore::{CancelToken, Error, Group, error::Stop};
 
 use super::{endless, is_over, nothing_is_left};
-use crate::support::{
-    AT_ONCE, DropFlag, Flavour, Gate, Meter, NoMoreThreads, Place, assert_books, each_in_a_child,
-    eventually, is_as_new, settles, watched,
-};
+use crate::support::{AT_ONCE, DropFlag, Gate, Meter, Place, assert_books, eventually, is_as_new};
 
 everywhere! {
     /// G2, K14. Running, draining and queued children of both kinds, all dropped at once.
