@@ -46,9 +46,10 @@ impl Builder {
         }
     }
 
-    /// The name of its threads. Defaults to `longshore-bridge`.
+    /// The name of its threads, where a zero byte becomes a space. Defaults to `longshore-bridge`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        // It would make the standard library panic.
+        self.name = name.into().replace('\0', " ");
         self
     }
 

@@ -183,6 +183,21 @@ mod tests {
         }
     }
 
+    /// However long the thread had meant to sleep.
+    #[test]
+    fn an_alarm_that_comes_before_the_next_one_is_not_late() {
+        let mut far = Box::pin(Alarm::after(Duration::from_secs(60)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(far.as_mut().poll(&mut cx).is_pending());
+        for _ in 0..5 {
+            // It has gone to sleep, most probably.
+            std::thread::sleep(Duration::from_millis(10));
+            let start = Instant::now();
+            block_on(Alarm::after(Duration::from_millis(10))).expect("a thread can be had");
+            assert!(start.elapsed() < Duration::from_secs(6));
+        }
+    }
+
     #[test]
     fn an_alarm_that_is_dropped_is_forgotten() {
         let mut alarm = Box::pin(Alarm::after(Duration::from_secs(3_600)));

@@ -350,9 +350,11 @@ impl Bridge {
         for entry in &entries {
             entry.stopped_by(Stop::Task(abort.clone()));
         }
+        // Dropped in this order, however it ends: the books close last. If it is never polled, that is
+        // the order of the two in here.
+        let both = (future, entries);
         let task = self.shared.runtime.spawn(async move {
-            // Dropped after the future, however this ends: the books close last.
-            let _entries = entries;
+            let (future, _entries) = both;
             future.await
         });
         let on_drop = OnDrop::of(scope.is_some());

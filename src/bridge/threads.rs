@@ -5,8 +5,7 @@ use std::{io, thread};
 
 /// Starts a thread that owns a runtime.
 pub(super) fn start_owner(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    // A name with a zero byte in it would make the standard library panic.
-    start(thread::Builder::new().name(name.replace('\0', " ")), body)
+    start(thread::Builder::new().name(name), body)
 }
 
 /// Starts the thread of the clock, which does little and needs little.

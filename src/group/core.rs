@@ -9,7 +9,7 @@ use tokio::{task::coop, time::Instant};
 
 use super::{
     child::{Birth, Key, Stage},
-    family::Outer,
+    family::{Family, Outer},
     keeper,
     starting::{Starting, Ticket},
     state::{Leftovers, Queued, State, Told},
@@ -190,7 +190,8 @@ impl<T: Send + 'static> Shared<T> {
         keeper::ensure_queue(self);
         // A place may have become free, and nobody else may look.
         self.pump();
-        Starting::queued(ticket)
+        let group: Arc<dyn Family> = self.clone();
+        Starting::queued(ticket, Arc::downgrade(&group))
     }
 
     /// As [`take_in`](Self::take_in), for a child that has no runtime to run on.
@@ -256,4 +257,33 @@ impl<T: Send + 'static> Shared<T> {
 /// A group's name, if it was given none.
 pub(super) fn unnamed() -> Arc<str> {
     Arc::from("unnamed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, panic::Location, time::Duration};
+
+    use super::*;
+    use crate::group::Group;
+
+    /// Cancelled by another thread, that is, between its coming and its start.
+    #[tokio::test]
+    async fn a_future_whose_group_ends_before_it_is_in_its_place_is_aborted() {
+        let group = Group::<()>::new();
+        let birth = Birth {
+            label: None,
+            location: Location::caller(),
+            lane: None,
+        };
+        let key = group.shared().state.lock().add(birth, false);
+        group.cancel();
+        let task = tokio::spawn(pending::<()>());
+        group
+            .shared()
+            .started(key, Stage::Future(task.abort_handle()));
+        let task = tokio::time::timeout(Duration::from_secs(10), task).await;
+        assert!(task.expect("it is aborted").unwrap_err().is_cancelled());
+        group.shared().over(key, Phase::Waiting);
+        assert!(group.is_empty());
+    }
 }

@@ -2,7 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::{core::Shared, info::ChildInfo, state::Leftovers, waiting::Breadth};
+use super::{
+    core::Shared,
+    info::ChildInfo,
+    state::Leftovers,
+    waiting::{Breadth, note},
+};
 use crate::{
     cancel::CancelToken,
     error::Stop,
@@ -28,6 +33,9 @@ pub(super) trait Family: Send + Sync {
     fn enter(&self) -> Result<(), Stop>;
     /// Nothing is left of that group's children.
     fn leave(&self);
+
+    /// A job waits until one of its children is over, and another can start.
+    fn waits_for_a_place(&self, waits: Waits);
 
     /// Every child of this group and of those within.
     fn list(&self, into: &mut Vec<ChildInfo>);
@@ -109,6 +117,17 @@ impl<T: Send + 'static> Family for Shared<T> {
             state.look_whether_quiet(&mut leftovers);
             leftovers
         });
+    }
+
+    fn waits_for_a_place(&self, waits: Waits) {
+        let mut state = self.state.lock();
+        // Else it is woken, or is about to be, and nobody would take it off the list.
+        if state.is_quiet() {
+            return;
+        }
+        let concerned = state.waited_for(Some(&waits), Breadth::Own);
+        drop(state);
+        note(Some(waits), concerned);
     }
 
     fn list(&self, into: &mut Vec<ChildInfo>) {

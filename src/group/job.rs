@@ -15,13 +15,15 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
+use tokio::runtime;
+
 use super::{
     child::{Key, Offloaded, Stage},
     core::Shared,
 };
 use crate::{
     cancel::HookGuard,
-    error::Phase,
+    error::{Panic, Phase, catch},
     job::{Awaited, Job, Task},
     lane::Lane,
     sync::{Arc, AtomicBool, Mutex},
@@ -37,14 +39,41 @@ struct Seat<T: Send + 'static> {
     tie: Option<Box<HookGuard>>,
 }
 
-/// Hands the closure to its lane.
-pub(super) fn start<F, T>(
-    shared: &Arc<Shared<T>>,
-    key: Key,
-    f: F,
-    lane: &Lane,
+/// Where a closure was put in, and by what code.
+///
+/// It may be handed to its lane later, by whoever gives its place back: as if it were here. (From
+/// outside of a runtime it is handed in as if it were there, as no thread can step out of one.)
+pub(super) struct Origin {
     location: &'static Location<'static>,
-) where
+    runtime: Option<runtime::Handle>,
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
+}
+
+impl Origin {
+    pub(super) fn here(location: &'static Location<'static>) -> Self {
+        Self {
+            location,
+            runtime: runtime::Handle::try_current().ok(),
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::current(),
+        }
+    }
+
+    /// Runs what is to run there. It may panic, as a subscriber may.
+    fn catch<R>(&self, run: impl FnOnce() -> R) -> Result<R, Panic> {
+        catch(self.location, || {
+            let _runtime = self.runtime.as_ref().map(runtime::Handle::enter);
+            #[cfg(feature = "tracing")]
+            let _span = self.span.enter();
+            run()
+        })
+    }
+}
+
+/// Hands the closure to its lane.
+pub(super) fn start<F, T>(shared: &Arc<Shared<T>>, key: Key, f: F, lane: &Lane, origin: &Origin)
+where
     F: FnOnce(&Job) -> T + Send + 'static,
     T: Send + 'static,
 {
@@ -71,15 +100,17 @@ pub(super) fn start<F, T>(
     let offloaded: Arc<dyn Offloaded> = seat.clone();
     shared.started(key, Stage::Job(taken.clone(), Arc::downgrade(&offloaded)));
     drop(offloaded);
-    let task = lane.in_company_of(seat.clone()).hand_in_fallible(
-        move |job| {
-            taken.store(true, Ordering::Relaxed);
-            Ok(f(job))
-        },
-        false,
-        location,
-    );
-    seat.look(Some(task.unwrap_or_else(Task::refused)));
+    let lane = lane.in_company_of(seat.clone());
+    let f = move |job: &Job| {
+        taken.store(true, Ordering::Relaxed);
+        Ok(f(job))
+    };
+    match origin.catch(|| lane.hand_in_fallible(f, false, origin.location)) {
+        Ok(task) => seat.look(Some(task.unwrap_or_else(Task::refused))),
+        // If there was a task it went with the panic, and told nobody. The seat, which is still held
+        // here, takes the child off the books.
+        Err(panic) => shared.record(key, Err(panic.into())),
+    }
     // Whoever comes to wait from here on finds the task in its place.
     shared.note_for_who_waits(&*seat);
 }

@@ -76,8 +76,15 @@ pub(super) fn ensure_queue<T: Send + 'static>(shared: &Arc<Shared<T>>) {
     let mut timer = Timer::on_thread(deadline.saturating_duration_since(Instant::now()));
     let waker = Waker::from(Arc::new(Bell(Arc::downgrade(shared))));
     let rings = Pin::new(&mut timer).poll(&mut Context::from_waker(&waker));
+    if rings.is_ready() {
+        // What should have kept it has missed it, and the thread may call before it knows whom.
+        if shared.is_late() {
+            shared.end(Stop::TimedOut);
+        }
+        return;
+    }
     let mut state = shared.state.lock();
-    if rings.is_pending() && state.wants_timer() {
+    if state.wants_timer() {
         state.timer = Some(timer);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     family::Family as _,
     future,
     info::ChildInfo,
-    job,
+    job::{self, Origin},
     shutdown::{Shutdown, Stuck, shutdown},
     starting::Starting,
 };
@@ -143,16 +143,9 @@ impl<T: Send + 'static> Spawner<T> {
             location,
             lane: Some(lane.name_to_keep()),
         };
-        // It may be handed in later, by whoever gives its place back: as if it were here. (From
-        // outside of a runtime it is handed in as if it were there, as no thread can step out of one.)
-        let runtime = runtime::Handle::try_current().ok();
-        #[cfg(feature = "tracing")]
-        let span = tracing::Span::current();
+        let origin = Origin::here(location);
         self.shared.take_in(birth, move |shared, key| {
-            let _runtime = runtime.as_ref().map(runtime::Handle::enter);
-            #[cfg(feature = "tracing")]
-            let _span = span.enter();
-            job::start(shared, key, f, &lane, location);
+            job::start(shared, key, f, &lane, &origin);
         })
     }
 

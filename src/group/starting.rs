@@ -7,9 +7,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use super::family::Family;
 use crate::{
     error::{Error, call_quietly},
-    sync::{Arc, Mutex},
+    job::Waits,
+    sync::{Arc, Mutex, Weak},
 };
 
 /// A child that was put into a group; from [`Group::spawn`](crate::Group::spawn) and its like.
@@ -35,7 +37,8 @@ pub struct Starting {
 enum State {
     Started,
     Refused(Option<Error>),
-    Queued(Arc<Ticket>),
+    /// A job that waits for the start waits for those that have the places of the group.
+    Queued(Arc<Ticket>, Weak<dyn Family>),
 }
 
 /// What the group resolves when a queued child is started, or will never be.
@@ -77,9 +80,9 @@ impl Starting {
         }
     }
 
-    pub(super) fn queued(ticket: Arc<Ticket>) -> Self {
+    pub(super) fn queued(ticket: Arc<Ticket>, group: Weak<dyn Family>) -> Self {
         Self {
-            state: State::Queued(ticket),
+            state: State::Queued(ticket, group),
         }
     }
 }
@@ -94,10 +97,10 @@ impl Future for Starting {
                 error.expect("`Starting` polled after it gave its outcome")
             ))
         };
-        let ticket = match &mut self.state {
+        let (ticket, group) = match &mut self.state {
             State::Started => return Poll::Ready(Ok(())),
             State::Refused(error) => return told(error),
-            State::Queued(ticket) => ticket,
+            State::Queued(ticket, group) => (ticket, group),
         };
         let waker = cx.waker().clone();
         let mut progress = ticket.0.lock();
@@ -108,6 +111,11 @@ impl Future for Starting {
         };
         drop(progress);
         drop(unused);
+        if let Some(waits) = Waits::here()
+            && let Some(group) = group.upgrade()
+        {
+            group.waits_for_a_place(waits);
+        }
         Poll::Pending
     }
 }

@@ -103,3 +103,25 @@ impl<T> Shared<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{group::Group, lane::Lane};
+
+    /// A group may last as long as the program, and be waited for by one job after the other.
+    #[tokio::test]
+    async fn jobs_that_are_over_are_not_remembered() {
+        let lane = Lane::builder("waiters").limit(1).build();
+        let group = Group::builder("long").limit(1).build();
+        group.spawn(std::future::pending::<()>());
+        for _ in 0..20 {
+            let place = group.spawn(async {});
+            let polled = lane.offload_with(move |job| {
+                job.block_on(async { futures_util::poll!(place).is_pending() })
+            });
+            assert!(polled.await.unwrap().unwrap());
+        }
+        let known = group.shared().state.lock().waiters.0.len();
+        assert_eq!(known, 1, "that of the last");
+    }
+}

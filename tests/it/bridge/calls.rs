@@ -300,6 +300,26 @@ fn a_thread_that_is_refused_is_an_error() {
     });
 }
 
+/// A name is anything that the program was told, by a user perhaps.
+#[test]
+fn a_zero_byte_in_a_name_is_no_reason_to_fail() {
+    watched(|| {
+        let builder = Bridge::builder().name("br\0zero");
+        for builder in [builder.clone(), builder.workers(1)] {
+            let bridge = builder.clone().start().expect("threads can be had");
+            let name = || thread::current().name().map(str::to_owned);
+            let names = [
+                bridge.spawn(async move { name() }).wait(),
+                // On another thread of the same runtime.
+                bridge.offload(move |_| name()).wait(),
+            ];
+            for name in names {
+                assert_eq!(name.unwrap().as_deref(), Some("br zero"), "{builder:?}");
+            }
+        }
+    });
+}
+
 /// W1. The clock's thread is refused to a call that has asked for no time.
 #[test]
 fn a_refused_clock_fails_no_call_that_needs_none() {

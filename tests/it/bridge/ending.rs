@@ -320,6 +320,37 @@ fn the_end_of_the_runtime_ends_the_calls_into_it() {
     });
 }
 
+/// What a future makes of the end of its runtime is not its own fault, though it be its very first poll
+/// that meets it: Tokio's timers panic then.
+#[test]
+fn a_panic_at_the_end_of_the_runtime_is_the_end() {
+    watched(|| {
+        for flavour in FLAVOURS {
+            let runtime = flavour.runtime();
+            let bridge = Bridge::from(runtime.handle().clone());
+            let told = bridge.call(async move {
+                drop(runtime);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            });
+            assert!(matches!(told, Err(Error::ShutDown)), "{told:?}");
+
+            let bridge = started("br-panic", flavour);
+            let told = bridge.call(async {
+                let told = thread::scope(|scope| {
+                    let shutdown = bridge.shutdown(Duration::ZERO);
+                    scope.spawn(|| shutdown.wait()).join().unwrap()
+                });
+                assert!(
+                    matches!(told, Err(Error::Stuck { left: 1, .. })),
+                    "{told:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            });
+            assert!(matches!(told, Err(Error::ShutDown)), "{told:?}");
+        }
+    });
+}
+
 /// The same by chance, many times: no order of the two makes a call hang or unwind.
 #[test]
 fn a_call_that_races_with_the_end_of_its_bridge_ends() {
@@ -334,7 +365,7 @@ fn a_call_that_races_with_the_end_of_its_bridge_ends() {
             };
             bridge.shutdown(Duration::ZERO).wait().unwrap();
             match caller.join().expect("it does not unwind") {
-                Ok(()) | Err(Error::ShutDown | Error::Panicked(_)) => {}
+                Ok(()) | Err(Error::ShutDown) => {}
                 Err(other) => panic!("{other}"),
             }
         }

@@ -9,7 +9,7 @@ use std::{
 
 use longshore::{Bridge, Job, bridge::Error};
 
-use crate::support::{Door, DropFlag, Gate, watched};
+use crate::support::{Door, DropFlag, Flavour, Gate, watched};
 
 #[test]
 fn a_scope_cancels_what_is_left_and_waits_for_it() {
@@ -132,6 +132,38 @@ fn a_scope_waits_for_the_drop_of_what_a_closure_gave() {
         bridge
             .scope(|scope| {
                 drop(scope.offload(move |_| slow));
+                while gate.count() == 0 {
+                    thread::yield_now();
+                }
+                // It is open later than a scope that does not wait is over.
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(50));
+                    opener.open();
+                });
+            })
+            .unwrap();
+        assert_eq!(gate.passed(), 1);
+    });
+}
+
+/// R9. A task that its runtime has never polled, and drops at its end, is there until it is dropped.
+#[test]
+fn a_scope_waits_for_the_drop_of_a_task_that_was_never_polled() {
+    struct Slow(Door);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.pass();
+        }
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        let bridge = Bridge::from(runtime.handle().clone());
+        let gate = Gate::new();
+        let (slow, opener) = (Slow(gate.door()), gate.door());
+        bridge
+            .scope(|scope| {
+                drop(scope.spawn(async move { drop(slow) }));
+                thread::spawn(move || drop(runtime));
                 while gate.count() == 0 {
                     thread::yield_now();
                 }

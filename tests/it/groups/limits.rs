@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+#[cfg(feature = "tracing")]
+use longshore::Lane;
 use longshore::{Error, Group};
 
 use super::is_over;
 use crate::support::{DropFlag, Gate, Meter, PanicOnDrop, Place, eventually, is_as_new};
+#[cfg(feature = "tracing")]
+use crate::support::{Flavour, watched};
 
 everywhere! {
     /// No more than so many, futures and jobs together; each of them runs in the end.
@@ -171,6 +175,54 @@ everywhere! {
         assert!(!outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(Error::is_panic)));
         is_as_new(&lane).await;
     }
+}
+
+/// K7. A subscriber panics where a closure is handed to its lane: at once, or when its place is free.
+#[cfg(feature = "tracing")]
+#[test]
+fn a_child_whose_subscriber_panics_is_told_of() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _, registry};
+
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    struct Panics;
+    impl Layer<registry::Registry> for Panics {
+        fn on_enter(&self, _: &tracing::span::Id, _: Context<'_, registry::Registry>) {
+            assert!(!ARMED.swap(false, Ordering::SeqCst), "as planned");
+        }
+    }
+    watched(|| {
+        let subscriber = registry::Registry::default().with(Panics);
+        let _subscribed = tracing::subscriber::set_default(subscriber);
+        let lane = Lane::builder("traced").limit(1).build();
+        Flavour::CurrentThread.runtime().block_on(async {
+            for queued in [false, true] {
+                let captured = DropFlag::default();
+                let watched = captured.watched();
+                let group = Group::builder("narrow").limit(1).build();
+                let (go, gone) = tokio::sync::oneshot::channel::<()>();
+                if queued {
+                    group.spawn(async { gone.await.unwrap() });
+                }
+                tracing::info_span!("careful").in_scope(|| {
+                    ARMED.store(!queued, Ordering::SeqCst);
+                    group.offload(&lane, move || drop(watched));
+                });
+                group.spawn(async {});
+                if queued {
+                    ARMED.store(true, Ordering::SeqCst);
+                    go.send(()).unwrap();
+                }
+                let mut outcomes = group.join_all().await;
+                let error = outcomes.remove(usize::from(queued)).unwrap_err();
+                assert!(error.is_panic(), "{error}");
+                assert!(error.to_string().contains("as planned"), "{error}");
+                assert!(outcomes.iter().all(Result::is_ok), "the rest starts");
+                assert_eq!(captured.dropped(), 1);
+                is_as_new(&lane).await;
+            }
+        });
+    });
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Groups: K10, K14, K15; G1 to G8, and what C6 and R8 say of groups.
 
+mod deadlines;
 mod ending;
 mod limits;
 mod nesting;

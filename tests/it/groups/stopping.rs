@@ -1,4 +1,4 @@
-//! Cancels, drops and deadlines.
+//! Cancels, drops, and a deadline among them.
 
 use std::{
     future::pending,
@@ -10,13 +10,10 @@ use std::{
 };
 
 use futures::executor::block_on;
-use longshore::{CancelToken, Error, Group, Lane, error::Stop, lane::Threads};
+use longshore::{CancelToken, Error, Group, error::Stop};
 
 use super::{endless, is_over, nothing_is_left};
-use crate::support::{
-    AT_ONCE, DropFlag, Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles,
-    watched,
-};
+use crate::support::{AT_ONCE, DropFlag, Gate, Meter, Place, assert_books, eventually, is_as_new};
 
 everywhere! {
     /// G2, K14. Running, draining and queued children of both kinds, all dropped at once.
@@ -285,60 +282,6 @@ everywhere! {
         gate.open();
         assert!(joined.await.pop().unwrap().unwrap_err().is_timeout());
         assert_books(&lane.stats());
-    }
-}
-
-/// A builder that is kept, to make one group after the other, gives each of them its time.
-#[tokio::test(start_paused = true)]
-async fn the_time_of_a_group_begins_when_it_is_made() {
-    let builder = Group::builder("again").timeout(Duration::from_secs(1));
-    for _ in 0..3 {
-        let begun = tokio::time::Instant::now();
-        let group = builder.clone().build();
-        group.spawn(pending::<()>());
-        let outcome = group.join_all().await.pop().unwrap();
-        assert!(outcome.unwrap_err().is_timeout());
-        assert!(begun.elapsed() >= Duration::from_secs(1));
-    }
-    // The last word counts.
-    let unlimited = builder.timeout(Duration::MAX).build();
-    unlimited.spawn(tokio::time::sleep(Duration::from_secs(60)));
-    assert!(unlimited.join_all().await.pop().unwrap().is_ok());
-}
-
-/// K3. What waits in the group's queue has no lane yet that would keep its time: without a runtime, and
-/// when that which has kept it is gone, it is kept all the same.
-#[test]
-fn a_deadline_holds_for_what_waits_in_the_group_without_a_runtime() {
-    for within in [false, true] {
-        watched(move || {
-            let runtime = Flavour::MultiThread.runtime();
-            let lane = Lane::builder("deaf")
-                .own_threads(Threads::new())
-                .limit(1)
-                .build();
-            let (gate, own) = (Gate::new(), CancelToken::new());
-            let door = gate.door();
-            let mut group = Group::builder("timed")
-                .limit(1)
-                .timeout(Duration::from_millis(100))
-                .build();
-            let entered = within.then(|| runtime.enter());
-            group.offload(&lane.cancelled_by(&own), move || door.pass());
-            let starting = group.offload(&lane, || unreachable!("the group is full"));
-            drop(entered);
-            settles("it runs", || gate.count() == 1);
-            // Its own token has stopped it: no lane has anything left to keep the time of.
-            own.cancel();
-            runtime.shutdown_background();
-            let outcomes = [block_on(group.next()), block_on(group.next())];
-            let [first, second] = outcomes.map(|outcome| outcome.unwrap().unwrap_err());
-            assert!(first.is_cancelled(), "{first}");
-            assert!(second.is_timeout() && second.never_started(), "{second}");
-            assert!(block_on(starting).unwrap_err().is_timeout());
-            gate.open();
-            assert!(block_on(group.join_all()).is_empty());
-        });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use longshore::Group;
+use longshore::{Group, Job};
 use tokio::sync::oneshot;
 
 use crate::support::{Gate, Place, eventually, is_as_new};
@@ -21,6 +21,84 @@ everywhere! {
             all.into_iter().map(Result::unwrap).sum::<i32>()
         });
         assert_eq!(sum.await.unwrap(), 210);
+        is_as_new(&lane).await;
+    }
+
+    /// K8. Who waits for a child's place waits for those that have the places: some of its own lane,
+    /// some of another that calls back.
+    async fn a_job_can_wait_for_a_place_in_a_group(place: Place) {
+        for limit in [1, 3] {
+            let (lane, other) = (place.lane(1), place.lane(1));
+            let (inner, far) = (lane.clone(), other.clone());
+            let sum = lane.offload_with(move |job| {
+                let filled = async {
+                    let group = Group::builder("narrow").limit(limit).build();
+                    for n in 1..=20 {
+                        match n % 4 {
+                            0 => {
+                                let back = inner.clone();
+                                let calls = move |job: &Job| job.block_on(back.offload(move || n));
+                                let calls = move |job: &Job| calls(job).unwrap().unwrap();
+                                group.offload_with(&far, calls).await.unwrap();
+                            }
+                            _ => group.offload(&inner, move || n).await.unwrap(),
+                        }
+                    }
+                    group.join_all().await
+                };
+                let all = job.block_on(filled).expect("nobody cancels it");
+                all.into_iter().map(Result::unwrap).sum::<i32>()
+            });
+            assert_eq!(sum.await.unwrap(), 210);
+            for lane in [lane, other] {
+                is_as_new(&lane).await;
+            }
+        }
+    }
+
+    /// K8. Of the places that it waits for it has one itself, and that is not what is in its way.
+    async fn a_child_can_wait_for_the_place_of_its_sibling(place: Place) {
+        let lane = place.lane(1);
+        let (inner, gate) = (lane.clone(), Gate::new());
+        let door = gate.door();
+        let mut group = Group::builder("narrow").limit(2).build();
+        let spawner = group.spawner();
+        group.offload_with(&lane, move |job| {
+            door.pass();
+            let third = async { spawner.offload(&inner, || 3).await };
+            job.block_on(third).expect("nobody cancels it").unwrap();
+            1
+        });
+        group.offload(&lane, || 2);
+        gate.open();
+        let mut told = Vec::new();
+        while let Some(outcome) = group.next().await {
+            told.push(outcome.unwrap());
+        }
+        told.sort_unstable();
+        assert_eq!(told, [1, 2, 3]);
+        is_as_new(&lane).await;
+    }
+
+    /// K8. By a future that a job has put into another group: what that waits for, the job does.
+    async fn a_future_can_wait_for_a_place_in_the_name_of_a_job(place: Place) {
+        let lane = place.lane(1);
+        let inner = lane.clone();
+        let told = lane.offload_with(move |job| {
+            let filled = async {
+                let mut around = Group::new();
+                around.spawn(async move {
+                    let group = Group::builder("narrow").limit(1).build();
+                    for n in 0..3 {
+                        group.offload(&inner, move || n).await.unwrap();
+                    }
+                    group.join_all().await.len()
+                });
+                around.next().await.expect("it is in there").unwrap()
+            };
+            job.block_on(filled).expect("nobody cancels it")
+        });
+        assert_eq!(told.await.unwrap(), 3);
         is_as_new(&lane).await;
     }
 
