@@ -19,7 +19,8 @@ pub fn to_a_reader(step: &str) -> Result<(), Failure> {
     let step = step_of(step)?;
     let suppliers = Suppliers::start()?;
     let folder = Folder::new()?;
-    let config = suppliers.config(&folder.0, "127.0.0.1:8080");
+    // A limit that a reader can reach, and no queue.
+    let config = suppliers.config(&folder.0, "127.0.0.1:8080", (8, 0));
     let program = (step.start)(&config)?;
     let url = format!("http://{}", program.address());
     println!("step {}, {}. Ask it, for example:", step.number, step.title);
@@ -79,14 +80,23 @@ impl Suppliers {
     }
 
     /// The configuration of a program that asks them.
-    pub fn config(&self, folder: &Path, listen: &str) -> String {
+    ///
+    /// `room` is how many offers of a supplier may be asked for at once, and how many more may wait.
+    pub fn config(&self, folder: &Path, listen: &str, room: (usize, usize)) -> String {
         let names = ["ahorn", "birke", "eiche", "fichte", "linde", "ulme"];
         let suppliers = names.iter().zip(&self.stubs);
         let suppliers: Vec<Value> = suppliers
             .map(|(name, stub)| json!({ "name": name, "url": stub.url() }))
             .collect();
         let database = folder.join("quotes.sqlite");
-        json!({ "listen": listen, "database": database, "suppliers": suppliers }).to_string()
+        json!({
+            "listen": listen,
+            "database": database,
+            "suppliers": suppliers,
+            "supplier_limit": room.0,
+            "supplier_queue": room.1,
+        })
+        .to_string()
     }
 }
 

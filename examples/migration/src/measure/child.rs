@@ -12,6 +12,7 @@ use std::{
 
 use migration::Failure;
 
+use super::load::CLIENTS;
 use crate::serve::{Folder, Suppliers};
 
 /// It ends when it is dropped, at the latest.
@@ -30,7 +31,7 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let config = suppliers.config(&folder.0, "127.0.0.1:0");
+        let config = suppliers.config(&folder.0, "127.0.0.1:0", (CLIENTS, CLIENTS));
         let input = process.stdin.as_mut().ok_or("it has no input")?;
         writeln!(input, "{config}")?;
         let output = process.stdout.take().ok_or("it has no output")?;

@@ -71,7 +71,7 @@ impl Quotes {
             }
         }
         let orders = pricing::cheapest(&offers, quantity);
-        let orders = orders.ok_or_else(|| not_enough(sku, quantity))?;
+        let orders = orders.ok_or_else(|| none(sku, quantity, &missing))?;
         let quote = Quote {
             sku: sku.to_owned(),
             quantity,
@@ -106,9 +106,11 @@ fn check(sku: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn not_enough(sku: &str, quantity: u32) -> Error {
-    Error::NotEnough {
-        sku: sku.to_owned(),
-        quantity,
+/// Why there is no way to buy so many.
+fn none(sku: &str, quantity: u32, missing: &[Missing]) -> Error {
+    let sku = sku.to_owned();
+    match missing.len() {
+        0 => Error::NotEnough { sku, quantity },
+        missing => Error::TooFewOffers { sku, missing },
     }
 }

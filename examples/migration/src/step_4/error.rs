@@ -16,6 +16,14 @@ pub enum Error {
         /// How many were asked for.
         quantity: u32,
     },
+    /// There may be as many, but not with those suppliers alone that have made an offer.
+    #[error("too few offers of `{sku}`: {missing} of the suppliers have made none")]
+    TooFewOffers {
+        /// The article.
+        sku: String,
+        /// How many suppliers have made no offer.
+        missing: usize,
+    },
     /// A supplier did not answer, or not with an offer.
     #[error(transparent)]
     Supplier(#[from] ureq::Error),
@@ -42,6 +50,7 @@ impl Error {
         match self {
             Self::BadRequest(_) => 400,
             Self::NotEnough { .. } => 409,
+            Self::TooFewOffers { .. } => 503,
             _ => 500,
         }
     }
