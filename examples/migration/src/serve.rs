@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 /// How long a supplier takes for an answer. An offer is two of them.
 pub const LATENCY: Duration = Duration::from_millis(20);
 
+const DATABASE: &str = "quotes.sqlite";
+
 /// Serves a step with suppliers of its own, until a line is typed.
 pub fn to_a_reader(step: &str) -> Result<(), Failure> {
     let step = step_of(step)?;
@@ -27,6 +29,7 @@ pub fn to_a_reader(step: &str) -> Result<(), Failure> {
     println!("  curl '{url}/quote?sku=tea&quantity=600'");
     println!("  curl '{url}/report?sku=tea'");
     println!("  curl '{url}/health'");
+    println!("Its database is {}.", folder.0.join(DATABASE).display());
     println!("Then type: `hang` or `answer`, for the first supplier; nothing, to end.");
     for line in io::stdin().lock().lines() {
         match line?.trim() {
@@ -88,7 +91,7 @@ impl Suppliers {
         let suppliers: Vec<Value> = suppliers
             .map(|(name, stub)| json!({ "name": name, "url": stub.url() }))
             .collect();
-        let database = folder.join("quotes.sqlite");
+        let database = folder.join(DATABASE);
         json!({
             "listen": listen,
             "database": database,
