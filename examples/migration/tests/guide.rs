@@ -85,6 +85,21 @@ fn what_is_shown_of_a_step_is_what_it_changes() {
 }
 
 #[test]
+fn the_lines_that_it_finds_are_where_it_says() {
+    let guide = guide();
+    let mut found = 0;
+    for line in guide.lines().filter(|line| line.starts_with("src/step_")) {
+        let mut parts = line.splitn(3, ':');
+        let mut next = || parts.next().expect("path, number and line");
+        let (path, number, text) = (next(), next(), next());
+        let number: usize = number.parse().expect("it is a number");
+        assert_eq!(read(path).lines().nth(number - 1), Some(text), "{line}");
+        found += 1;
+    }
+    assert!(found > 2, "{found}");
+}
+
+#[test]
 fn the_tests_that_it_names_are_there() {
     let guide = guide();
     let suite = read("tests/suite.rs");
