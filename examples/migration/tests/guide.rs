@@ -117,15 +117,28 @@ fn the_tests_that_it_names_are_there() {
 fn every_step_is_in_its_table_and_the_same_table_is_with_the_benchmarks() {
     let guide = guide();
     let table = blocks(&guide, "text");
-    let table = table
-        .iter()
-        .find(|block| block.contains("requests a second"));
+    let table = table.iter().find(|block| block.contains("quotes a second"));
     let table = table.expect("there is a table");
     for step in &STEPS {
         let row = format!("\n{} {}", step.number, step.title);
         assert!(table.contains(&row), "{row}");
     }
     assert!(read("../../docs/benchmarks.md").contains(table));
+}
+
+/// It says that these are never touched.
+#[test]
+fn the_calls_themselves_are_those_of_the_first_step() {
+    let calls = |step: usize| {
+        let text = read(&format!("src/step_{step}/suppliers.rs"));
+        let start = text.find("/// The two calls.\n").expect("there are two");
+        text[start..].to_owned()
+    };
+    let first = calls(0);
+    assert!(first.contains("fn ask(") && first.contains("fn get<"));
+    for step in [1, 2, 4] {
+        assert_eq!(calls(step), first);
+    }
 }
 
 /// How many lines it says that a step changes, and how many these are.

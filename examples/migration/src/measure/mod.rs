@@ -58,11 +58,11 @@ fn print(measured: &[Vec<Measured>], rounds: usize) {
     println!("6 suppliers, 2 calls of {LATENCY:?} to each; {CLIENTS} clients; medians of {rounds}");
     println!();
     println!(
-        "{:28}{:>22}{:>22}{:>22}{:>9}",
-        "", "one request", "requests a second", "/health late", ""
+        "{:28}{:>18}{:>18}{:>18}",
+        "", "one quote", "quotes a second", "/health late"
     );
     println!(
-        "{:28}{:>13}{:>9}{:>13}{:>9}{:>13}{:>9}{:>9}",
+        "{:28}{:>10}{:>8}{:>9}{:>9}{:>10}{:>8}{:>9}",
         "step", "time", "ratio", "", "ratio", "p99", "worst", "threads"
     );
     let one = |of: &[Measured]| median(of.iter().map(|it| it.one.as_secs_f64() * 1e3));
@@ -73,7 +73,7 @@ fn print(measured: &[Vec<Measured>], rounds: usize) {
         let worst = worst.unwrap_or_default().as_secs_f64() * 1e3;
         let threads = median(of.iter().map(|it| it.threads as f64));
         println!(
-            "{} {:26}{:>10.1} ms{:>7.2} x{:>13.0}{:>7.2} x{:>10.1} ms{:>6.0} ms{:>9.0}",
+            "{} {:26}{:>7.1} ms{:>6.2} x{:>9.0}{:>7.2} x{:>7.1} ms{:>5.0} ms{:>9.0}",
             step.number,
             step.title,
             one(of),
