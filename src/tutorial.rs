@@ -17,6 +17,7 @@
 //! [10]: chapter_10
 //! [11]: chapter_11
 //! [12]: chapter_12
+//! [migrating]: migrating
 #![doc = include_str!("../docs/tutorial.md")]
 
 /// [contents]: self
@@ -210,6 +211,7 @@ pub mod chapter_11 {}
 /// [`Bridge`]: crate::Bridge
 /// [client]: crate::ureq::Client
 /// [contents]: self
+/// [migrating]: migrating
 /// [previous]: chapter_11
 /// [program]: #the-whole-program
 /// [`Resource`]: crate::Resource
@@ -223,3 +225,23 @@ pub mod chapter_11 {}
     doc = "# 12. Going native, and how to choose\n\nTo read this chapter here: `cargo doc --features full`."
 )]
 pub mod chapter_12 {}
+
+/// [2]: chapter_02
+/// [4]: chapter_04
+/// [6]: chapter_06
+/// [8]: chapter_08
+/// [9]: chapter_09
+/// [10]: chapter_10
+/// [12]: chapter_12
+/// [`Bridge`]: crate::Bridge
+/// [`Bridge::call`]: crate::Bridge::call
+/// [contents]: self
+/// [`Group`]: crate::Group
+/// [`Job::current`]: crate::Job::current
+/// [previous]: chapter_12
+/// [`Resource`]: crate::Resource
+/// [`ResourcePool`]: crate::ResourcePool
+/// [`Task`]: crate::Task
+///
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
