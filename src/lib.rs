@@ -173,7 +173,7 @@
 //!   workers, and not for own threads.
 //! - Deadlines are kept by one async task for each lane and runtime, while there are jobs. Outside
 //!   of a runtime, and in one that was built without a timer, a thread called `longshore-timer`
-//!   keeps them; `shutdown` has one there as well, until it returns.
+//!   keeps them, one for each lane; `shutdown` has one there as well, until it returns.
 //!
 //! - [`Bridge::start`] has one thread, called `longshore-bridge`, as long as there is a handle, and
 //!   all bridges together one called `longshore-clock` while a call with a timeout waits, or one

@@ -86,7 +86,8 @@ impl Builder {
     /// towards the queue, although they wait as well until a thread has come for them.
     ///
     /// A bounded queue is what keeps a service that is overloaded answering: better refuse early
-    /// than let every caller wait until its patience is over.
+    /// than let every caller wait until its patience is over. Where each request calls many lanes at
+    /// once, though, lanes of one limit without a queue refuse the same request all together.
     pub fn queue(mut self, jobs: usize) -> Self {
         self.queue = Some(jobs);
         self
@@ -127,6 +128,9 @@ impl Builder {
     }
 
     /// As [`rayon`](Self::rayon), on the process's global pool.
+    ///
+    /// Whoever uses that pool first has its threads started, which on Linux are then shown under the
+    /// name of that thread unless the pool was given names: `tokio-rt-worker`, perhaps.
     ///
     /// If that pool cannot be built, jobs fail with [`Error::NoThread`](crate::Error::NoThread).
     #[cfg(feature = "rayon")]

@@ -42,7 +42,7 @@ pub(crate) struct Rayon(pub(crate) Option<Arc<rayon::ThreadPool>>);
 ///
 /// They are started when there is work for them, at most the lane's limit at once (more only for
 /// what [suspended](super::JobState::Suspended) jobs wait for), named
-/// `<lane>-<number>`, and end when they have been idle for [`keep_alive`](Self::keep_alive), when
+/// `<lane>-<number>` with a number that no other has in the process, and end when they have been idle for [`keep_alive`](Self::keep_alive), when
 /// their lane is closed or its last handle dropped, or when the runtime whose jobs they run ends.
 #[derive(Clone)]
 #[must_use]
