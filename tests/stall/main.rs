@@ -13,6 +13,7 @@ mod support;
 mod found;
 mod guards;
 mod handed_on;
+mod process;
 mod profiles;
 mod quiet;
 mod runtimes;

@@ -171,6 +171,15 @@ impl Watched {
     }
 }
 
+impl Watched {
+    /// As [`Watched::is_quiet`], after so many reports.
+    #[track_caller]
+    pub(crate) fn is_quiet_since(&self, stalls: u64, future: impl Future<Output = ()>) {
+        self.watching.block_on(&self.runtime, future);
+        assert_eq!(self.watching.stalls(), stalls);
+    }
+}
+
 /// Has the reports sent here.
 pub(crate) fn listen(watch: Watch) -> (Watch, mpsc::Receiver<Stall>, mpsc::Receiver<Stall>) {
     let (tell, begun) = mpsc::channel();
