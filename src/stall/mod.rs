@@ -40,6 +40,8 @@
 mod allow;
 mod clock;
 mod deny;
+mod finding;
+mod looking;
 mod place;
 mod proc;
 mod profile;
@@ -48,6 +50,7 @@ mod slot;
 mod strict;
 mod subject;
 mod tell;
+mod traces;
 mod trail;
 mod watch;
 mod watchdog;

@@ -123,6 +123,11 @@ impl Trail {
         now.at.saturating_duration_since(self.began.at)
     }
 
+    /// Whether it has slept most of the time.
+    pub(super) fn sleeps(&self) -> bool {
+        self.slept * 2 >= self.looked
+    }
+
     /// The last look, which is that of the sleep in a verdict of one call.
     pub(super) fn last(&self) -> Option<&Look> {
         self.last.as_ref()
@@ -150,7 +155,7 @@ impl Trail {
         let began = self.began.at;
         if now.lasted(self.began, limits.threshold)
             && self.looked >= limits.threshold / 2
-            && self.slept * 2 >= self.looked
+            && self.sleeps()
         {
             // Of a sleep that goes on more can be told than of one that is over.
             let sleep = match &last.state {
