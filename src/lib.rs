@@ -5,7 +5,8 @@
 //! future of what the closure returns. How many run at once, how many may wait, how long they may
 //! take, and what becomes of them when nobody waits any more: that is the lane's business.
 //!
-//! To learn it from the beginning, read the [tutorial], a book whose programs run.
+//! To learn it from the beginning, read the [tutorial], a book whose programs run. To find what still
+//! blocks in a service that is being moved, read `stall::guide` (feature `stall`).
 //!
 //! # Why it exists
 //!

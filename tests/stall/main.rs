@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod api;
 mod found;
 mod guards;
 mod handed_on;
