@@ -7,6 +7,8 @@
 //! - `work`: processor time of the whole process for some work on a runtime that is watched, over the same
 //!   on one that is not. Rounds take them in turn; the ratio of base to base, measured the same way, says
 //!   what a difference would have to be larger than.
+//! - `report`: how long after the beginning of a stall its report comes, with the default threshold of
+//!   100 ms.
 //!
 //! ```text
 //! cargo bench --features stall --bench stall
@@ -21,6 +23,7 @@ use std::{
     future::poll_fn,
     hint::black_box,
     pin::pin,
+    sync::mpsc,
     task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
@@ -28,7 +31,7 @@ use std::{
 
 use figures::{Ratio, median, rounds};
 use longshore::stall::{Watch, Watching, watched};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 fn main() {
     // `cargo test` runs benches too, to see that they can be run.
@@ -40,6 +43,7 @@ fn main() {
     print_polls(rounds, polls);
     print_watchdog(seconds);
     print_work(rounds, tasks);
+    print_report(if in_earnest { rounds } else { 1 });
 }
 
 fn two_workers() -> Builder {
@@ -231,5 +235,40 @@ fn print_work(rounds: usize, times: u32) {
             Ratio::of(&with_watch, &base),
             Ratio::of(&again, &base)
         );
+    }
+}
+
+// ===== A report =====
+
+fn print_report(rounds: usize) {
+    println!("\nreport: ms after the beginning of a sleep, of {rounds} rounds");
+    let one = || Builder::new_current_thread().enable_all().build();
+    for (name, current) in [("current thread", true), ("multi thread", false)] {
+        let mut took = Vec::new();
+        for _ in 0..rounds {
+            let (tell, told) = mpsc::channel();
+            let watch = Watch::new().on_stall(move |_| drop(tell.send(Instant::now())));
+            let sleep = async {
+                let start = Instant::now();
+                thread::sleep(Duration::from_millis(300));
+                start
+            };
+            let start = if current {
+                let runtime = one().expect("it can be built");
+                runtime.block_on(async {
+                    let _watching = watch.attach(&Handle::current());
+                    tokio::spawn(sleep).await
+                })
+            } else {
+                let (runtime, _watching) =
+                    watch.build(&mut two_workers()).expect("threads can be had");
+                runtime.block_on(runtime.spawn(sleep))
+            };
+            let start = start.expect("it does not panic");
+            let told = told.recv().expect("it is reported");
+            took.push(told.duration_since(start).as_secs_f64() * 1e3);
+        }
+        let worst = took.iter().copied().fold(0.0, f64::max);
+        println!("{name:>24} {:>8.0}   worst {worst:.0}", median(&took));
     }
 }

@@ -85,7 +85,7 @@ impl Subject {
             }
         }
         let unknown = unknown || (self.looks() < LEARNING && !self.workers.all_known());
-        if unknown && self.looks() % PROBE_EVERY == 0 {
+        if unknown && self.looks().is_multiple_of(PROBE_EVERY) {
             self.probe();
         }
     }
@@ -115,7 +115,7 @@ impl Subject {
                     thread: view.thread,
                     poll,
                     on: worker.map(|worker| (worker, self.progress(worker))),
-                    eye: Eye::on(view.thread),
+                    eye: None,
                     trail: Trail::begin(now),
                     others: None,
                     told: None,
@@ -126,7 +126,9 @@ impl Subject {
             if trace.told.is_some() {
                 continue;
             }
-            let look = trace.eye.look();
+            // Not before the second look: most polls are over by then.
+            let eye = trace.eye.get_or_insert_with(|| Eye::on(view.thread));
+            let look = eye.look();
             let handed_on = trace.on.is_some_and(|(worker, then)| {
                 let progress = self.progress(worker);
                 progress != then || is_parked(progress)
@@ -155,7 +157,7 @@ impl Subject {
                     view: Some(view),
                 };
                 let last = trace.trail.last();
-                let stall = found.stall(verdict, now, names, &mut trace.eye, last);
+                let stall = found.stall(verdict, now, names, eye, last);
                 trace.told = Some(self.tell(stall, now));
             }
         }

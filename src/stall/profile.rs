@@ -1,6 +1,7 @@
 //! The calls that are left, ranked, although none of them is long.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fmt,
     future::Future,
@@ -187,7 +188,7 @@ impl Samples {
                 return;
             }
             let mut rows: Vec<Row> = taken.rows.drain().map(|(_, row)| row).collect();
-            rows.sort_by(|a, b| b.blocked.cmp(&a.blocked));
+            rows.sort_by_key(|row| Reverse(row.blocked));
             taken.profile = Some(Profile {
                 lasted: now.saturating_duration_since(self.began),
                 workers: self.workers,

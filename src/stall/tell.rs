@@ -129,7 +129,7 @@ impl Voices {
         let calls = self.calls.clone();
         // What runs there is the user's, so the stack is of the usual size.
         let started = std::thread::Builder::new()
-            .name(String::from("longshore-stall-tell"))
+            .name(String::from("longshore-tell"))
             .spawn(move || {
                 for event in received {
                     calls.tell(&event);

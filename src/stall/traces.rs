@@ -35,7 +35,7 @@ pub(super) struct PollTrace {
     pub(super) poll: (u32, Moment),
     /// The worker that it runs on, and where that was when the poll was first seen.
     pub(super) on: Option<(usize, Progress)>,
-    pub(super) eye: Eye,
+    pub(super) eye: Option<Eye>,
     pub(super) trail: Trail,
     pub(super) others: Option<Others>,
     pub(super) told: Option<Told>,

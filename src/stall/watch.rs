@@ -117,7 +117,7 @@ impl Watch {
 
     /// What is called with each stall when it is seen, while the thread is still stuck.
     ///
-    /// It runs on a thread of its own, called `longshore-stall-tell`, one report after the other: it may
+    /// It runs on a thread of its own, called `longshore-tell`, one report after the other: it may
     /// block, and if it panics that is contained. Reports go there and, with the feature `tracing`, to the
     /// subscriber as events of level `WARN` with the target `longshore::stall`. With neither, each site is
     /// printed once to the standard error.

@@ -120,10 +120,10 @@ impl Probes {
                 self.0.fetch_sub(1, Relaxed);
             }
         }
-        if self.under_way.load(Relaxed) > 0 {
+        let none = self.under_way.compare_exchange(0, count, Relaxed, Relaxed);
+        if none.is_err() {
             return;
         }
-        self.under_way.store(count, Relaxed);
         for _ in 0..count {
             let workers = workers.clone();
             let done = Done(self.under_way.clone());

@@ -250,7 +250,8 @@ on_both! {
 fn no_blocking_call_is_interrupted() {
     in_time(|| {
         const WAIT: Duration = Duration::from_millis(150);
-        let calls: Vec<(&str, Box<dyn FnOnce() + Send>)> = vec![
+        type Call = Box<dyn FnOnce() + Send>;
+        let calls: Vec<(&str, Call)> = vec![
             ("sleep", Box::new(|| thread::sleep(WAIT))),
             ("park", Box::new(|| thread::park_timeout(WAIT))),
             (

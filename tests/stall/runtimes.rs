@@ -189,14 +189,20 @@ fn there_is_one_thread_while_there_are_watches_and_none_afterwards() {
         let name = "::there_is_one_thread_while_there_are_watches_and_none_afterwards";
         return passes(crate::support::child(&format!("{}{name}", module_path!())));
     }
-    for _ in 0..20 {
+    for round in 0..20 {
         assert_eq!(threads_named("longshore-stall"), 0);
         let one = Watched::new(Flavour::MultiThread);
         let other = Watched::new(Flavour::CurrentThread);
         wait_for_looks(&one.watching, 2);
         wait_for_looks(&other.watching, 2);
         assert_eq!(threads_named("longshore-stall"), 1);
+        if round == 0 {
+            one.stall(|gate| gate.wait());
+            assert_eq!(threads_named("longshore-tell"), 1);
+        }
         drop((one, other));
-        settles("the thread ends", || threads_named("longshore-stall") == 0);
+        settles("the threads end", || {
+            threads_named("longshore-stall") + threads_named("longshore-tell") == 0
+        });
     }
 }

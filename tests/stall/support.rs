@@ -42,7 +42,6 @@ macro_rules! on_both {
     ($( $(#[$meta:meta])* fn $name:ident($flavour:ident: Flavour) $body:block )*) => {$(
         $(#[$meta])*
         mod $name {
-            #[allow(unused_imports, reason = "not every test needs them all")]
             use super::*;
 
             fn body($flavour: Flavour) $body

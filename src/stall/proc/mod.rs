@@ -40,6 +40,10 @@ pub(super) struct Look {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux shows what a thread does")
+)]
 pub(super) enum State {
     /// On a processor, or waiting for one.
     Running,
@@ -48,6 +52,10 @@ pub(super) enum State {
 
 /// Where a thread sleeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux shows what a thread does")
+)]
 pub(super) enum Sleep {
     /// In this system call.
     Call(Registers),
