@@ -5,7 +5,8 @@
 //! future of what the closure returns. How many run at once, how many may wait, how long they may
 //! take, and what becomes of them when nobody waits any more: that is the lane's business.
 //!
-//! To learn it from the beginning, read the [tutorial], a book whose programs run.
+//! To learn it from the beginning, read the [tutorial], a book whose programs run. To find what still
+//! blocks in a service that is being moved, read `stall::guide` (feature `stall`).
 //!
 //! # Why it exists
 //!
@@ -80,6 +81,7 @@
 //! | futures and calls that begin and end together | [`Group`]; [`group::scope`] |
 //! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
 //! | async code from synchronous code | [`Bridge::call`] |
+//! | to find the calls that still block | `stall::Watch`, `stall::deny` (feature `stall`) |
 //! | to end in good order | [`Lane::shutdown`] |
 //!
 //! And which threads for which work:
@@ -180,6 +182,8 @@
 //!   into a current-thread runtime.
 //! - A job that waits for other jobs keeps its thread, and while it waits for several, or for one of
 //!   another lane, there is a thread more for what runs in its slot.
+//! - While anything is watched by `stall`, there is one thread called `longshore-stall`, and for each
+//!   watch that has had something to tell one called `longshore-tell`.
 //! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
 //!   which end after a second without work.
 //!
@@ -195,6 +199,7 @@
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //! - [`bridge`]: from synchronous code into async code.
 //! - `fetch`: many requests at once, through that client or any other service.
+//! - `stall`: finds what still blocks. It uses no other module but [`error`].
 //!
 //! # Features
 //!
@@ -219,6 +224,7 @@
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.
 //! - `tower`: `Lane::service`.
+//! - `stall`: the module `stall`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
 //! - `full`: all of them but `brotli`, `cookies` and `native-tls`.
 //!
@@ -243,6 +249,8 @@ pub mod group;
 pub mod job;
 pub mod lane;
 pub mod resource;
+#[cfg(feature = "stall")]
+pub mod stall;
 #[cfg(all(any(doc, doctest), feature = "ureq"))]
 pub mod tutorial;
 #[cfg(feature = "ureq")]

@@ -10,7 +10,8 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &["error", "sync"],
     &["cancel"],
-    &["job"],
+    // What stands beside the tower uses nothing of it.
+    &["job", "stall"],
     &["lane"],
     &["ureq", "group", "bridge", "resource"],
     &["fetch"],
@@ -24,6 +25,8 @@ const START_THREADS: &[&str] = &[
     "lane/source.rs",
     "lane/keeper.rs",
     "lane/timer.rs",
+    "stall/tell.rs",
+    "stall/watchdog.rs",
 ];
 
 struct Source {

@@ -1,0 +1,274 @@
+//! What does it cost to be watched while nothing stalls?
+//!
+//! - `poll`: a future that is polled over and over, bare and [`watched`], in nanoseconds a poll; with a
+//!   watch and without one.
+//! - `watchdog`: how much of one core the thread `longshore-stall` takes, by the system's account of it,
+//!   while the runtime has nothing to do, while it is busy, and with many workers.
+//! - `work`: processor time of the whole process for some work on a runtime that is watched, over the same
+//!   on one that is not. Rounds take them in turn; the ratio of base to base, measured the same way, says
+//!   what a difference would have to be larger than.
+//! - `report`: how long after the beginning of a stall its report comes, with the default threshold of
+//!   100 ms.
+//!
+//! ```text
+//! cargo bench --features stall --bench stall
+//! LONGSHORE_ROUNDS=31 cargo bench --features stall --bench stall
+//! ```
+
+#[path = "support/figures.rs"]
+mod figures;
+
+use std::{
+    fs,
+    future::poll_fn,
+    hint::black_box,
+    pin::pin,
+    sync::mpsc,
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use figures::{Ratio, median, rounds};
+use longshore::stall::{Watch, Watching, watched};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+fn main() {
+    // `cargo test` runs benches too, to see that they can be run.
+    let in_earnest = std::env::args().any(|argument| argument == "--bench");
+    let rounds = if in_earnest { rounds(21) } else { 1 };
+    let polls = if in_earnest { 2_000_000 } else { 1_000 };
+    let seconds = Duration::from_millis(if in_earnest { 4_000 } else { 50 });
+    let tasks = if in_earnest { 50_000 } else { 100 };
+    print_polls(rounds, polls);
+    print_watchdog(seconds);
+    print_work(rounds, tasks);
+    print_report(if in_earnest { rounds } else { 1 });
+}
+
+fn two_workers() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all();
+    builder
+}
+
+fn watched_runtime(workers: usize) -> (Runtime, Watching) {
+    let built = Watch::new().build(two_workers().worker_threads(workers));
+    built.expect("threads can be had")
+}
+
+// ===== A poll =====
+
+/// Nanoseconds for each poll of a future that is never ready.
+fn poll_over_and_over(future: impl Future<Output = ()>, polls: u32) -> f64 {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    let start = Instant::now();
+    for _ in 0..polls {
+        let _ = black_box(black_box(&mut future).as_mut().poll(&mut context));
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(polls)
+}
+
+fn never() -> impl Future<Output = ()> {
+    poll_fn(|_| black_box(Poll::Pending))
+}
+
+fn print_polls(rounds: usize, polls: u32) {
+    let (mut bare, mut alone, mut with_watch) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        bare.push(poll_over_and_over(never(), polls));
+        alone.push(poll_over_and_over(watched(never()), polls));
+        let (runtime, _watching) = watched_runtime(2);
+        let _entered = runtime.enter();
+        with_watch.push(poll_over_and_over(watched(never()), polls));
+    }
+    println!("poll: ns each, median of {rounds} rounds of {polls}");
+    for (name, figures) in [
+        ("bare", bare),
+        ("watched, no watch", alone),
+        ("watched, and a watch", with_watch),
+    ] {
+        println!("{name:>24} {:>8.1}", median(&figures));
+    }
+}
+
+// ===== The watchdog =====
+
+/// The processor time of threads of that name.
+fn used_by(name: &str) -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks
+        .filter_map(|task| {
+            let path = task.ok()?.path();
+            let found = fs::read_to_string(path.join("comm")).ok()?;
+            let schedstat = fs::read_to_string(path.join("schedstat")).ok()?;
+            let used: u64 = schedstat.split_ascii_whitespace().next()?.parse().ok()?;
+            (found.trim_end() == name).then(|| Duration::from_nanos(used))
+        })
+        .sum()
+}
+
+/// Per cent of a core.
+fn share(time: Duration) -> f64 {
+    let (start, before) = (Instant::now(), used_by("longshore-stall"));
+    thread::sleep(time);
+    let used = used_by("longshore-stall").saturating_sub(before);
+    100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64()
+}
+
+/// Short polls, timers, and a queue that is never empty for long.
+async fn busy() {
+    loop {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(50) {
+            std::hint::spin_loop();
+        }
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn print_watchdog(time: Duration) {
+    println!("\nwatchdog: per cent of a core, tick 10 ms");
+    for (name, workers, tasks) in [
+        ("idle", 2, 0),
+        ("idle, 64 workers", 64, 0),
+        ("busy, 4 tasks", 2, 4),
+        ("busy, 50 tasks", 2, 50),
+    ] {
+        let (runtime, _watching) = watched_runtime(workers);
+        for _ in 0..tasks {
+            runtime.spawn(busy());
+        }
+        println!("{name:>24} {:>8.2}", share(time));
+        runtime.shutdown_background();
+    }
+}
+
+// ===== Work =====
+
+#[derive(Clone, Copy)]
+enum Work {
+    Spawn,
+    Yield,
+    PingPong,
+}
+
+impl Work {
+    const ALL: [(&'static str, Self); 3] = [
+        ("spawn", Self::Spawn),
+        ("yield", Self::Yield),
+        ("ping-pong", Self::PingPong),
+    ];
+
+    async fn run(self, times: u32) {
+        match self {
+            Self::Spawn => {
+                for _ in 0..times {
+                    tokio::spawn(async {}).await.expect("it does not panic");
+                }
+            }
+            Self::Yield => {
+                let yields = async move {
+                    for _ in 0..times {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::spawn(yields).await.expect("it does not panic");
+            }
+            Self::PingPong => {
+                let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
+                let (pong, mut ponged) = tokio::sync::mpsc::channel(1);
+                let other = tokio::spawn(async move {
+                    while pinged.recv().await.is_some() {
+                        let _ = pong.send(()).await;
+                    }
+                });
+                for _ in 0..times {
+                    let _ = ping.send(()).await;
+                    ponged.recv().await;
+                }
+                drop(ping);
+                other.await.expect("it does not panic");
+            }
+        }
+    }
+}
+
+/// The processor time of this process.
+fn used() -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks
+        .filter_map(|task| {
+            let schedstat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            schedstat.split_ascii_whitespace().next()?.parse().ok()
+        })
+        .map(Duration::from_nanos)
+        .sum()
+}
+
+fn cost(runtime: &Runtime, work: Work, times: u32) -> f64 {
+    let before = used();
+    runtime
+        .block_on(runtime.spawn(work.run(times)))
+        .expect("it does not panic");
+    used().saturating_sub(before).as_secs_f64()
+}
+
+fn print_work(rounds: usize, times: u32) {
+    println!(
+        "\nwork: processor time, watched over not watched, median of {rounds} rounds (middle half)"
+    );
+    for (name, work) in Work::ALL {
+        let (mut base, mut again, mut with_watch) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let plain = two_workers().build().expect("threads can be had");
+            base.push(cost(&plain, work, times));
+            again.push(cost(&plain, work, times));
+            drop(plain);
+            let (runtime, _watching) = watched_runtime(2);
+            with_watch.push(cost(&runtime, work, times));
+        }
+        println!(
+            "{name:>24} {}   base over base {}",
+            Ratio::of(&with_watch, &base),
+            Ratio::of(&again, &base)
+        );
+    }
+}
+
+// ===== A report =====
+
+fn print_report(rounds: usize) {
+    println!("\nreport: ms after the beginning of a sleep, of {rounds} rounds");
+    let one = || Builder::new_current_thread().enable_all().build();
+    for (name, current) in [("current thread", true), ("multi thread", false)] {
+        let mut took = Vec::new();
+        for _ in 0..rounds {
+            let (tell, told) = mpsc::channel();
+            let watch = Watch::new().on_stall(move |_| drop(tell.send(Instant::now())));
+            let sleep = async {
+                let start = Instant::now();
+                thread::sleep(Duration::from_millis(300));
+                start
+            };
+            let start = if current {
+                let runtime = one().expect("it can be built");
+                runtime.block_on(async {
+                    let _watching = watch.attach(&Handle::current());
+                    tokio::spawn(sleep).await
+                })
+            } else {
+                let (runtime, _watching) =
+                    watch.build(&mut two_workers()).expect("threads can be had");
+                runtime.block_on(runtime.spawn(sleep))
+            };
+            let start = start.expect("it does not panic");
+            let told = told.recv().expect("it is reported");
+            took.push(told.duration_since(start).as_secs_f64() * 1e3);
+        }
+        let worst = took.iter().copied().fold(0.0, f64::max);
+        println!("{name:>24} {:>8.0}   worst {worst:.0}", median(&took));
+    }
+}

@@ -1,0 +1,76 @@
+//! From a verdict to a report.
+
+use super::{
+    BlockingCall,
+    place::Place,
+    proc::{Eye, Look, Names, Sleep},
+    report::Stall,
+    slot::View,
+    trail::{Seen, Verdict},
+};
+
+/// Who is stuck.
+pub(super) struct Found<'a> {
+    pub(super) worker: Option<usize>,
+    pub(super) thread: Option<u32>,
+    pub(super) view: Option<&'a View>,
+}
+
+impl Found<'_> {
+    /// With the name of the call, if there is one.
+    pub(super) fn stall(
+        self,
+        verdict: Verdict,
+        now: Seen,
+        names: &mut Names,
+        eye: &mut Eye,
+        last: Option<&Look>,
+    ) -> Stall {
+        let sleep = verdict.sleep.clone();
+        let mut stall = self.bare(verdict, now);
+        let Some(sleep) = sleep else { return stall };
+        names.forget();
+        stall.call = call_of(names, &sleep);
+        // If it has been awake meanwhile, what its arguments meant may be something else by now.
+        let still = eye
+            .look()
+            .zip(last)
+            .is_some_and(|(look, last)| look.same_sleep(last));
+        if let Some(call) = &mut stall.call
+            && !still
+        {
+            call.peer = None;
+            call.path = None;
+            call.timeout = None;
+        }
+        stall
+    }
+
+    /// Without.
+    pub(super) fn bare(self, verdict: Verdict, now: Seen) -> Stall {
+        let named = self
+            .view
+            .and_then(|view| view.name.as_deref().map(str::to_owned));
+        let poll = self.view.and_then(|view| view.poll);
+        Stall {
+            cause: verdict.cause,
+            certainty: verdict.certainty,
+            stalled_for: now.at.saturating_duration_since(verdict.began),
+            total: None,
+            worker: self.worker,
+            thread: self.thread.filter(|_| cfg!(target_os = "linux")),
+            thread_name: named.or_else(|| Names::thread(self.thread?)),
+            task: self.view.and_then(|view| view.task),
+            watched_at: poll.and_then(|(place, _)| Place::source(place)),
+            call: None,
+        }
+    }
+}
+
+/// The call that a thread sleeps in, if that can be told.
+pub(super) fn call_of(names: &mut Names, sleep: &Sleep) -> Option<BlockingCall> {
+    match sleep {
+        Sleep::Call(registers) => names.call(registers),
+        Sleep::Somewhere { .. } => None,
+    }
+}

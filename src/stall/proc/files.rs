@@ -1,0 +1,125 @@
+//! From the registers of a system call to what it is about.
+
+use std::{
+    borrow::Cow, collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    BlockingCall, Registers, memory, sockets,
+    syscalls::{self, Shape},
+};
+
+/// Names calls, and remembers peers by the inodes of their sockets: to find one takes as long as the
+/// tables of the system are.
+#[derive(Debug, Default)]
+pub(in crate::stall) struct Names {
+    peers: HashMap<u64, Option<String>>,
+}
+
+/// An inode may be used again by another socket after this one is closed.
+const REMEMBERED: usize = 256;
+
+impl Names {
+    /// The call of these registers; `None` where the thread sleeps in none.
+    pub(in crate::stall) fn call(&mut self, registers: &Registers) -> Option<BlockingCall> {
+        if registers.number < 0 {
+            return None;
+        }
+        let Some((name, shape)) = syscalls::of(registers.number) else {
+            return Some(BlockingCall {
+                syscall: Cow::Owned(format!("system call {}", registers.number)),
+                fd: None,
+                peer: None,
+                path: None,
+                timeout: None,
+            });
+        };
+        let mut call = BlockingCall {
+            syscall: Cow::Borrowed(name),
+            fd: None,
+            peer: None,
+            path: None,
+            timeout: None,
+        };
+        let arguments = registers.arguments;
+        match shape {
+            Shape::Fd => call.fd = fd(arguments[0]),
+            Shape::Path(index) => call.path = path(arguments[index]),
+            Shape::Poll => {
+                call.fd = first_polled(arguments);
+                // A timeout of less than zero is none.
+                let millis = i32::try_from(arguments[2] as i64).unwrap_or(-1);
+                call.timeout = u64::try_from(millis).ok().map(Duration::from_millis);
+            }
+            Shape::PollSpec => {
+                call.fd = first_polled(arguments);
+                call.timeout = time(arguments[2]);
+            }
+            Shape::Sleep => call.timeout = time(arguments[0]),
+            // With a flag it is a moment, not a length.
+            Shape::ClockSleep if arguments[1] == 0 => call.timeout = time(arguments[2]),
+            Shape::ClockSleep | Shape::Other => {}
+        }
+        if let Some(fd) = call.fd {
+            self.describe(fd, &mut call);
+        }
+        Some(call)
+    }
+
+    /// Forgets whose sockets are whose, which may have been closed meanwhile.
+    pub(in crate::stall) fn forget(&mut self) {
+        self.peers.clear();
+    }
+
+    /// The name of a thread, as far as the system keeps it: fifteen bytes.
+    pub(in crate::stall) fn thread(thread: u32) -> Option<String> {
+        let name = fs::read(format!("/proc/self/task/{thread}/comm")).ok()?;
+        Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+    }
+
+    fn describe(&mut self, fd: i32, call: &mut BlockingCall) {
+        let Ok(link) = fs::read_link(format!("/proc/self/fd/{fd}")) else {
+            return;
+        };
+        let bytes = link.as_os_str().as_bytes();
+        let socket = bytes
+            .strip_prefix(b"socket:[")
+            .and_then(|rest| rest.strip_suffix(b"]"))
+            .and_then(|inode| str::from_utf8(inode).ok()?.parse().ok());
+        if let Some(inode) = socket {
+            if self.peers.len() >= REMEMBERED {
+                self.peers.clear();
+            }
+            let peer = self.peers.entry(inode);
+            call.peer = peer.or_insert_with(|| sockets::peer(inode)).clone();
+        } else if bytes.starts_with(b"/") {
+            call.path = Some(link);
+        } else if let Some(end) = bytes.iter().position(|byte| *byte == b':') {
+            // `pipe:[1234]`, `anon_inode:[eventfd]`: what kind of thing it is.
+            call.peer = Some(format!("a {}", String::from_utf8_lossy(&bytes[..end])));
+        }
+    }
+}
+
+fn fd(argument: u64) -> Option<i32> {
+    i32::try_from(argument & 0xffff_ffff).ok()
+}
+
+fn first_polled(arguments: [u64; 6]) -> Option<i32> {
+    let fds = memory::polled(arguments[0], arguments[1])?;
+    fds.into_iter().find(|fd| *fd >= 0)
+}
+
+fn path(address: u64) -> Option<PathBuf> {
+    let bytes = memory::text(address)?;
+    (!bytes.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+fn time(address: u64) -> Option<Duration> {
+    let (seconds, nanoseconds) = memory::pair(address)?;
+    let nanoseconds = u32::try_from(nanoseconds)
+        .ok()
+        .filter(|n| *n < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
+}

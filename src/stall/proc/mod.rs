@@ -1,0 +1,92 @@
+//! What the system tells of a thread, without stopping it: `/proc` on Linux, and elsewhere nothing.
+
+mod call;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod others;
+#[cfg(target_os = "linux")]
+mod sockets;
+#[cfg(target_os = "linux")]
+mod syscalls;
+#[cfg(target_os = "linux")]
+mod thread;
+
+use std::time::Duration;
+
+pub use self::call::BlockingCall;
+#[cfg(not(target_os = "linux"))]
+pub(super) use self::elsewhere::{Eye, Names, Others, switches_of_this_thread, this_thread};
+#[cfg(target_os = "linux")]
+pub(super) use self::{
+    files::Names,
+    others::Others,
+    thread::{Eye, switches_of_this_thread, this_thread},
+};
+
+/// One look at a thread.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Look {
+    pub(super) state: State,
+    /// How often it was given a processor so far. Two looks at a sleeping thread with the same number
+    /// are looks at the same sleep.
+    pub(super) turns: u64,
+    /// How much processor time it has used.
+    pub(super) cpu: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux shows what a thread does")
+)]
+pub(super) enum State {
+    /// On a processor, or waiting for one.
+    Running,
+    Asleep(Sleep),
+}
+
+/// Where a thread sleeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux shows what a thread does")
+)]
+pub(super) enum Sleep {
+    /// In this system call.
+    Call(Registers),
+    /// In the system, which does not say where: this process may not be looked into.
+    Somewhere { on_a_lock: bool },
+}
+
+/// A system call, as the kernel shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registers {
+    /// Less than zero where the thread sleeps for another reason, such as a page of memory.
+    pub(super) number: i64,
+    pub(super) arguments: [u64; 6],
+    pub(super) stack: u64,
+    pub(super) program: u64,
+}
+
+impl Registers {
+    /// Whether it waits for another thread.
+    pub(super) fn is_futex(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return syscalls::of(self.number).is_some_and(|(name, _)| name == "futex");
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
+}
+
+impl Look {
+    /// Whether the thread has slept all the time between the two.
+    pub(super) fn same_sleep(&self, other: &Self) -> bool {
+        self.turns == other.turns
+            && matches!((&self.state, &other.state), (State::Asleep(a), State::Asleep(b)) if a == b)
+    }
+}

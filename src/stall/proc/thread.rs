@@ -1,0 +1,212 @@
+//! Looking at a thread of this process from another one.
+//!
+//! | file, below `/proc/self/task/<thread>` | says |
+//! |---|---|
+//! | `syscall` | `running`, or the call that it sleeps in, with arguments, stack and program counter |
+//! | `schedstat` | processor time, time in line for a processor, how often it was given one |
+//! | `stat`, `wchan` | whether it sleeps, and on what, where `syscall` is closed to us |
+//!
+//! `syscall` can be read by any process for its own threads, unless that process is not *dumpable*
+//! (it may have changed its user, or have asked for it) and not root's. The files stay open, since a
+//! thread is looked at many times a second.
+
+use std::{
+    cell::RefCell,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    time::Duration,
+};
+
+use super::{Look, Registers, Sleep, State};
+
+/// The system's number of this thread; zero where `/proc` is not there.
+pub(in crate::stall) fn this_thread() -> u32 {
+    // `<process>/task/<thread>`
+    fs::read_link("/proc/thread-self")
+        .ok()
+        .and_then(|link| link.file_name()?.to_str()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// How often this thread has gone to sleep in the system so far.
+///
+/// `getrusage` has the same number for less, but no safe function for it is at hand.
+pub(in crate::stall) fn switches_of_this_thread() -> Option<u64> {
+    thread_local! {
+        static STATUS: RefCell<Option<File>> = const { RefCell::new(None) };
+    }
+    STATUS
+        .try_with(|status| {
+            let mut status = status.borrow_mut();
+            if status.is_none() {
+                *status = File::open("/proc/thread-self/status").ok();
+            }
+            let text = Text::read(status.as_ref()?)?;
+            let text = text.as_str()?;
+            let at = text.rfind("\nvoluntary_ctxt_switches:")?;
+            let line = text[at + 1..].lines().next()?;
+            line.split_once(':')?.1.trim().parse().ok()
+        })
+        .ok()?
+}
+
+/// What one read of a file in `/proc` gives.
+struct Text {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Text {
+    fn read(file: &File) -> Option<Self> {
+        let mut bytes = [0; 4096];
+        let length = file.read_at(&mut bytes, 0).ok()?;
+        Some(Self { bytes, length })
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        str::from_utf8(&self.bytes[..self.length]).ok()
+    }
+}
+
+/// Looks at one thread.
+#[derive(Debug)]
+pub(in crate::stall) struct Eye {
+    thread: u32,
+    syscall: Option<File>,
+    schedstat: Option<File>,
+}
+
+impl Eye {
+    pub(in crate::stall) fn on(thread: u32) -> Self {
+        let open = |file| File::open(format!("/proc/self/task/{thread}/{file}")).ok();
+        Self {
+            thread,
+            syscall: open("syscall"),
+            schedstat: open("schedstat"),
+        }
+    }
+
+    /// What the thread does; `None` where that cannot be told, or it has ended.
+    pub(in crate::stall) fn look(&mut self) -> Option<Look> {
+        let state = self.state()?;
+        // After the state: if it has slept in two looks and the number is the same, it has not been
+        // awake in between.
+        let (cpu, turns) = self.schedule()?;
+        Some(Look { state, turns, cpu })
+    }
+
+    fn state(&self) -> Option<State> {
+        if let Some(file) = &self.syscall {
+            let text = Text::read(file)?;
+            return parse_syscall(text.as_str()?);
+        }
+        let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread)).ok()?;
+        // The name, in parentheses, may contain spaces and parentheses.
+        let letter = stat.rsplit_once(") ")?.1.chars().next()?;
+        if letter != 'S' && letter != 'D' {
+            return Some(State::Running);
+        }
+        let wchan = fs::read_to_string(format!("/proc/self/task/{}/wchan", self.thread));
+        let on_a_lock = wchan.is_ok_and(|wchan| wchan.contains("futex"));
+        Some(State::Asleep(Sleep::Somewhere { on_a_lock }))
+    }
+
+    fn schedule(&self) -> Option<(Duration, u64)> {
+        let text = Text::read(self.schedstat.as_ref()?)?;
+        let mut fields = text.as_str()?.split_ascii_whitespace();
+        let cpu: u64 = fields.next()?.parse().ok()?;
+        let turns: u64 = fields.nth(1)?.parse().ok()?;
+        // A thread that was never given a processor cannot be looked at: this kernel does not count.
+        (turns > 0).then(|| (Duration::from_nanos(cpu), turns))
+    }
+}
+
+/// `running`, `-1 0x… 0x…`, or number, six arguments, stack and program counter.
+fn parse_syscall(text: &str) -> Option<State> {
+    let mut fields = text.split_ascii_whitespace();
+    let first = fields.next()?;
+    if first == "running" {
+        return Some(State::Running);
+    }
+    let number: i64 = first.parse().ok()?;
+    let mut hexadecimal = || {
+        let field = fields.next()?.strip_prefix("0x")?;
+        u64::from_str_radix(field, 16).ok()
+    };
+    let mut arguments = [0; 6];
+    if number >= 0 {
+        for argument in &mut arguments {
+            *argument = hexadecimal()?;
+        }
+    }
+    Some(State::Asleep(Sleep::Call(Registers {
+        number,
+        arguments,
+        stack: hexadecimal()?,
+        program: hexadecimal()?,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernel_is_read() {
+        assert_eq!(parse_syscall("running\n"), Some(State::Running));
+        let fault = parse_syscall("-1 0x7ffd3 0x7f00\n");
+        assert!(
+            matches!(
+                fault,
+                Some(State::Asleep(Sleep::Call(Registers {
+                    number: -1,
+                    stack: 0x7ffd3,
+                    ..
+                })))
+            ),
+            "{fault:?}"
+        );
+        let read = parse_syscall("0 0x3 0x7f 0x20 0x0 0xffffffff 0x1 0x7ffe 0x7fd\n");
+        let Some(State::Asleep(Sleep::Call(read))) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!(read.number, 0);
+        assert_eq!(read.arguments, [3, 0x7f, 0x20, 0, 0xffff_ffff, 1]);
+        assert_eq!(parse_syscall("0 0x3\n"), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_seen_to_sleep_in_one_and_the_same_call() {
+        let (tell, told) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            tell.send(this_thread()).expect("somebody listens");
+            let _ = gate.recv();
+        });
+        let mut eye = Eye::on(told.recv().expect("it says its number"));
+        let end = std::time::Instant::now() + Duration::from_secs(8);
+        let (first, second) = loop {
+            assert!(std::time::Instant::now() < end, "it is never asleep");
+            let pair = (eye.look().expect("it lives"), eye.look().expect("it lives"));
+            if pair.0.same_sleep(&pair.1) {
+                break pair;
+            }
+        };
+        assert_eq!(first.cpu, second.cpu);
+        drop(open);
+        thread.join().expect("it does not panic");
+        assert_eq!(eye.look(), None, "it has ended");
+    }
+
+    #[test]
+    fn going_to_sleep_is_counted() {
+        let before = switches_of_this_thread().expect("Linux counts them");
+        thread::sleep(Duration::from_millis(1));
+        let after = switches_of_this_thread().expect("Linux counts them");
+        assert!(after > before);
+        let (a, b) = (switches_of_this_thread(), switches_of_this_thread());
+        assert_eq!(a, b, "to ask is not to sleep");
+    }
+}

@@ -1,0 +1,118 @@
+//! The check that has no threshold: whether a thread slept in the system within one poll.
+
+use std::{
+    cell::Cell,
+    panic::Location,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::runtime;
+
+use super::{
+    proc,
+    report::{Cause, Certainty, Stall},
+    slot::{Poller, Scope, Slot},
+};
+use crate::sync::Mutex;
+
+/// Where the reports go.
+pub(super) type Reports = Arc<Mutex<Vec<Stall>>>;
+
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+static CHECKED: Mutex<Vec<(Scope, Reports)>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// How often this thread has slept where it may, or where it was reported already.
+    static EXCUSED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Has the watched polls of one runtime checked until it is dropped.
+#[derive(Debug)]
+pub(super) struct Strict(Reports);
+
+impl Strict {
+    pub(super) fn on(scope: Scope, reports: Reports) -> Self {
+        CHECKED.lock().push((scope, reports.clone()));
+        WANTED.fetch_add(1, Ordering::Relaxed);
+        Self(reports)
+    }
+}
+
+impl Drop for Strict {
+    fn drop(&mut self) {
+        WANTED.fetch_sub(1, Ordering::Relaxed);
+        CHECKED
+            .lock()
+            .retain(|(_, reports)| !Arc::ptr_eq(reports, &self.0));
+    }
+}
+
+/// Whether anybody in the process wants the check.
+#[inline]
+pub(super) fn is_wanted() -> bool {
+    WANTED.load(Ordering::Relaxed) > 0
+}
+
+/// Polls, and tells those who want to know of this runtime if the thread has slept.
+#[cold]
+pub(super) fn polling<T>(
+    poller: Poller,
+    place: &'static Location<'static>,
+    poll: impl FnOnce() -> T,
+) -> T {
+    let listening: Vec<Reports> = CHECKED
+        .lock()
+        .iter()
+        .filter(|(scope, _)| *scope == poller.scope)
+        .map(|(_, reports)| reports.clone())
+        .collect();
+    if listening.is_empty() {
+        return poll();
+    }
+    let start = Instant::now();
+    let (value, slept) = counting(poll);
+    if slept > 0 {
+        let stall = Stall {
+            cause: Cause::Unknown,
+            certainty: Certainty::Slept(slept),
+            stalled_for: start.elapsed(),
+            total: Some(start.elapsed()),
+            worker: runtime::worker_index(),
+            thread: Slot::mine(Slot::thread),
+            thread_name: std::thread::current().name().map(str::to_owned),
+            task: Some(poller.task).filter(|task| *task != 0),
+            watched_at: Some(place),
+            call: None,
+        };
+        for reports in listening {
+            reports.lock().push(stall.clone());
+        }
+    }
+    value
+}
+
+/// Runs a closure in which the thread may sleep.
+pub(super) fn excusing<T>(run: impl FnOnce() -> T) -> T {
+    if !is_wanted() {
+        return run();
+    }
+    counting(run).0
+}
+
+/// Runs a closure and counts the sleeps in it, which do not count outside of it any more.
+fn counting<T>(run: impl FnOnce() -> T) -> (T, u64) {
+    let excused = || EXCUSED.try_with(Cell::get).unwrap_or(0);
+    let (before, excused_before) = (proc::switches_of_this_thread(), excused());
+    let value = run();
+    let after = proc::switches_of_this_thread();
+    let slept = before.zip(after).map_or(0, |(before, after)| {
+        let within = excused() - excused_before;
+        after.saturating_sub(before).saturating_sub(within)
+    });
+    let _ = EXCUSED.try_with(|all| all.set(all.get() + slept));
+    (value, slept)
+}

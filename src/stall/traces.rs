@@ -1,0 +1,51 @@
+//! What the watchdog keeps from one look to the next.
+
+use super::{
+    clock::Moment,
+    proc::{Eye, Look, Names, Others},
+    report::Stall,
+    trail::{Seen, Trail},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    pub(super) workers: Vec<WorkerTrace>,
+    pub(super) polls: Vec<PollTrace>,
+    pub(super) names: Names,
+}
+
+/// How far a worker has come: parks and unparks, and time busy.
+pub(super) type Progress = (u64, u64);
+
+#[derive(Debug, Default)]
+pub(super) struct WorkerTrace {
+    pub(super) progress: Option<Progress>,
+    pub(super) eye: Option<(u32, Eye)>,
+    /// The last look, and where the worker was then.
+    pub(super) last: Option<(Progress, Look)>,
+    pub(super) trail: Option<Trail>,
+    pub(super) others: Option<Others>,
+    /// Nothing more is said of it until the worker goes on.
+    pub(super) told: Option<Told>,
+}
+
+#[derive(Debug)]
+pub(super) struct PollTrace {
+    pub(super) thread: u32,
+    pub(super) poll: (u32, Moment),
+    /// The worker that it runs on, and where that was when the poll was first seen.
+    pub(super) on: Option<(usize, Progress)>,
+    pub(super) eye: Option<Eye>,
+    pub(super) trail: Trail,
+    pub(super) others: Option<Others>,
+    pub(super) told: Option<Told>,
+}
+
+/// A stall that is not over.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Somebody is to hear of its end.
+    Open { stall: Box<Stall>, began: Seen },
+    /// Nobody is, or it was told as part of another.
+    Silent,
+}

@@ -1,0 +1,251 @@
+//! What is found, and what is said of it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use longshore::stall::{Cause, Certainty, Stall, Watch, watched};
+
+use crate::support::{Flavour, Gate, PATIENCE, Watched};
+
+/// A server that answers when the gate opens.
+fn slow_server(gate: Gate) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let _ = peer.read(&mut [0; 1024]);
+        gate.wait();
+        let _ = peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+    address
+}
+
+#[track_caller]
+fn assert_sound(stall: &Stall, end: &Stall) {
+    assert!(stall.stalled_for >= Duration::from_millis(100), "{stall:?}");
+    assert!(stall.total.is_none());
+    assert!(end.total >= Some(stall.stalled_for), "{end:?}");
+    assert!(
+        stall.worker.is_some() && stall.thread.is_some(),
+        "{stall:?}"
+    );
+    assert!(
+        stall
+            .to_string()
+            .ends_with("; move it behind longshore::offload")
+    );
+}
+
+on_both! {
+    #[cfg(feature = "ureq")]
+    fn a_blocking_http_call_is_named_with_its_peer(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let (tell, peer) = std::sync::mpsc::channel();
+        let (stall, end) = watched.stall(move |gate| {
+            let address = slow_server(gate);
+            tell.send(address.clone()).unwrap();
+            let text = ureq::get(format!("http://{address}/"))
+                .config()
+                .proxy(None)
+                .build()
+                .call()
+                .unwrap()
+                .body_mut()
+                .read_to_string();
+            assert_eq!(text.unwrap(), "ok");
+        });
+        assert_sound(&stall, &end);
+        assert_eq!(stall.cause, Cause::BlockingCall);
+        assert_eq!(stall.certainty, Certainty::OneCall);
+        let call = stall.call.as_ref().expect("the call is known");
+        assert_eq!(call.peer, peer.recv().ok(), "{call:?}");
+        assert!(["recvfrom", "read"].contains(&&*call.syscall), "{call:?}");
+    }
+
+    /// Through the agent of this crate, outside of a lane.
+    #[cfg(feature = "ureq")]
+    fn a_call_of_our_own_agent_is_named_with_its_peer(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let (tell, peer) = std::sync::mpsc::channel();
+        let (stall, end) = watched.stall(move |gate| {
+            let address = slow_server(gate);
+            tell.send(address.clone()).unwrap();
+            let config = longshore::ureq::config().proxy(None).build();
+            let agent = longshore::ureq::agent(config);
+            agent.get(format!("http://{address}/")).call().unwrap();
+        });
+        assert_sound(&stall, &end);
+        let call = stall.call.as_ref().expect("the call is known");
+        assert_eq!(call.peer, peer.recv().ok(), "{call:?}");
+    }
+
+    fn a_sleep_is_named_with_its_length(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let length = Duration::from_millis(700);
+        let (stall, end) = watched.stall(move |_| thread::sleep(length));
+        assert_sound(&stall, &end);
+        assert_eq!(stall.certainty, Certainty::OneCall);
+        let call = stall.call.as_ref().expect("the call is known");
+        assert_eq!(call.syscall, "clock_nanosleep");
+        assert!(call.timeout.is_none_or(|timeout| timeout == length), "{call:?}");
+    }
+
+    fn a_lock_is_told_from_a_call(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let lock = Arc::new(Mutex::new(()));
+        let (stall, end) = watched.stall(move |gate| {
+            let theirs = lock.clone();
+            let (held, is_held) = std::sync::mpsc::channel();
+            let holder = thread::spawn(move || {
+                let _guard = theirs.lock().unwrap();
+                held.send(()).unwrap();
+                gate.wait();
+            });
+            is_held.recv().unwrap();
+            drop(lock.lock().unwrap());
+            holder.join().unwrap();
+        });
+        assert_sound(&stall, &end);
+        assert_eq!(stall.cause, Cause::LockWait);
+        assert_eq!(stall.certainty, Certainty::OneCall);
+        assert!(stall.call.as_ref().is_some_and(|call| call.is_lock()));
+    }
+
+    fn a_file_is_named_by_its_path(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        // A queue in the file system: to open it blocks until somebody opens the other end.
+        let path = std::env::temp_dir().join(format!("longshore {flavour:?} {}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let theirs = path.clone();
+        let (stall, end) = watched.stall(move |gate| {
+            let writer = theirs.clone();
+            let opens = thread::spawn(move || {
+                gate.wait();
+                fs::OpenOptions::new().write(true).open(writer).unwrap();
+            });
+            fs::File::open(theirs).unwrap();
+            opens.join().unwrap();
+        });
+        fs::remove_file(&path).unwrap();
+        assert_sound(&stall, &end);
+        let call = stall.call.as_ref().expect("the call is known");
+        assert_eq!((&*call.syscall, call.path.as_ref()), ("openat", Some(&path)));
+    }
+
+    fn many_short_calls_in_one_poll_are_told_as_many(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let (stall, end) = watched.stall(|gate| {
+            while !gate.is_open() {
+                thread::sleep(Duration::from_millis(15));
+            }
+        });
+        assert_sound(&stall, &end);
+        assert_eq!(stall.certainty, Certainty::ManyCalls);
+        assert_eq!(stall.call.as_ref().map(|call| &*call.syscall), Some("clock_nanosleep"));
+    }
+
+    fn a_worker_that_computes_is_told_when_that_is_asked_for(flavour: Flavour) {
+        let watch = Watch::new().cpu_threshold(Duration::from_millis(100));
+        let watched = Watched::with(flavour, watch);
+        let (stall, end) = watched.stall(|gate| {
+            while !gate.is_open() {
+                std::hint::spin_loop();
+            }
+        });
+        assert_sound(&stall, &end);
+        assert!(matches!(stall.cause, Cause::Cpu { .. }), "{stall:?}");
+        assert_eq!(stall.certainty, Certainty::UpToTicks(61));
+        assert!(stall.call.is_none());
+    }
+
+    fn a_watched_poll_that_computes_is_certain(flavour: Flavour) {
+        let watched_runtime = Watched::new(flavour);
+        let (gate, opener) = Gate::new();
+        let line = line!() + 4;
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
+            scope.spawn(move || {
+                let task = watched(async move {
+                    while !gate.is_open() {
+                        std::hint::spin_loop();
+                    }
+                });
+                watching.block_on(runtime, async {
+                    tokio::spawn(task).await.unwrap();
+                });
+            });
+            let stall = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert!(matches!(stall.cause, Cause::Cpu { .. }), "{stall:?}");
+            assert_eq!(stall.certainty, Certainty::OnePoll);
+            assert!(stall.is_at(&format!("stall/found.rs:{line}")), "{stall} {line}");
+            assert!(stall.task.is_some());
+            assert!(stall.worker.is_some());
+        });
+    }
+
+    fn a_watched_poll_that_blocks_is_told_once(flavour: Flavour) {
+        let watched_runtime = Watched::new(flavour);
+        let (gate, opener) = Gate::new();
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
+            scope.spawn(move || {
+                watching.block_on(runtime, async {
+                    tokio::spawn(watched(async move { gate.wait() })).await.unwrap();
+                });
+            });
+            let stall = watched_runtime.begun.recv_timeout(PATIENCE);
+            crate::support::wait_for_looks(&watched_runtime.watching, crate::support::LOOKS);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert_eq!(stall.certainty, Certainty::OneCall);
+            assert!(stall.is_at("stall/found.rs"), "{stall}");
+            assert_eq!(watched_runtime.begun.try_recv().err(), Some(std::sync::mpsc::TryRecvError::Empty));
+        });
+    }
+
+    /// On a multi-thread runtime this is on no worker, and is seen for being watched.
+    fn the_future_of_block_on_is_seen(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let (gate, opener) = Gate::new();
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watched.watching, &watched.runtime);
+            scope.spawn(move || {
+                watching.block_on(runtime, async { gate.wait() });
+            });
+            let stall = watched.begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert!(stall.is_at("stall/found.rs"), "{stall}");
+            assert_eq!(stall.worker.is_some(), flavour == Flavour::CurrentThread);
+        });
+    }
+
+    fn the_first_poll_of_a_fresh_runtime_is_seen(flavour: Flavour) {
+        for _ in 0..3 {
+            let watched = Watched::new(flavour);
+            let (stall, end) = watched.stall(|gate| gate.wait());
+            assert_sound(&stall, &end);
+            assert_eq!(stall.cause, Cause::LockWait);
+        }
+    }
+}
+
+#[test]
+fn a_stall_after_another_is_told_again() {
+    let watched = Watched::new(Flavour::MultiThread);
+    for _ in 0..3 {
+        let (stall, end) = watched.stall(|gate| gate.wait());
+        assert_sound(&stall, &end);
+    }
+    assert_eq!(watched.watching.stalls(), 3);
+}

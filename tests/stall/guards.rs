@@ -1,0 +1,170 @@
+//! Guards for tests, as a test uses them.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::Duration,
+};
+
+use longshore::{
+    assert_no_stalls,
+    stall::{self, Certainty, Watch, allow, watched},
+};
+
+use crate::support::{Flavour, LOOKS, in_time, looks};
+
+/// Long enough to be seen in any case.
+const LONG: Duration = Duration::from_millis(600);
+
+/// What a future panics with.
+fn panic_of(flavour: Flavour, test: impl Future<Output = ()>) -> Option<String> {
+    let runtime = flavour.builder().build().unwrap();
+    let result = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(test)));
+    let payload = result.err()?;
+    Some(
+        payload
+            .downcast_ref::<String>()
+            .expect("it is formatted")
+            .clone(),
+    )
+}
+
+on_both! {
+    fn a_guard_fails_a_test_whose_task_blocks(flavour: Flavour) {
+        let message = panic_of(flavour, async {
+            let _guard = stall::deny();
+            tokio::spawn(async { thread::sleep(LONG) }).await.unwrap();
+        });
+        let message = message.expect("it panics");
+        assert!(message.starts_with("one call stalled the runtime:\nworker "), "{message}");
+        assert!(message.contains("clock_nanosleep"), "{message}");
+    }
+
+    fn a_guard_is_content_with_a_test_that_does_not_block(flavour: Flavour) {
+        let message = panic_of(flavour, async {
+            let guard = stall::deny();
+            let blocking = tokio::task::spawn_blocking(|| thread::sleep(LONG));
+            looks(guard.watching(), LOOKS).await;
+            blocking.await.unwrap();
+        });
+        assert_eq!(message, None);
+    }
+
+    /// The first panic is the one to be told.
+    fn a_guard_does_not_panic_while_another_panic_unwinds(flavour: Flavour) {
+        let message = panic_of(flavour, async {
+            let _guard = stall::deny();
+            tokio::spawn(async { thread::sleep(LONG) }).await.unwrap();
+            panic!("{}", "the first");
+        });
+        assert_eq!(message.as_deref(), Some("the first"));
+    }
+
+    fn the_future_of_the_test_itself_is_covered_by_the_macro(flavour: Flavour) {
+        let message = panic_of(flavour, async {
+            assert_no_stalls!(async { thread::sleep(LONG) });
+        });
+        let message = message.expect("it panics");
+        assert!(message.contains("stall/guards.rs:"), "{message}");
+        let fine = panic_of(flavour, async {
+            assert_eq!(assert_no_stalls!(async { 7 }, Watch::new()), 7);
+        });
+        assert_eq!(fine, None);
+    }
+
+    fn strict_has_no_threshold(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = stall::deny().strict();
+            tokio::spawn(watched(async { thread::sleep(Duration::from_micros(50)) }))
+                .await
+                .unwrap();
+            let reports = guard.into_reports();
+            assert_eq!(reports.len(), 1, "{reports:?}");
+            assert!(matches!(reports[0].certainty, Certainty::Slept(1..)), "{reports:?}");
+            assert!(reports[0].is_at("stall/guards.rs"), "{reports:?}");
+        });
+    }
+
+    /// Whatever does not sleep: yielding, computing, sleeping in Tokio, and waiting for others.
+    fn strict_says_nothing_of_what_does_not_sleep(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = stall::deny().strict();
+            let tasks: Vec<_> = (0..4)
+                .map(|_| {
+                    tokio::spawn(watched(async {
+                        for _ in 0..500 {
+                            tokio::task::yield_now().await;
+                        }
+                        crate::support::compute(Duration::from_millis(5));
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }))
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            let waits = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(20)));
+            watched(waits).await.unwrap();
+            assert!(guard.into_reports().is_empty());
+        });
+    }
+
+    fn strict_allows_what_is_allowed_and_counts_the_rest(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let nap = || thread::sleep(Duration::from_micros(50));
+            let guard = stall::deny().strict();
+            watched(async { allow("a test", nap) }).await;
+            // One within another is told once, by the inner one.
+            watched(async { watched(async { nap() }).await }).await;
+            watched(async {
+                allow("a test", nap);
+                nap();
+            })
+            .await;
+            let reports = guard.into_reports();
+            assert_eq!(reports.len(), 2, "{reports:#?}");
+        });
+    }
+}
+
+#[test]
+fn guards_that_run_side_by_side_see_their_own_runtime_only() {
+    in_time(|| {
+        thread::scope(|scope| {
+            for test in 0..8 {
+                scope.spawn(move || {
+                    let flavour = [Flavour::CurrentThread, Flavour::MultiThread][test / 2 % 2];
+                    let blocks = test % 2 == 0;
+                    let message = panic_of(flavour, async {
+                        let guard = stall::deny().strict();
+                        let task = watched(async move {
+                            if blocks {
+                                thread::sleep(LONG);
+                            }
+                        });
+                        tokio::spawn(task).await.unwrap();
+                        looks(guard.watching(), LOOKS).await;
+                    });
+                    assert_eq!(message.is_some(), blocks, "{test}: {message:?}");
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn what_is_ignored_by_its_place_is_not_reported() {
+    in_time(|| {
+        let runtime = Flavour::MultiThread.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = Watch::new().ignore("stall/guards.rs").deny();
+            tokio::spawn(watched(async { thread::sleep(LONG) }))
+                .await
+                .unwrap();
+            assert!(guard.into_reports().is_empty());
+        });
+    });
+}

@@ -1,0 +1,182 @@
+//! Workers that change their thread.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use longshore::stall::{Cause, Watch, watched};
+use tokio::{runtime::Handle, task::block_in_place};
+
+use crate::support::{
+    Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, compute, in_time, listen, looks,
+    wait_for_looks,
+};
+
+/// Blocks in `block_in_place` until it has been looked at for long, in a few tasks.
+async fn in_place(watched_runtime: &Watched, wrap: bool) {
+    let (gate, opener) = Gate::new();
+    let tasks: Vec<_> = (0..2)
+        .map(|task| {
+            let gate = gate.clone();
+            let body = async move {
+                block_in_place(|| {
+                    if task == 0 {
+                        compute(Duration::from_millis(200));
+                    }
+                    gate.wait();
+                });
+            };
+            if wrap {
+                tokio::spawn(watched(body))
+            } else {
+                tokio::spawn(body)
+            }
+        })
+        .collect();
+    looks(&watched_runtime.watching, 2 * LOOKS).await;
+    drop(opener);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[test]
+fn block_in_place_is_not_reported() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        watched.is_quiet(in_place(&watched, false));
+    });
+}
+
+#[test]
+fn block_in_place_is_not_reported_in_a_watched_future_either() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        watched.is_quiet(in_place(&watched, true));
+    });
+}
+
+/// The thread that was the worker sleeps, and the one that is it now has a lot to do.
+#[test]
+fn a_worker_that_is_busy_on_another_thread_is_not_reported() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        watched.is_quiet(async {
+            let (gate, opener) = Gate::new();
+            let mut tasks = Vec::new();
+            for _ in 0..2 {
+                let gate = gate.clone();
+                tasks.push(tokio::spawn(async move { block_in_place(|| gate.wait()) }));
+            }
+            for _ in 0..8 {
+                let gate = gate.clone();
+                tasks.push(tokio::spawn(async move {
+                    while !gate.is_open() {
+                        compute(Duration::from_millis(5));
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            looks(&watched.watching, 3 * LOOKS).await;
+            drop(opener);
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
+/// The same, attached: what was the worker's thread goes back to the pool, and takes a closure there.
+#[test]
+fn a_thread_that_was_a_worker_may_block_afterwards() {
+    in_time(|| {
+        let runtime = Flavour::MultiThread.builder().build().unwrap();
+        let (watch, begun, _) = listen(Watch::new());
+        let watching = watch.attach(runtime.handle()).unwrap();
+        runtime.block_on(async {
+            let swap =
+                || tokio::spawn(async { block_in_place(|| compute(Duration::from_millis(1))) });
+            for _ in 0..20 {
+                swap().await.unwrap();
+            }
+            let (gate, opener) = Gate::new();
+            let mut all = Vec::new();
+            for _ in 0..4 {
+                let gate = gate.clone();
+                all.push(tokio::task::spawn_blocking(move || gate.wait()));
+            }
+            for _ in 0..8 {
+                let gate = gate.clone();
+                all.push(tokio::spawn(async move {
+                    while !gate.is_open() {
+                        compute(Duration::from_millis(5));
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            looks(&watching, 3 * LOOKS).await;
+            drop(opener);
+            for one in all {
+                one.await.unwrap();
+            }
+        });
+        assert_quiet(&watching, &begun);
+    });
+}
+
+/// The thread that takes the worker over blocks in its turn, after it has parked once.
+#[test]
+fn a_successor_that_stalls_is_reported() {
+    in_time(|| {
+        let (watch, begun, _) = listen(Watch::new());
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let (runtime, watching) = watch.build(builder.worker_threads(1).enable_all()).unwrap();
+        let (gate, opener) = Gate::new();
+        let theirs = gate.clone();
+        let (tell, in_place) = mpsc::channel();
+        runtime.spawn(async move {
+            block_in_place(|| {
+                tell.send(()).unwrap();
+                theirs.wait();
+            });
+        });
+        in_place.recv().unwrap();
+        wait_for_looks(&watching, 5);
+        assert_quiet(&watching, &begun);
+        runtime.spawn(async move {
+            // Not a lock, so that it can be told from what the other one waits for.
+            while !gate.is_open() {
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let stall = begun.recv_timeout(PATIENCE);
+        drop(opener);
+        let stall = stall.expect("it is reported");
+        assert_eq!(
+            (stall.worker, stall.cause),
+            (Some(0), Cause::BlockingCall),
+            "{stall}"
+        );
+    });
+}
+
+/// Attached from within a task, and from outside.
+#[test]
+fn a_runtime_that_is_there_already_is_watched() {
+    in_time(|| {
+        for from_outside in [false, true] {
+            let runtime = Flavour::MultiThread.builder().build().unwrap();
+            let (watch, begun, ended) = listen(Watch::new());
+            let _watching = if from_outside {
+                watch.attach(runtime.handle()).unwrap()
+            } else {
+                runtime.block_on(async { watch.attach(&Handle::current()).unwrap() })
+            };
+            let (gate, opener) = Gate::new();
+            runtime.spawn(async move { gate.wait() });
+            let stall = begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+            assert!(ended.recv_timeout(PATIENCE).is_ok());
+        }
+    });
+}

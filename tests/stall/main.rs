@@ -1,0 +1,21 @@
+//! What the stall detector promises. In a binary of its own: the detector is one for the process, and
+//! other tests block on purpose.
+//!
+//! A stall is made by something that the test ends after the report has come, so that nothing depends
+//! on how long anything takes. That there is no report is said only after the detector has looked often
+//! enough.
+
+#![cfg(all(feature = "stall", target_os = "linux"))]
+
+#[macro_use]
+mod support;
+
+mod api;
+mod found;
+mod guards;
+mod handed_on;
+mod process;
+mod profiles;
+mod quiet;
+mod runtimes;
+mod telling;

@@ -1,0 +1,80 @@
+//! The ranking of what is left.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use longshore::stall::watched;
+
+use crate::support::{Flavour, Gate, Watched};
+
+on_both! {
+    /// None of these is long, and all are found: the one that takes most of the time first.
+    fn short_calls_are_ranked_by_the_time_they_take(flavour: Flavour) {
+        let watched_runtime = Watched::new(flavour);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for peer in listener.incoming() {
+                let Ok(mut peer) = peer else { return };
+                thread::spawn(move || {
+                    while peer.read_exact(&mut [0]).is_ok() {
+                        thread::sleep(Duration::from_millis(20));
+                        let _ = peer.write_all(b"x");
+                    }
+                });
+            }
+        });
+        let (gate, opener) = Gate::new();
+        let watching = watched_runtime.watching.clone();
+        let profile = watched_runtime.is_quiet(async {
+            let asked = gate.clone();
+            let asks = tokio::spawn(watched(async move {
+                let mut peer = TcpStream::connect(address).unwrap();
+                while !asked.is_open() {
+                    peer.write_all(b"x").unwrap();
+                    peer.read_exact(&mut [0]).unwrap();
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }));
+            let naps = tokio::spawn(async move {
+                while !gate.is_open() {
+                    thread::sleep(Duration::from_millis(4));
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let profile = watching.profile_for(Duration::from_secs(2)).await;
+            drop(opener);
+            asks.await.unwrap();
+            naps.await.unwrap();
+            profile
+        });
+        assert!(profile.lasted >= Duration::from_secs(2));
+        let first = &profile.rows[0];
+        let call = first.call.as_ref().expect("it is named");
+        assert_eq!(call.peer, Some(address.to_string()), "{profile}");
+        assert!(first.watched_at.is_some(), "{profile}");
+        let nap = profile.rows.iter().find(|row| {
+            row.call.as_ref().is_some_and(|call| call.syscall == "clock_nanosleep")
+        });
+        let nap = nap.unwrap_or_else(|| panic!("{profile}"));
+        assert!(nap.blocked < first.blocked, "{profile}");
+        assert_eq!(nap.watched_at, None);
+    }
+
+    fn a_runtime_that_does_not_block_has_an_empty_profile(flavour: Flavour) {
+        let watched = Watched::new(flavour);
+        let watching = watched.watching.clone();
+        let profile = watched.is_quiet(async {
+            let blocking = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(300)));
+            let profile = watching.profile_for(Duration::from_millis(300)).await;
+            blocking.await.unwrap();
+            profile
+        });
+        assert!(profile.rows.is_empty(), "{profile}");
+        assert!(profile.to_string().ends_with("nothing was seen to block a worker"));
+    }
+}

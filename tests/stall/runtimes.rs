@@ -1,0 +1,208 @@
+//! Runtimes in all their states: built, driven, left alone, dropped, many at once.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
+use longshore::stall::{Watch, watched};
+use tokio::runtime::Handle;
+
+use crate::support::{
+    Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, in_child, in_time, listen, looks,
+    passes, settles, wait_for_looks,
+};
+
+on_both! {
+    fn the_users_own_hooks_still_run(flavour: Flavour) {
+        let counts: [Arc<AtomicUsize>; 4] = Default::default();
+        let count = |index: usize| {
+            let count = counts[index].clone();
+            move || {
+                count.fetch_add(1, SeqCst);
+            }
+        };
+        let mut builder = flavour.builder();
+        builder
+            .on_thread_start(count(0))
+            .on_thread_stop(count(1))
+            .on_thread_unpark(count(2));
+        let watch = Watch::new().on_thread_park(count(3));
+        let (runtime, watching) = watch.build(&mut builder).unwrap();
+        watching.block_on(&runtime, async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        });
+        drop(runtime);
+        for (index, count) in counts.iter().enumerate() {
+            assert!(count.load(SeqCst) > 0, "hook {index}");
+        }
+    }
+
+    fn a_runtime_that_is_dropped_while_it_is_stalled(flavour: Flavour) {
+        let Watched { runtime, watching, begun, ended } = Watched::new(flavour);
+        let (gate, opener) = Gate::new();
+        let theirs = watching.clone();
+        // On a current-thread runtime nobody can drop it while it is driven.
+        let driver = thread::spawn(move || match flavour {
+            Flavour::CurrentThread => {
+                theirs.block_on(&runtime, async move { gate.wait() });
+                drop(runtime);
+            }
+            Flavour::MultiThread => {
+                runtime.spawn(async move { gate.wait() });
+                wait_for_looks(&theirs, LOOKS);
+                // Returns when the worker is free.
+                drop(runtime);
+            }
+        });
+        let stall = begun.recv_timeout(PATIENCE);
+        wait_for_looks(&watching, LOOKS);
+        drop(opener);
+        stall.expect("it is reported");
+        driver.join().unwrap();
+        assert!(ended.recv_timeout(PATIENCE).is_ok());
+        // Of the threads that are left, nothing is said.
+        wait_for_looks(&watching, LOOKS);
+        assert_eq!(watching.stalls(), 1);
+    }
+
+    fn a_runtime_that_is_gone_is_not_reported(flavour: Flavour) {
+        let Watched { runtime, watching, begun, .. } = Watched::new(flavour);
+        watching.block_on(&runtime, async {
+            tokio::spawn(async {}).await.unwrap();
+        });
+        runtime.shutdown_background();
+        wait_for_looks(&watching, 2 * LOOKS);
+        assert_quiet(&watching, &begun);
+    }
+
+    fn a_runtime_that_nobody_drives_is_not_reported(flavour: Flavour) {
+        let Watched { runtime, watching, begun, .. } = Watched::new(flavour);
+        wait_for_looks(&watching, LOOKS);
+        watching.block_on(&runtime, async {
+            tokio::spawn(async {}).await.unwrap();
+        });
+        // This thread sleeps, and no runtime waits for it.
+        thread::sleep(Duration::from_millis(400));
+        wait_for_looks(&watching, LOOKS);
+        assert_quiet(&watching, &begun);
+    }
+
+    fn a_poll_that_panics_is_over(flavour: Flavour) {
+        let watched_runtime = Watched::new(flavour);
+        watched_runtime.is_quiet(async {
+            let panics = tokio::spawn(watched(async { panic!("on purpose") }));
+            assert!(panics.await.unwrap_err().is_panic());
+            looks(&watched_runtime.watching, LOOKS).await;
+        });
+    }
+}
+
+#[test]
+fn a_current_thread_runtime_is_watched_from_within() {
+    in_time(|| {
+        let runtime = Flavour::CurrentThread.builder().build().unwrap();
+        let (watch, begun, _) = listen(Watch::new());
+        let (gate, opener) = Gate::new();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                runtime.block_on(async {
+                    let _watching = watch.attach(&Handle::current()).unwrap();
+                    tokio::spawn(async move { gate.wait() }).await.unwrap();
+                });
+                // Not driven any more: nobody is held up.
+                thread::sleep(Duration::from_millis(300));
+            });
+            let stall = begun.recv_timeout(PATIENCE);
+            drop(opener);
+            assert_eq!(stall.expect("it is reported").worker, Some(0));
+        });
+        assert!(begun.try_recv().is_err());
+    });
+}
+
+#[test]
+fn a_paused_clock_changes_nothing() {
+    in_time(|| {
+        let mut builder = Flavour::CurrentThread.builder();
+        let (watch, begun, ended) = listen(Watch::new());
+        let (runtime, watching) = watch.build(builder.start_paused(true)).unwrap();
+        let watching = Arc::new(watching);
+        // Hours that pass in no time.
+        watching.block_on(&runtime, async {
+            let start = std::time::Instant::now();
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+            assert!(start.elapsed() < PATIENCE);
+            let profile = watching.profile_for(Duration::from_millis(300)).await;
+            assert!(profile.rows.is_empty(), "{profile}");
+        });
+        assert_quiet(&watching, &begun);
+        let (gate, opener) = Gate::new();
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watching, &runtime);
+            scope.spawn(move || watching.block_on(runtime, async move { gate.wait() }));
+            let stall = begun.recv_timeout(PATIENCE);
+            drop(opener);
+            stall.expect("it is reported");
+        });
+        assert!(ended.recv_timeout(PATIENCE).is_ok());
+    });
+}
+
+#[test]
+fn of_many_runtimes_the_one_that_is_stuck_is_reported() {
+    in_time(|| {
+        let all: Vec<Watched> = (0..12)
+            .map(|index| Watched::new([Flavour::CurrentThread, Flavour::MultiThread][index % 2]))
+            .collect();
+        for stuck in [3, 8] {
+            all[stuck].stall(|gate| gate.wait());
+        }
+        for (index, watched) in all.iter().enumerate() {
+            wait_for_looks(&watched.watching, 5);
+            let expected = u64::from(index == 3 || index == 8);
+            assert_eq!(watched.watching.stalls(), expected, "runtime {index}");
+        }
+    });
+}
+
+fn threads_named(prefix: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with(prefix))
+        .count()
+}
+
+/// In a process of its own, since other tests have watches too.
+#[test]
+fn there_is_one_thread_while_there_are_watches_and_none_afterwards() {
+    if !in_child() {
+        let name = "::there_is_one_thread_while_there_are_watches_and_none_afterwards";
+        return passes(crate::support::child(&format!("{}{name}", module_path!())));
+    }
+    for round in 0..20 {
+        assert_eq!(threads_named("longshore-stall"), 0);
+        let one = Watched::new(Flavour::MultiThread);
+        let other = Watched::new(Flavour::CurrentThread);
+        wait_for_looks(&one.watching, 2);
+        wait_for_looks(&other.watching, 2);
+        assert_eq!(threads_named("longshore-stall"), 1);
+        if round == 0 {
+            one.stall(|gate| gate.wait());
+            assert_eq!(threads_named("longshore-tell"), 1);
+        }
+        drop((one, other));
+        settles("the threads end", || {
+            threads_named("longshore-stall") + threads_named("longshore-tell") == 0
+        });
+    }
+}

@@ -1,0 +1,119 @@
+//! Who is told, how often, and what harm that can do.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use longshore::stall::Watch;
+
+use crate::support::{
+    Flavour, Gate, LOOKS, PATIENCE, Watched, child, in_child, in_time, settles, wait_for_looks,
+};
+
+/// Blocks a worker until it was looked at for long.
+fn block(runtime: &tokio::runtime::Runtime, watching: &longshore::stall::Watching) {
+    let before = watching.stalls();
+    let (gate, opener) = Gate::new();
+    let blocked = runtime.spawn(async move { gate.wait() });
+    settles("it is seen", || watching.stalls() > before);
+    wait_for_looks(watching, 3);
+    drop(opener);
+    runtime.block_on(blocked).unwrap();
+    // The same worker may be taken next, and that has to be another stall.
+    wait_for_looks(watching, 3);
+}
+
+#[test]
+fn a_callback_that_panics_is_called_again() {
+    in_time(|| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let watch = Watch::new().on_stall(move |_| {
+            count.fetch_add(1, SeqCst);
+            panic!("on purpose");
+        });
+        let (runtime, watching) = watch.build(&mut Flavour::MultiThread.builder()).unwrap();
+        for _ in 0..3 {
+            block(&runtime, &watching);
+        }
+        settles("all are told", || calls.load(SeqCst) == 3);
+    });
+}
+
+#[test]
+fn a_callback_that_blocks_holds_up_nobody_elses_reports() {
+    in_time(|| {
+        let (gate, opener) = Gate::new();
+        let (tell, told) = mpsc::channel();
+        let slow = Watch::new().on_stall(move |_| {
+            tell.send(()).unwrap();
+            gate.wait();
+        });
+        let (runtime, watching) = slow.build(&mut Flavour::MultiThread.builder()).unwrap();
+        block(&runtime, &watching);
+        told.recv_timeout(PATIENCE).expect("it was called");
+        // While it still blocks, others are told, and its own watch goes on counting.
+        Watched::new(Flavour::CurrentThread).stall(|gate| gate.wait());
+        block(&runtime, &watching);
+        assert_eq!(watching.stalls(), 2);
+        drop(watching);
+        drop(opener);
+    });
+}
+
+#[test]
+fn a_limit_holds_for_each_site() {
+    in_time(|| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let watch = Watch::new()
+            .report_limit(2, Duration::from_secs(3600))
+            .on_stall(move |_| {
+                count.fetch_add(1, SeqCst);
+            });
+        let (runtime, watching) = watch.build(&mut Flavour::MultiThread.builder()).unwrap();
+        for _ in 0..4 {
+            block(&runtime, &watching);
+        }
+        assert_eq!(watching.stalls(), 4);
+        // Another site has its own count.
+        runtime.spawn(async { thread::sleep(Duration::from_millis(600)) });
+        settles("the other is told", || calls.load(SeqCst) == 3);
+    });
+}
+
+/// In a process of its own, whose standard error can be read.
+#[test]
+fn without_anybody_to_tell_each_site_is_printed_once() {
+    if in_child() {
+        let (runtime, watching) = Watch::new()
+            .build(&mut Flavour::MultiThread.builder())
+            .unwrap();
+        for _ in 0..3 {
+            block(&runtime, &watching);
+        }
+        runtime.spawn(async { thread::sleep(Duration::from_millis(400)) });
+        settles("the other is seen", || watching.stalls() == 4);
+        wait_for_looks(&watching, LOOKS);
+        return;
+    }
+    let name = "::without_anybody_to_tell_each_site_is_printed_once";
+    let output = child(&format!("{}{name}", module_path!()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("longshore: "))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("a lock"), "{text}");
+    assert!(lines[1].contains("clock_nanosleep"), "{text}");
+}
