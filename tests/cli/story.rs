@@ -247,3 +247,45 @@ fn the_table_is_the_result_and_the_sentence_closes_it() {
     let quiet = run(&["compare", "--speed", "200", "--quiet"]).expect_code(0);
     assert_eq!(quiet.stderr, "");
 }
+
+#[test]
+fn the_stall_detector_names_the_call_that_naive_blocks_in() {
+    for runtime in ["current", "multi"] {
+        let naive = [
+            "compare",
+            "--strategies",
+            "naive",
+            "--calls",
+            "2",
+            "--total",
+            "1200ms",
+            "--runtime",
+            runtime,
+        ];
+        let report = run(&[&naive[..], &["--json"]].concat())
+            .expect_code(0)
+            .json();
+        let row = strategy(&report, "naive");
+        let stalls = &row["stalls"];
+        assert!(stalls["count"].as_u64() >= Some(1), "{runtime}: {stalls}");
+        let first = stalls["first"].as_str().expect("a line");
+        assert!(first.contains("longshore::offload"), "{first}");
+        if cfg!(target_os = "linux") {
+            assert!(first.contains(" in recvfrom (127.0.0.1:"), "{first}");
+        }
+        // Those that watch are not the strategy's threads.
+        if let Some(threads) = row["peak_threads"].as_u64() {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+            let workers = if runtime == "multi" { cores } else { 0 };
+            // One for the block_on, and one at a time by which stock ureq looks a name up.
+            assert!(
+                threads <= workers + 2 + u64::from(runtime == "multi"),
+                "{threads}"
+            );
+        }
+    }
+    let page = run(&["compare", "--strategies", "naive,offloaded", "--calls", "2"]).expect_code(0);
+    let told = "naive: what longshore::stall said meanwhile: worker 0 blocked ";
+    assert!(page.stdout.contains(told), "{}", page.stdout);
+    assert!(!page.stdout.contains("offloaded: what"), "{}", page.stdout);
+}

@@ -14,7 +14,8 @@ use crate::args::Runtime;
 use crate::exit::Exit;
 use crate::heartbeat::{Heartbeat, Lateness};
 use crate::observer::{self, Observer};
-use crate::strategy::{Clients, Records, Work};
+use crate::stalls::Detector;
+use crate::strategy::{Clients, Records, Strategy, Work};
 use crate::wire::{Event, Order, Totals};
 
 /// Runs the strategy that standard input names.
@@ -59,12 +60,17 @@ fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> 
         .build()
         .map_err(|error| error.to_string())?;
 
-    let (wall, lateness) = runtime.block_on(async {
+    let (wall, lateness, stalls) = runtime.block_on(async {
+        // The one that needs it. Of the others it would have nothing to say, and serial is no async code.
+        let detector = (strategy == Strategy::Naive)
+            .then(Detector::start)
+            .flatten();
         let work = Arc::new(Work::new(order, clients, records, Instant::now(), events));
         let heartbeat = Heartbeat::start(work.began());
         strategy.run(&work).await;
         let end = Instant::now();
-        (end - work.began(), heartbeat.finish(end))
+        let lateness = heartbeat.finish(end);
+        (end - work.began(), lateness, detector.map(Detector::finish))
     });
     let totals = Totals {
         wall_s: wall.as_secs_f64(),
@@ -74,6 +80,7 @@ fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> 
         heartbeat_late_max_ms: lateness.as_ref().map(|Lateness { worst, .. }| ms(*worst)),
         heartbeat_late_p99_ms: lateness.as_ref().map(|Lateness { p99, .. }| ms(*p99)),
         heartbeat: lateness.map(|lateness| lateness.course),
+        stalls,
     };
     // A thread that is stuck must not keep the process, see above.
     std::mem::forget(runtime);

@@ -33,6 +33,7 @@ mod runner;
 mod serve;
 mod server;
 mod signals;
+mod stalls;
 mod strategy;
 mod summary;
 mod table;

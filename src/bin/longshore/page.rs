@@ -128,6 +128,19 @@ pub(crate) fn remarks(args: &Compare, rows: &[Summary], differing: &[String]) ->
                 shown(reason)
             ));
         }
+        if let Some(stalls) = &row.stalls
+            && let Some(first) = &stalls.first
+        {
+            let others = match stalls.count.saturating_sub(1) {
+                0 => String::new(),
+                others => format!(" (and {others} more)"),
+            };
+            lines.push(format!(
+                "{}: what longshore::stall said meanwhile: {}{others}",
+                row.strategy,
+                shown(first)
+            ));
+        }
         if let Some(wall) = row.wall.as_ref().filter(|wall| wall.rounds > 1) {
             lines.push(format!(
                 "{}: {} rounds, {:.3} to {:.3} s, median {:.3}, standard deviation {:.3}",

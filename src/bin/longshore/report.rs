@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::args::Runtime;
 use crate::summary::Summary;
 use crate::value::plural;
-use crate::wire::Beats;
+use crate::wire::{Beats, Stalls};
 
 pub(crate) const SCHEMA: u32 = 1;
 
@@ -66,6 +66,8 @@ pub(crate) struct Row {
     peak_rss_mib: Option<f64>,
     heartbeat_late_max_ms: Option<f64>,
     heartbeat_late_p99_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalls: Option<Stalls>,
     interrupted: bool,
     died: Option<String>,
     heartbeat: Vec<Heartbeat>,
@@ -138,6 +140,7 @@ impl Row {
             peak_rss_mib: summary.peak_rss_mib,
             heartbeat_late_max_ms: summary.heartbeat_late_max_ms,
             heartbeat_late_p99_ms: summary.heartbeat_late_p99_ms,
+            stalls: summary.stalls.clone(),
             interrupted: summary.interrupted,
             died: summary.died.clone(),
             heartbeat: (summary.runs.iter().zip(1..))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::runner::{Outcome, Run};
 use crate::strategy::Strategy;
-use crate::wire::{Answer, Ended, Failure};
+use crate::wire::{Answer, Ended, Failure, Stalls};
 
 /// What is known of a strategy after all rounds.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Summary {
     pub(crate) peak_rss_mib: Option<f64>,
     pub(crate) heartbeat_late_max_ms: Option<f64>,
     pub(crate) heartbeat_late_p99_ms: Option<f64>,
+    /// Of the first round that had one; the number is that of all.
+    pub(crate) stalls: Option<Stalls>,
     pub(crate) interrupted: bool,
     /// Why the strategy could not run, if it could not.
     pub(crate) died: Option<String>,
@@ -144,6 +146,12 @@ fn one(strategy: Strategy, runs: Vec<Run>, calls: usize) -> Summary {
         heartbeat_late_p99_ms: totals()
             .filter_map(|totals| totals.heartbeat_late_p99_ms)
             .reduce(f64::max),
+        stalls: totals()
+            .filter_map(|totals| totals.stalls.clone())
+            .reduce(|all, next| Stalls {
+                count: all.count + next.count,
+                first: all.first.or(next.first),
+            }),
         failures,
         interrupted,
         died,

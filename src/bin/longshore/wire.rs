@@ -88,6 +88,17 @@ pub(crate) struct Totals {
     pub(crate) heartbeat_late_p99_ms: Option<f64>,
     /// How late the beats ran, in their order.
     pub(crate) heartbeat: Option<Beats>,
+    /// For naive: what the stall detector has seen.
+    pub(crate) stalls: Option<Stalls>,
+}
+
+/// Async threads that were held up by a call that blocks.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Stalls {
+    /// How often a thread was for more than 100 ms.
+    pub(crate) count: u64,
+    /// What was said of the first, while it happened.
+    pub(crate) first: Option<String>,
 }
 
 /// The lateness of the heartbeat over time.
