@@ -17,6 +17,7 @@
 //! [10]: chapter_10
 //! [11]: chapter_11
 //! [12]: chapter_12
+//! [13]: chapter_13
 //! [migrating]: migrating
 #![doc = include_str!("../docs/tutorial.md")]
 
@@ -212,6 +213,7 @@ pub mod chapter_11 {}
 /// [client]: crate::ureq::Client
 /// [contents]: self
 /// [migrating]: migrating
+/// [next]: chapter_13
 /// [previous]: chapter_11
 /// [program]: #the-whole-program
 /// [`Resource`]: crate::Resource
@@ -225,6 +227,20 @@ pub mod chapter_11 {}
     doc = "# 12. Going native, and how to choose\n\nTo read this chapter here: `cargo doc --features full`."
 )]
 pub mod chapter_12 {}
+
+#[cfg_attr(feature = "stall", doc = "[contents]: self")]
+#[cfg_attr(feature = "stall", doc = "[how-to]: crate::stall::guide")]
+#[cfg_attr(feature = "stall", doc = "[previous]: chapter_12")]
+#[cfg_attr(feature = "stall", doc = "[program]: #the-whole-program\n")]
+#[cfg_attr(feature = "stall", doc = include_str!("../docs/13-finding-what-blocks.md"))]
+#[cfg_attr(feature = "stall", doc = "\n# The whole program\n\n```")]
+#[cfg_attr(feature = "stall", doc = include_str!("../examples/13_stalls.rs"))]
+#[cfg_attr(feature = "stall", doc = "```")]
+#[cfg_attr(
+    not(feature = "stall"),
+    doc = "# 13. The calls that are left\n\nTo read this chapter here: `cargo doc --features full`."
+)]
+pub mod chapter_13 {}
 
 /// [2]: chapter_02
 /// [4]: chapter_04

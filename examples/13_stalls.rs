@@ -1,0 +1,132 @@
+//! Chapter 13: one blocking call that was forgotten, and a detector that names it.
+//!
+//! ```text
+//! cargo run --features stall --example 13_stalls
+//! ```
+
+use std::{
+    error::Error,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use longshore::{
+    Lane, assert_no_stalls,
+    stall::{Stall, Watch, Watching, watched},
+};
+use tokio::{runtime::Handle, task::yield_now};
+use tutorial::{Heartbeat, Server};
+use ureq::Agent;
+
+/// What the currencies are worth today. It is older than the async code.
+fn rates(agent: &Agent, url: &str) -> Result<String, ureq::Error> {
+    agent.get(url).call()?.body_mut().read_to_string()
+}
+
+/// The twenty calls of chapter 1, all of them off the runtime, and the rates.
+async fn page(lane: &Lane, agent: &Agent, server: &Server) -> Result<String, Box<dyn Error>> {
+    let theirs = agent.clone();
+    let mut answers = lane.map(server.twenty(), move |url| {
+        theirs.get(&url).call()?.body_mut().read_to_string()
+    });
+    while let Some(answer) = answers.next().await {
+        answer??;
+    }
+    Ok(rates(agent, &server.url("/delay/300"))?)
+}
+
+/// The same, with the rates off the runtime as well.
+async fn page_repaired(
+    lane: &Lane,
+    agent: &Agent,
+    server: &Server,
+) -> Result<String, Box<dyn Error>> {
+    let theirs = agent.clone();
+    let mut answers = lane.map(server.twenty(), move |url| {
+        theirs.get(&url).call()?.body_mut().read_to_string()
+    });
+    while let Some(answer) = answers.next().await {
+        answer??;
+    }
+    let (agent, url) = (agent.clone(), server.url("/delay/300"));
+    Ok(lane.offload(move || rates(&agent, &url)).await??)
+}
+
+/// Has every thread of this runtime watched that is held up for 100 ms and more.
+fn watch() -> std::io::Result<(Watching, mpsc::Receiver<Stall>)> {
+    let (tell, told) = mpsc::channel();
+    let watching = Watch::new()
+        .on_stall(move |stall| {
+            let _ = tell.send(stall.clone());
+        })
+        .attach(&Handle::current())?;
+    Ok((watching, told))
+}
+
+/// A call of some milliseconds, many times over: whether a customer may see the new page.
+async fn flags(agent: &Agent, server: &Server) -> Result<(), ureq::Error> {
+    for _ in 0..50 {
+        rates(agent, &server.url("/delay/8"))?;
+        yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let server = Server::start()?;
+    let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
+    let lane = Lane::builder("page").limit(20).build();
+
+    // Something is late.
+    let heartbeat = Heartbeat::start();
+    page(&lane, &agent, &server).await?;
+    let late = heartbeat.stop().await;
+    println!("the page: heartbeat {late:.0?} late");
+    assert!(late > Duration::from_millis(200), "{late:?}");
+
+    // What it is.
+    let (watching, told) = watch()?;
+    page(&lane, &agent, &server).await?;
+    let stall = told.recv_timeout(Duration::from_secs(10))?;
+    println!("{stall}");
+    if cfg!(target_os = "linux") {
+        let call = stall.call.as_ref().ok_or("the call is known")?;
+        let peer = call.peer.as_deref().ok_or("and with whom it is")?;
+        assert!(server.url("/").contains(peer), "{peer}");
+    }
+
+    // And where.
+    watched(page(&lane, &agent, &server)).await?;
+    let stall = told.recv_timeout(Duration::from_secs(10))?;
+    println!("{stall}");
+    assert!(stall.is_at(file!()));
+
+    // The repair, and that it is one.
+    let stalls = watching.stalls();
+    let heartbeat = Heartbeat::start();
+    page_repaired(&lane, &agent, &server).await?;
+    let late = heartbeat.stop().await;
+    println!("repaired: heartbeat {late:.0?} late");
+    assert_eq!(watching.stalls(), stalls);
+    assert_no_stalls!(page_repaired(&lane, &agent, &server))?;
+
+    // Many small ones are never reported. They are counted together.
+    let begun = Instant::now();
+    let profile = watching.profile_for(Duration::from_millis(500));
+    flags(&agent, &server).await?;
+    println!(
+        "the flags: {:.0?}, {} stalls",
+        begun.elapsed(),
+        watching.stalls() - stalls
+    );
+    let profile = profile.await;
+    println!("{profile}");
+    if cfg!(target_os = "linux") {
+        let worst = profile.rows.first().ok_or("something was seen")?;
+        let call = worst.call.as_ref().ok_or("in a call")?;
+        assert!(call.peer.is_some(), "{call}");
+    }
+    Ok(())
+}
