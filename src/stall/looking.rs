@@ -12,9 +12,10 @@
 //!    another thread by now.
 //! 3. On a current-thread runtime, somebody says that it is being driven (`drivers`), since that looks
 //!    the same whether it is or not.
-//! 4. The runtime is not gone.
+//! 4. No other thread can be the worker that has a lot to do (`is_in_doubt`).
+//! 5. The runtime is not gone.
 //!
-//! A watched poll needs none of these but the last. It needs that its worker has made no progress since
+//! Of these a watched poll needs the last two. And it needs that its worker has made no progress since
 //! it was first seen: no worker does in the middle of a poll, unless the poll has handed the worker on
 //! (`block_in_place`).
 
