@@ -223,10 +223,9 @@ fn print_work(rounds: usize, times: u32) {
     for (name, work) in Work::ALL {
         let (mut base, mut again, mut with_watch) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
-            let plain = two_workers().build().expect("threads can be had");
-            base.push(cost(&plain, work, times));
-            again.push(cost(&plain, work, times));
-            drop(plain);
+            let plain = || two_workers().build().expect("threads can be had");
+            base.push(cost(&plain(), work, times));
+            again.push(cost(&plain(), work, times));
             let (runtime, _watching) = watched_runtime(2);
             with_watch.push(cost(&runtime, work, times));
         }

@@ -23,7 +23,7 @@ impl Found<'_> {
         verdict: Verdict,
         now: Seen,
         names: &mut Names,
-        eye: &mut Eye,
+        eye: &Eye,
         last: Option<&Look>,
     ) -> Stall {
         let sleep = verdict.sleep.clone();

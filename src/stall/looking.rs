@@ -12,9 +12,10 @@
 //!    another thread by now.
 //! 3. On a current-thread runtime, somebody says that it is being driven (`drivers`), since that looks
 //!    the same whether it is or not.
-//! 4. The runtime is not gone.
+//! 4. No other thread can be the worker that has a lot to do (`is_in_doubt`).
+//! 5. The runtime is not gone.
 //!
-//! A watched poll needs none of these but the last. It needs that its worker has made no progress since
+//! Of these a watched poll needs the last two. And it needs that its worker has made no progress since
 //! it was first seen: no worker does in the middle of a poll, unless the poll has handed the worker on
 //! (`block_in_place`).
 
@@ -25,7 +26,7 @@ use std::{
 
 use super::{
     finding::{Found, call_of},
-    proc::{Eye, Others, Sleep, State},
+    proc::{Eye, Look, Others, Sleep, State},
     profile::Samples,
     report::{Cause, Stall},
     slot::View,
@@ -72,7 +73,8 @@ impl Subject {
             .resize_with(self.metrics.num_workers(), WorkerTrace::default);
         let mut unknown = false;
         for worker in 0..seen.workers.len() {
-            let look = self.look_at_worker(seen, worker, now, &polls, &allowed);
+            let look =
+                self.look_at_worker(seen, worker, now, &polls, &allowed, !samples.is_empty());
             unknown |= look.unknown;
             if let Some(sleep) = look.asleep
                 && !samples.is_empty()
@@ -170,6 +172,7 @@ impl Subject {
         now: Seen,
         views: &[&View],
         allowed: &[u32],
+        sampling: bool,
     ) -> WorkerLook {
         let mut result = WorkerLook::default();
         let Traces {
@@ -199,18 +202,32 @@ impl Subject {
             trace.last = None;
             trace.trail = None;
         }
-        let look = trace.eye.as_mut().and_then(|(_, eye)| eye.look());
+        // Of one that goes on, as most do, only its account is read: that is the cheaper half.
+        let wanted = !moved || sampling;
+        let eye = trace.eye.as_ref().map(|(_, eye)| eye);
+        let (look, account) = match eye {
+            Some(eye) if wanted => {
+                let look = eye.look();
+                let account = look.as_ref().map(|look| look.account);
+                (look, account)
+            }
+            Some(eye) => (None, eye.account()),
+            None => (None, None),
+        };
         if self.progress(worker) != progress {
             // It went on while we looked, so that nothing is known of where it was.
             return result;
         }
-        if let Some(look) = &look {
-            let slept_through = trace
-                .last
-                .as_ref()
-                .is_some_and(|(then, last)| *then != progress && last.same_sleep(look));
-            trace.last = Some((progress, look.clone()));
-            if slept_through {
+        if let Some(account) = account {
+            // Since when it has not been given a processor: before the worker came to where it is?
+            let before = match trace.last {
+                Some((then, same)) if same == account => then != progress,
+                _ => {
+                    trace.last = Some((progress, account));
+                    false
+                }
+            };
+            if before && look.as_ref().is_some_and(Look::is_asleep) {
                 if let Some(thread) = thread
                     && !self.single
                 {
@@ -221,6 +238,10 @@ impl Subject {
             }
         }
         if is_parked(progress) || thread.is_some_and(|thread| allowed.contains(&thread)) {
+            trace.trail = None;
+            return result;
+        }
+        if moved && !sampling {
             trace.trail = None;
             return result;
         }
@@ -268,7 +289,7 @@ impl Subject {
             view,
         };
         let last = trail.last();
-        let stall = match &mut trace.eye {
+        let stall = match &trace.eye {
             Some((_, eye)) => found.stall(verdict, now, names, eye, last),
             None => found.bare(verdict, now),
         };

@@ -2,7 +2,7 @@
 
 use super::{
     clock::Moment,
-    proc::{Eye, Look, Names, Others},
+    proc::{Account, Eye, Names, Others},
     report::Stall,
     trail::{Seen, Trail},
 };
@@ -21,8 +21,8 @@ pub(super) type Progress = (u64, u64);
 pub(super) struct WorkerTrace {
     pub(super) progress: Option<Progress>,
     pub(super) eye: Option<(u32, Eye)>,
-    /// The last look, and where the worker was then.
-    pub(super) last: Option<(Progress, Look)>,
+    /// What the thread had been given, and where the worker was when that was first seen.
+    pub(super) last: Option<(Progress, Account)>,
     pub(super) trail: Option<Trail>,
     pub(super) others: Option<Others>,
     /// Nothing more is said of it until the worker goes on.

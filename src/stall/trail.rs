@@ -84,7 +84,7 @@ impl Trail {
     pub(super) fn look(&mut self, look: Look, now: Seen) {
         let step = now.awake.since(self.last_seen);
         self.last_seen = now.awake;
-        self.cpu.get_or_insert(look.cpu);
+        self.cpu.get_or_insert(look.account.cpu);
         let same = self
             .last
             .as_ref()
@@ -179,7 +179,8 @@ impl Trail {
         let (long, certainty) = busy(limits, exact)?;
         // By its own processor time: where it is given none, the machine is short of it, and the thread
         // not at fault.
-        let used = last.cpu.saturating_sub(self.cpu.unwrap_or(last.cpu));
+        let cpu = last.account.cpu;
+        let used = cpu.saturating_sub(self.cpu.unwrap_or(cpu));
         let enough = if exact { long / 2 } else { long };
         (now.lasted(self.began, long) && used >= enough).then_some(Verdict {
             cause: Cause::Cpu { used },
@@ -221,7 +222,10 @@ fn cause_of(sleep: &Sleep) -> Cause {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::proc::Registers, *};
+    use super::{
+        super::proc::{Account, Registers},
+        *,
+    };
 
     const TICK: Duration = Duration::from_millis(10);
     const LIMITS: Limits = Limits {
@@ -256,16 +260,20 @@ mod tests {
         };
         Look {
             state: State::Asleep(Sleep::Call(registers)),
-            turns,
-            cpu: Duration::ZERO,
+            account: Account {
+                turns,
+                cpu: Duration::ZERO,
+            },
         }
     }
 
     fn running(cpu: u64) -> Look {
         Look {
             state: State::Running,
-            turns: 1,
-            cpu: Duration::from_millis(cpu),
+            account: Account {
+                turns: 1,
+                cpu: Duration::from_millis(cpu),
+            },
         }
     }
 

@@ -153,6 +153,7 @@ impl Watch {
 
     /// The hook that [`build`](Self::build) would otherwise replace: Tokio keeps one
     /// [`on_thread_park`](runtime::Builder::on_thread_park), and the watch needs it.
+    /// Nothing else uses it.
     pub fn on_thread_park(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_park = Some(Box::new(hook));
         self

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpListener,
     process::Command,
     sync::{Arc, Mutex},
     thread,
@@ -14,21 +12,8 @@ use longshore::stall::{Cause, Certainty, Stall, Watch, watched};
 
 use crate::support::{Flavour, Gate, PATIENCE, Watched};
 
-/// A server that answers when the gate opens.
-fn slow_server(gate: Gate) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
-        let (mut peer, _) = listener.accept().unwrap();
-        let _ = peer.read(&mut [0; 1024]);
-        gate.wait();
-        let _ = peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-    });
-    address
-}
-
 #[track_caller]
-fn assert_sound(stall: &Stall, end: &Stall) {
+pub(crate) fn assert_sound(stall: &Stall, end: &Stall) {
     assert!(stall.stalled_for >= Duration::from_millis(100), "{stall:?}");
     assert!(stall.total.is_none());
     assert!(end.total >= Some(stall.stalled_for), "{end:?}");
@@ -44,48 +29,6 @@ fn assert_sound(stall: &Stall, end: &Stall) {
 }
 
 on_both! {
-    #[cfg(feature = "ureq")]
-    fn a_blocking_http_call_is_named_with_its_peer(flavour: Flavour) {
-        let watched = Watched::new(flavour);
-        let (tell, peer) = std::sync::mpsc::channel();
-        let (stall, end) = watched.stall(move |gate| {
-            let address = slow_server(gate);
-            tell.send(address.clone()).unwrap();
-            let text = ureq::get(format!("http://{address}/"))
-                .config()
-                .proxy(None)
-                .build()
-                .call()
-                .unwrap()
-                .body_mut()
-                .read_to_string();
-            assert_eq!(text.unwrap(), "ok");
-        });
-        assert_sound(&stall, &end);
-        assert_eq!(stall.cause, Cause::BlockingCall);
-        assert_eq!(stall.certainty, Certainty::OneCall);
-        let call = stall.call.as_ref().expect("the call is known");
-        assert_eq!(call.peer, peer.recv().ok(), "{call:?}");
-        assert!(["recvfrom", "read"].contains(&&*call.syscall), "{call:?}");
-    }
-
-    /// Through the agent of this crate, outside of a lane.
-    #[cfg(feature = "ureq")]
-    fn a_call_of_our_own_agent_is_named_with_its_peer(flavour: Flavour) {
-        let watched = Watched::new(flavour);
-        let (tell, peer) = std::sync::mpsc::channel();
-        let (stall, end) = watched.stall(move |gate| {
-            let address = slow_server(gate);
-            tell.send(address.clone()).unwrap();
-            let config = longshore::ureq::config().proxy(None).build();
-            let agent = longshore::ureq::agent(config);
-            agent.get(format!("http://{address}/")).call().unwrap();
-        });
-        assert_sound(&stall, &end);
-        let call = stall.call.as_ref().expect("the call is known");
-        assert_eq!(call.peer, peer.recv().ok(), "{call:?}");
-    }
-
     fn a_sleep_is_named_with_its_length(flavour: Flavour) {
         let watched = Watched::new(flavour);
         let length = Duration::from_millis(700);

@@ -14,6 +14,8 @@ mod api;
 mod found;
 mod guards;
 mod handed_on;
+#[cfg(feature = "ureq")]
+mod http;
 mod process;
 mod profiles;
 mod quiet;

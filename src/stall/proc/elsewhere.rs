@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{BlockingCall, Look, Registers};
+use super::{Account, BlockingCall, Look, Registers};
 
 /// A number for this thread, which is not the system's.
 pub(in crate::stall) fn this_thread() -> u32 {
@@ -25,7 +25,11 @@ impl Eye {
         Self
     }
 
-    pub(in crate::stall) fn look(&mut self) -> Option<Look> {
+    pub(in crate::stall) fn look(&self) -> Option<Look> {
+        None
+    }
+
+    pub(in crate::stall) fn account(&self) -> Option<Account> {
         None
     }
 }

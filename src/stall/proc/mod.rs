@@ -32,8 +32,14 @@ pub(super) use self::{
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Look {
     pub(super) state: State,
-    /// How often it was given a processor so far. Two looks at a sleeping thread with the same number
-    /// are looks at the same sleep.
+    pub(super) account: Account,
+}
+
+/// What a thread has been given so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Account {
+    /// How often it was given a processor. Two looks at a sleeping thread with the same number are
+    /// looks at the same sleep.
     pub(super) turns: u64,
     /// How much processor time it has used.
     pub(super) cpu: Duration,
@@ -84,9 +90,13 @@ impl Registers {
 }
 
 impl Look {
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(self.state, State::Asleep(_))
+    }
+
     /// Whether the thread has slept all the time between the two.
     pub(super) fn same_sleep(&self, other: &Self) -> bool {
-        self.turns == other.turns
+        self.account.turns == other.account.turns
             && matches!((&self.state, &other.state), (State::Asleep(a), State::Asleep(b)) if a == b)
     }
 }

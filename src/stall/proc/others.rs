@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fs, ops::Range, time::Duration};
 
+use super::Eye;
+
 /// How much processor time threads of the same name had used at one moment.
 ///
 /// Tokio gives all threads of a runtime one name. So if a worker has been handed on to another thread
@@ -16,21 +18,28 @@ impl Others {
     /// The threads with the name of this one, but for itself.
     pub(in crate::stall) fn of(thread: u32) -> Option<Self> {
         let name = name(thread)?;
-        let used = times(&name, thread);
+        let used = alike(&name, thread)
+            .filter_map(|other| Some((other, Eye::on(other).account()?.cpu)))
+            .collect();
         Some(Self { name, used })
     }
 
-    /// Whether any of them, other than those that are known, has used so much processor time since
-    /// then.
+    /// Whether any of them, other than those that are known, is busy: it has used so much processor time
+    /// since then, or it is on a processor or in line for one now. Not if it has used more than that.
     pub(in crate::stall) fn any_busy(
         &self,
         thread: u32,
         time: Range<Duration>,
         is_known: impl Fn(u32) -> bool,
     ) -> bool {
-        times(&self.name, thread).into_iter().any(|(other, used)| {
+        alike(&self.name, thread).any(|other| {
+            let Some(look) = Eye::on(other).look() else {
+                return false;
+            };
             let before = self.used.get(&other).copied().unwrap_or_default();
-            !is_known(other) && time.contains(&used.saturating_sub(before))
+            let used = look.account.cpu.saturating_sub(before);
+            // On a machine that is short of processors, one that is busy gets little of them.
+            (used >= time.start || !look.is_asleep()) && used < time.end && !is_known(other)
         })
     }
 }
@@ -39,20 +48,11 @@ fn name(thread: u32) -> Option<Vec<u8>> {
     fs::read(format!("/proc/self/task/{thread}/comm")).ok()
 }
 
-fn times(like: &[u8], but: u32) -> HashMap<u32, Duration> {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
-        return HashMap::new();
-    };
-    tasks
-        .filter_map(|task| {
-            let thread: u32 = task.ok()?.file_name().to_str()?.parse().ok()?;
-            if thread == but || name(thread)? != like {
-                return None;
-            }
-            let schedstat =
-                fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
-            let used: u64 = schedstat.split_ascii_whitespace().next()?.parse().ok()?;
-            Some((thread, Duration::from_nanos(used)))
-        })
-        .collect()
+/// The threads of that name, but for one.
+fn alike(wanted: &[u8], but: u32) -> impl Iterator<Item = u32> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks.filter_map(move |task| {
+        let thread: u32 = task.ok()?.file_name().to_str()?.parse().ok()?;
+        (thread != but && name(thread)? == wanted).then_some(thread)
+    })
 }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Look, Registers, Sleep, State};
+use super::{Account, Look, Registers, Sleep, State};
 
 /// The system's number of this thread; zero where `/proc` is not there.
 pub(in crate::stall) fn this_thread() -> u32 {
@@ -87,12 +87,12 @@ impl Eye {
     }
 
     /// What the thread does; `None` where that cannot be told, or it has ended.
-    pub(in crate::stall) fn look(&mut self) -> Option<Look> {
+    pub(in crate::stall) fn look(&self) -> Option<Look> {
         let state = self.state()?;
         // After the state: if it has slept in two looks and the number is the same, it has not been
         // awake in between.
-        let (cpu, turns) = self.schedule()?;
-        Some(Look { state, turns, cpu })
+        let account = self.account()?;
+        Some(Look { state, account })
     }
 
     fn state(&self) -> Option<State> {
@@ -111,13 +111,17 @@ impl Eye {
         Some(State::Asleep(Sleep::Somewhere { on_a_lock }))
     }
 
-    fn schedule(&self) -> Option<(Duration, u64)> {
+    /// What the thread has been given so far; `None` as for `look`.
+    pub(in crate::stall) fn account(&self) -> Option<Account> {
         let text = Text::read(self.schedstat.as_ref()?)?;
         let mut fields = text.as_str()?.split_ascii_whitespace();
         let cpu: u64 = fields.next()?.parse().ok()?;
         let turns: u64 = fields.nth(1)?.parse().ok()?;
         // A thread that was never given a processor cannot be looked at: this kernel does not count.
-        (turns > 0).then(|| (Duration::from_nanos(cpu), turns))
+        (turns > 0).then(|| Account {
+            turns,
+            cpu: Duration::from_nanos(cpu),
+        })
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
             tell.send(this_thread()).expect("somebody listens");
             let _ = gate.recv();
         });
-        let mut eye = Eye::on(told.recv().expect("it says its number"));
+        let eye = Eye::on(told.recv().expect("it says its number"));
         let end = std::time::Instant::now() + Duration::from_secs(8);
         let (first, second) = loop {
             assert!(std::time::Instant::now() < end, "it is never asleep");
@@ -194,7 +198,7 @@ mod tests {
                 break pair;
             }
         };
-        assert_eq!(first.cpu, second.cpu);
+        assert_eq!(first.account, second.account);
         drop(open);
         thread.join().expect("it does not panic");
         assert_eq!(eye.look(), None, "it has ended");
