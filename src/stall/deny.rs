@@ -48,6 +48,8 @@ pub struct Deny {
     watching: Watching,
     reports: Reports,
     strict: Option<Strict>,
+    /// Somebody has taken them.
+    taken: bool,
 }
 
 impl Deny {
@@ -56,6 +58,7 @@ impl Deny {
             watching,
             reports,
             strict: None,
+            taken: false,
         }
     }
 
@@ -84,14 +87,18 @@ impl Deny {
     /// # }
     /// ```
     pub fn strict(mut self) -> Self {
-        let scope = self.watching.subject().scope();
-        self.strict = Some(Strict::on(scope, self.reports.clone()));
+        let subject = self.watching.subject();
+        if self.strict.is_none() {
+            let ignored = subject.settings.ignored.clone();
+            self.strict = Some(Strict::on(subject.scope(), self.reports.clone(), ignored));
+        }
         self
     }
 
     /// What was reported so far, instead of a panic.
     #[must_use]
-    pub fn into_reports(self) -> Vec<Stall> {
+    pub fn into_reports(mut self) -> Vec<Stall> {
+        self.taken = true;
         std::mem::take(&mut *self.reports.lock())
     }
 
@@ -105,7 +112,7 @@ impl Drop for Deny {
     fn drop(&mut self) {
         self.watching.subject().close();
         let reports = std::mem::take(&mut *self.reports.lock());
-        if reports.is_empty() || thread::panicking() {
+        if self.taken || reports.is_empty() || thread::panicking() {
             return;
         }
         let lines: Vec<String> = reports.iter().map(ToString::to_string).collect();

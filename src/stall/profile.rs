@@ -171,13 +171,12 @@ impl Samples {
         row.samples += 1;
     }
 
-    /// Whether the time is over; if so, the result is there.
+    /// Whether the time is over; if so, the result is there. Or whether nobody wants it any more.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        let over = now.saturating_duration_since(self.began) >= self.wanted;
-        if over {
+        if now.saturating_duration_since(self.began) >= self.wanted {
             self.finish(now);
         }
-        over
+        self.taken.lock().profile.is_some()
     }
 
     /// There will be no more.

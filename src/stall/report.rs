@@ -97,11 +97,26 @@ impl Stall {
     /// What reports of the same site have in common.
     pub(super) fn site(&self) -> String {
         let place = self.blame().unwrap_or_default();
-        let (call, target) = self.call.as_ref().map_or_else(
-            || (kind(self.cause).to_owned(), String::new()),
-            |call| (call.syscall.to_string(), call.target().unwrap_or_default()),
-        );
-        format!("{call} {target} {place}")
+        let Some(call) = &self.call else {
+            return format!("{} {place}", kind(self.cause));
+        };
+        let target = match (&self.watched_at, &call.peer) {
+            (Some(_), _) => None,
+            (None, Some(peer)) => Some(of_a_service(peer)),
+            (None, None) => call.target(),
+        };
+        format!("{} {} {place}", call.syscall, target.unwrap_or_default())
+    }
+}
+
+/// A peer without its port, if that is one of those that clients are given: a client that came to us
+/// has another each time.
+fn of_a_service(peer: &str) -> String {
+    match peer.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port >= 32_768) => {
+            host.to_owned()
+        }
+        _ => peer.to_owned(),
     }
 }
 
@@ -229,6 +244,19 @@ mod tests {
             "thread `a\\nb` did not go on for 312 ms, in at most 61 ticks; \
              move it behind longshore::offload"
         );
+    }
+
+    #[test]
+    fn clients_of_one_address_are_one_site_and_services_are_not() {
+        let site = |peer: &str| {
+            let mut stall = stall();
+            stall.watched_at = None;
+            stall.call.as_mut().expect("it has one").peer = Some(peer.to_owned());
+            stall.site()
+        };
+        assert_eq!(site("10.0.0.7:40001"), site("10.0.0.7:40002"));
+        assert_ne!(site("10.0.0.7:40001"), site("10.0.0.8:40001"));
+        assert_ne!(site("10.0.0.7:80"), site("10.0.0.7:5432"));
     }
 
     #[test]

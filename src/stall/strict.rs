@@ -23,7 +23,16 @@ use crate::sync::Mutex;
 pub(super) type Reports = Arc<Mutex<Vec<Stall>>>;
 
 static WANTED: AtomicUsize = AtomicUsize::new(0);
-static CHECKED: Mutex<Vec<(Scope, Reports)>> = Mutex::new(Vec::new());
+static CHECKED: Mutex<Vec<Check>> = Mutex::new(Vec::new());
+
+/// What somebody wants to have checked.
+#[derive(Clone)]
+struct Check {
+    scope: Scope,
+    reports: Reports,
+    /// Sites that may sleep.
+    ignored: Arc<[String]>,
+}
 
 thread_local! {
     /// How often this thread has slept where it may, or where it was reported already.
@@ -35,8 +44,12 @@ thread_local! {
 pub(super) struct Strict(Reports);
 
 impl Strict {
-    pub(super) fn on(scope: Scope, reports: Reports) -> Self {
-        CHECKED.lock().push((scope, reports.clone()));
+    pub(super) fn on(scope: Scope, reports: Reports, ignored: Vec<String>) -> Self {
+        CHECKED.lock().push(Check {
+            scope,
+            reports: reports.clone(),
+            ignored: ignored.into(),
+        });
         WANTED.fetch_add(1, Ordering::Relaxed);
         Self(reports)
     }
@@ -47,7 +60,7 @@ impl Drop for Strict {
         WANTED.fetch_sub(1, Ordering::Relaxed);
         CHECKED
             .lock()
-            .retain(|(_, reports)| !Arc::ptr_eq(reports, &self.0));
+            .retain(|check| !Arc::ptr_eq(&check.reports, &self.0));
     }
 }
 
@@ -64,11 +77,11 @@ pub(super) fn polling<T>(
     place: &'static Location<'static>,
     poll: impl FnOnce() -> T,
 ) -> T {
-    let listening: Vec<Reports> = CHECKED
+    let listening: Vec<Check> = CHECKED
         .lock()
         .iter()
-        .filter(|(scope, _)| *scope == poller.scope)
-        .map(|(_, reports)| reports.clone())
+        .filter(|check| check.scope == poller.scope)
+        .cloned()
         .collect();
     if listening.is_empty() {
         return poll();
@@ -88,8 +101,10 @@ pub(super) fn polling<T>(
             watched_at: Some(place),
             call: None,
         };
-        for reports in listening {
-            reports.lock().push(stall.clone());
+        for check in listening {
+            if !check.ignored.iter().any(|site| stall.is_at(site)) {
+                check.reports.lock().push(stall.clone());
+            }
         }
     }
     value
@@ -105,14 +120,49 @@ pub(super) fn excusing<T>(run: impl FnOnce() -> T) -> T {
 
 /// Runs a closure and counts the sleeps in it, which do not count outside of it any more.
 fn counting<T>(run: impl FnOnce() -> T) -> (T, u64) {
-    let excused = || EXCUSED.try_with(Cell::get).unwrap_or(0);
-    let (before, excused_before) = (proc::switches_of_this_thread(), excused());
+    let count = Count::begin();
     let value = run();
-    let after = proc::switches_of_this_thread();
-    let slept = before.zip(after).map_or(0, |(before, after)| {
-        let within = excused() - excused_before;
-        after.saturating_sub(before).saturating_sub(within)
-    });
+    (value, count.end())
+}
+
+/// Counts the sleeps of this thread, until it is dropped.
+struct Count {
+    before: Option<u64>,
+    excused_before: u64,
+}
+
+impl Count {
+    fn begin() -> Self {
+        Self {
+            before: proc::switches_of_this_thread(),
+            excused_before: EXCUSED.try_with(Cell::get).unwrap_or(0),
+        }
+    }
+
+    /// How many there were that were not excused within.
+    fn slept(&self) -> u64 {
+        let after = proc::switches_of_this_thread();
+        let within = EXCUSED.try_with(Cell::get).unwrap_or(0) - self.excused_before;
+        self.before.zip(after).map_or(0, |(before, after)| {
+            after.saturating_sub(before).saturating_sub(within)
+        })
+    }
+
+    fn end(self) -> u64 {
+        let slept = self.slept();
+        excuse(slept);
+        std::mem::forget(self);
+        slept
+    }
+}
+
+impl Drop for Count {
+    /// The closure panicked. Its sleeps are nobody's.
+    fn drop(&mut self) {
+        excuse(self.slept());
+    }
+}
+
+fn excuse(slept: u64) {
     let _ = EXCUSED.try_with(|all| all.set(all.get() + slept));
-    (value, slept)
 }

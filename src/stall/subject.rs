@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
@@ -125,6 +125,15 @@ impl Subject {
     /// Samples what its threads do until that has been enough.
     pub(super) fn sample(&self, samples: Arc<Samples>) {
         self.samples.lock().push(samples);
+    }
+
+    /// Takes no more samples; whoever waits for some is given those that there are.
+    pub(super) fn end_samples(&self) {
+        let under_way = std::mem::take(&mut *self.samples.lock());
+        // Whom that wakes may be the user's.
+        for samples in under_way {
+            samples.finish(Instant::now());
+        }
     }
 
     /// Has workers say who they are, where they do not do so by themselves.

@@ -11,6 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "tracing")]
+use tracing::subscriber::NoSubscriber;
+
 use super::{report::Stall, strict::Reports};
 use crate::{error::call_quietly, sync::Mutex};
 
@@ -98,11 +101,11 @@ impl Voices {
             None => return true,
         };
         let mut sites = self.sites.lock();
-        if sites.len() >= SITES {
+        let (site, now) = (stall.site(), Instant::now());
+        if sites.len() >= SITES && !sites.contains_key(&site) {
             sites.clear();
         }
-        let now = Instant::now();
-        let window = sites.entry(stall.site()).or_insert(Window {
+        let window = sites.entry(site).or_insert(Window {
             since: now,
             told: 0,
         });
@@ -156,10 +159,11 @@ impl fmt::Debug for Voices {
 }
 
 impl Calls {
-    /// Whether reports go to the standard error, for want of anything better.
+    /// Whether reports go to the standard error, for want of anything better. A subscriber that some
+    /// other thread has for itself is not told of them.
     fn prints(&self) -> bool {
         #[cfg(feature = "tracing")]
-        if tracing::dispatcher::has_been_set() {
+        if !tracing::dispatcher::get_default(|here| here.is::<NoSubscriber>()) {
             return false;
         }
         self.on_stall.is_none()

@@ -7,6 +7,7 @@ use tokio::runtime::{self, Handle, Runtime};
 use super::{
     deny::Deny,
     report::Stall,
+    slot::Scope,
     strict::Reports,
     subject::{Settings, Subject},
     tell::{Callback, Calls, Listener, Voices},
@@ -203,6 +204,8 @@ impl Watch {
             }
         });
         let runtime = builder.build()?;
+        // The builder keeps the hook, and may build another.
+        workers.belong_to(Scope::of(runtime.handle().id()));
         let settings = self.settings(Some(CPU_THRESHOLD));
         let subject = Subject::new(runtime.handle(), Some(workers), settings);
         Ok((runtime, Watching::begin(Arc::new(subject))?))
@@ -235,7 +238,7 @@ impl Watch {
         Limits {
             threshold: self.threshold,
             // Never less than what is asked of a sleep.
-            coarse: self.cpu.unwrap_or(cpu),
+            coarse: self.cpu.unwrap_or(cpu).map(|cpu| cpu.max(self.threshold)),
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::runtime::{self, Handle};
 
-use super::slot::Slot;
+use super::slot::{Scope, Slot};
 use crate::sync::{Mutex, Patience};
 
 /// How long a worker that has said who it is waits for the others to do so.
@@ -25,6 +25,8 @@ const MEETING: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     threads: OnceLock<Box<[AtomicU32]>>,
+    /// Their runtime, where a hook fills them in that another might have as well.
+    scope: OnceLock<Scope>,
     /// Who came before it was known how many there are.
     early: Mutex<Vec<(usize, u32)>>,
 }
@@ -57,6 +59,11 @@ impl Workers {
         }
     }
 
+    /// Workers of other runtimes are none of these.
+    pub(super) fn belong_to(&self, scope: Scope) {
+        let _ = self.scope.set(scope);
+    }
+
     /// Called on a thread: if it is a worker, now it is known which.
     pub(super) fn learn(&self) {
         let Some(index) = runtime::worker_index() else {
@@ -74,6 +81,10 @@ impl Workers {
         }
         if let Some(known) = self.threads.get().and_then(|threads| threads.get(index))
             && known.load(Relaxed) != thread
+            && self
+                .scope
+                .get()
+                .is_none_or(|scope| *scope == Scope::current())
         {
             known.store(thread, Relaxed);
         }

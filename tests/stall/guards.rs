@@ -111,6 +111,43 @@ on_both! {
         });
     }
 
+    fn strict_can_be_said_twice(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = stall::deny().strict().strict();
+            watched(async { thread::sleep(Duration::from_micros(50)) }).await;
+            assert_eq!(guard.into_reports().len(), 1);
+        });
+    }
+
+    fn strict_leaves_out_what_is_to_be_ignored(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = Watch::new().ignore("stall/guards.rs").deny().strict();
+            watched(async { thread::sleep(Duration::from_micros(50)) }).await;
+            assert!(guard.into_reports().is_empty());
+        });
+    }
+
+    /// The sleep was allowed, and is not the fault of the poll around it.
+    fn what_is_allowed_may_panic(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = stall::deny().strict();
+            let panicked = watched(async {
+                let allowed = || {
+                    allow("a test", || {
+                        thread::sleep(Duration::from_micros(50));
+                        panic::resume_unwind(Box::new("as planned"));
+                    })
+                };
+                panic::catch_unwind(AssertUnwindSafe(allowed)).is_err()
+            });
+            assert!(panicked.await);
+            assert!(guard.into_reports().is_empty());
+        });
+    }
+
     fn strict_allows_what_is_allowed_and_counts_the_rest(flavour: Flavour) {
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {

@@ -65,6 +65,18 @@ on_both! {
         assert_eq!(nap.watched_at, None);
     }
 
+    /// What there is by then is given, at once.
+    fn a_profile_ends_with_its_watch(flavour: Flavour) {
+        for _ in 0..20 {
+            let Watched { runtime, watching, begun: _begun, ended: _ended } = Watched::new(flavour);
+            let forever = watching.profile_for(Duration::MAX);
+            crate::support::wait_for_looks(&watching, 1);
+            drop(watching);
+            let profile = runtime.block_on(forever);
+            assert!(profile.rows.is_empty(), "{profile}");
+        }
+    }
+
     fn a_runtime_that_does_not_block_has_an_empty_profile(flavour: Flavour) {
         let watched = Watched::new(flavour);
         let watching = watched.watching.clone();

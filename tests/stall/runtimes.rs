@@ -44,6 +44,35 @@ on_both! {
         }
     }
 
+    /// The builder keeps the hook. What the second runtime does is no business of the first one's watch.
+    fn a_builder_may_build_another_runtime(flavour: Flavour) {
+        let (watch, begun, _ended) = listen(Watch::new());
+        let mut builder = flavour.builder();
+        let (runtime, watching) = watch.build(&mut builder).unwrap();
+        let other = builder.build().unwrap();
+        // Parks, and so learns, and then blocks for long.
+        other.block_on(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::spawn(async { tokio::time::sleep(Duration::from_millis(5)).await }).await.unwrap();
+        });
+        let (gate, opener) = Gate::new();
+        let blocked = thread::spawn(move || {
+            let blocks = other.spawn(async move { gate.wait() });
+            other.block_on(blocks).unwrap();
+        });
+        watching.block_on(&runtime, async {
+            // Busy, and in good health: no poll takes long, and no park in between.
+            let end = std::time::Instant::now() + Duration::from_millis(400);
+            while std::time::Instant::now() < end {
+                crate::support::compute(Duration::from_millis(2));
+                tokio::task::yield_now().await;
+            }
+        });
+        assert_quiet(&watching, &begun);
+        drop(opener);
+        blocked.join().unwrap();
+    }
+
     fn a_runtime_that_is_dropped_while_it_is_stalled(flavour: Flavour) {
         let Watched { runtime, watching, begun, ended } = Watched::new(flavour);
         let (gate, opener) = Gate::new();
