@@ -355,6 +355,8 @@ fn no_blocking_call_is_interrupted() {
         ];
         let (watch, begun, _) = listen(Watch::new().threshold(Duration::from_millis(30)));
         let mut builder = Flavour::MultiThread.builder();
+        // A name of its own, or threads of other tests that compute might be its workers.
+        builder.thread_name("uninterrupted");
         let (runtime, watching) = watch.build(&mut builder).unwrap();
         for (name, call) in calls {
             let (start, before) = (Instant::now(), watching.looks());
