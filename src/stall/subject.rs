@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor, RuntimeMetrics},
+    task::AbortHandle,
+};
 
 use super::{
     profile::Samples,
@@ -41,6 +44,7 @@ pub(super) struct Subject {
     /// The threads that drive a current-thread runtime, for what they say.
     drivers: Mutex<Vec<u32>>,
     pub(super) gone: Arc<AtomicBool>,
+    anchor: AbortHandle,
     pub(super) closed: AtomicBool,
     pub(super) looks: AtomicU64,
     pub(super) stalls: AtomicU64,
@@ -57,9 +61,11 @@ impl Subject {
         let probes = (workers.is_none() && !single).then(Probes::default);
         let workers = workers.unwrap_or_default();
         workers.settle(metrics.num_workers());
+        let (gone, anchor) = workers::anchor(handle);
         let subject = Self {
             scope: Scope::of(handle.id()),
-            gone: workers::anchor(handle),
+            gone,
+            anchor,
             handle: handle.clone(),
             metrics,
             single,
@@ -108,6 +114,7 @@ impl Subject {
     /// Nothing is told from here on.
     pub(super) fn close(&self) {
         self.closed.store(true, Relaxed);
+        self.anchor.abort();
     }
 
     /// This thread drives the runtime from now on.

@@ -190,11 +190,15 @@ impl Trail {
         })
     }
 
-    /// Where threads cannot be looked at, only the time is known.
+    /// Where the thread cannot be looked at, or is not known, only the time is.
+    ///
+    /// Nothing says whether it was given a processor. So the watchdog must have been given one whenever it
+    /// wanted it, and where it may be many polls, they have to take three times as long as usual.
     fn unseen(&self, now: Seen, limits: Limits, exact: bool) -> Option<Verdict> {
         let (long, certainty) = busy(limits, exact)?;
-        let lasted = now.lasted(self.began, long) && now.awake.since(self.began.awake) >= long;
-        lasted.then_some(Verdict {
+        let long = if exact { long } else { long * 3 };
+        let (lasted, awake) = (self.age(now), now.awake.since(self.began.awake));
+        (lasted >= long && awake * 10 >= lasted * 9).then_some(Verdict {
             cause: Cause::Unknown,
             certainty,
             began: self.began.at,
@@ -348,7 +352,11 @@ mod tests {
     fn where_nothing_is_seen_only_one_poll_is_told_soon() {
         let (tick, verdict) = after(50, TICK, true, |_| None).expect("a verdict");
         assert_eq!((tick, verdict.cause), (9, Cause::Unknown));
-        assert_eq!(after(50, TICK, false, |_| None), None);
-        assert!(after(200, TICK, false, |_| None).is_some());
+        assert_eq!(after(200, TICK, false, |_| None), None);
+        assert!(after(400, TICK, false, |_| None).is_some());
+        // Nor if the machine was short of processors.
+        let half = TICK / 2;
+        assert_eq!(after(400, half, true, |_| None), None);
+        assert_eq!(after(400, half, false, |_| None), None);
     }
 }

@@ -153,8 +153,8 @@ impl Watch {
     }
 
     /// The hook that [`build`](Self::build) would otherwise replace: Tokio keeps one
-    /// [`on_thread_park`](runtime::Builder::on_thread_park), and the watch needs it.
-    /// Nothing else uses it.
+    /// [`on_thread_park`](runtime::Builder::on_thread_park), and the watch
+    /// needs it. Nothing else uses this.
     pub fn on_thread_park(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_park = Some(Box::new(hook));
         self
@@ -165,7 +165,7 @@ impl Watch {
     /// Its workers are learnt by spawning tasks that do nothing, as many as there are workers, for as long
     /// as one that works is unknown. This waits for that, blocking, as a rule a few milliseconds, and 250 ms
     /// at the most, if workers are stuck already. Until it is learnt, of a worker it is known that it is
-    /// stuck, and not in what. One more task stays for as long as the runtime, to notice its end.
+    /// stuck, and not in what. One more task stays for as long as it is watched, to notice its end.
     ///
     /// **On a current-thread runtime** it cannot be seen from outside whether anybody drives it. Called
     /// from within its `block_on` (as in an `async fn main`), this takes the runtime to be driven by this

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::{self, Handle};
+use tokio::{
+    runtime::{self, Handle},
+    task::AbortHandle,
+};
 
 use super::slot::{Scope, Slot};
 use crate::sync::{Mutex, Patience};
@@ -149,7 +152,9 @@ impl Probes {
 }
 
 /// Becomes true when the runtime ends: of one that is gone, all workers look as if they were stuck.
-pub(super) fn anchor(handle: &Handle) -> Arc<AtomicBool> {
+///
+/// Through a task that does nothing, until it is aborted.
+pub(super) fn anchor(handle: &Handle) -> (Arc<AtomicBool>, AbortHandle) {
     struct Gone(Arc<AtomicBool>);
     impl Drop for Gone {
         fn drop(&mut self) {
@@ -158,9 +163,9 @@ pub(super) fn anchor(handle: &Handle) -> Arc<AtomicBool> {
     }
     let gone = Arc::new(AtomicBool::new(false));
     let guard = Gone(gone.clone());
-    drop(handle.spawn(async move {
+    let task = handle.spawn(async move {
         let _guard = guard;
         std::future::pending::<()>().await;
-    }));
-    gone
+    });
+    (gone, task.abort_handle())
 }

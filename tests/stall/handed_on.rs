@@ -180,3 +180,21 @@ fn a_runtime_that_is_there_already_is_watched() {
         }
     });
 }
+
+/// It might be the worker by now, and is told from one by how long it computes.
+#[test]
+fn beside_a_thread_that_computes_a_stall_is_reported_later() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        let (gate, opener) = Gate::new();
+        watched.runtime.spawn_blocking(move || {
+            while !gate.is_open() {
+                std::hint::spin_loop();
+            }
+        });
+        let (stall, end) = watched.stall(|gate| gate.wait());
+        drop(opener);
+        assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+        assert!(end.total >= Some(stall.stalled_for));
+    });
+}

@@ -111,6 +111,21 @@ on_both! {
         assert_quiet(&watching, &begun);
     }
 
+    fn a_watch_leaves_nothing_behind(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let before = Handle::current().metrics().num_alive_tasks();
+            for _ in 0..10 {
+                drop(Watch::new().attach(&Handle::current()).unwrap());
+            }
+            let end = std::time::Instant::now() + PATIENCE;
+            while Handle::current().metrics().num_alive_tasks() > before {
+                assert!(std::time::Instant::now() < end, "tasks are left");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
     fn a_runtime_that_nobody_drives_is_not_reported(flavour: Flavour) {
         let Watched { runtime, watching, begun, .. } = Watched::new(flavour);
         wait_for_looks(&watching, LOOKS);
