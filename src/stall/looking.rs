@@ -31,7 +31,7 @@ use super::{
     report::{Cause, Stall},
     slot::View,
     subject::{Driven, Subject},
-    traces::{PollTrace, Progress, Told, Traces, WorkerTrace},
+    traces::{Before, PollTrace, Progress, Told, Traces, WorkerTrace},
     trail::{Seen, Trail},
     workers,
 };
@@ -41,8 +41,11 @@ const PROBE_EVERY: u64 = 5;
 /// So many of the first looks do that for workers that have nothing to do as well.
 const LEARNING: u64 = 20 * PROBE_EVERY;
 
-/// How much processor time another thread may use and still be a worker that is just busy.
+/// For how long another thread that computes may be a worker that is just busy: no longer than Tokio
+/// takes to note the progress of one whose polls are not too long themselves.
 const IN_DOUBT: Duration = Duration::from_secs(1);
+/// Processor time that no thread uses by just being there.
+const A_LITTLE: Duration = Duration::from_micros(500);
 
 impl Subject {
     /// One look at everything. Only the watchdog calls this.
@@ -151,7 +154,7 @@ impl Subject {
                 self.note_others(view.thread, &trace.trail, &mut trace.others, now);
             }
             if let Some(verdict) = trace.trail.verdict(now, self.settings.limits, true)
-                && !self.is_in_doubt(view.thread, trace.others.as_ref())
+                && !self.is_in_doubt(view.thread, &trace.trail, &mut trace.others, now)
             {
                 let found = Found {
                     worker: trace.on.map(|(worker, _)| worker),
@@ -214,6 +217,14 @@ impl Subject {
             Some(eye) => (None, eye.account()),
             None => (None, None),
         };
+        if account.is_none()
+            && let Some(thread) = thread
+            && eye.is_some_and(Eye::is_gone)
+        {
+            // It ended while others were the worker.
+            self.workers.unlearn(worker, thread);
+            result.unknown = true;
+        }
         if self.progress(worker) != progress {
             // It went on while we looked, so that nothing is known of where it was.
             return result;
@@ -254,7 +265,13 @@ impl Subject {
             result.place = view.and_then(|view| view.poll).map(|(place, _)| place);
         }
         if trace.told.is_some() {
-            return result;
+            let poll = view.and_then(|view| view.poll);
+            if poll.is_none() || poll == trace.told_of {
+                return result;
+            }
+            // It came to another one without a pause.
+            self.end(trace.told.take(), now);
+            trace.trail = None;
         }
         if trace.trail.is_none() {
             trace.others = None;
@@ -273,7 +290,7 @@ impl Subject {
         };
         // Of a worker that computes the threshold is long enough for another one to show.
         if let (Some(thread), false) = (thread, matches!(verdict.cause, Cause::Cpu { .. }))
-            && self.is_in_doubt(thread, trace.others.as_ref())
+            && self.is_in_doubt(thread, trail, &mut trace.others, now)
         {
             return result;
         }
@@ -281,6 +298,7 @@ impl Subject {
         let poll = polls.iter_mut().find(|poll| Some(poll.thread) == thread);
         if poll.as_ref().is_some_and(|poll| poll.told.is_some()) {
             trace.told = Some(Told::Silent);
+            trace.told_of = view.and_then(|view| view.poll);
             return result;
         }
         let found = Found {
@@ -297,15 +315,17 @@ impl Subject {
             poll.told = Some(Told::Silent);
         }
         trace.told = Some(self.tell(stall, now));
+        trace.told_of = view.and_then(|view| view.poll);
         result
     }
 
     /// What the other threads have done so far, for `is_in_doubt` to compare with.
     ///
-    /// Taken once, half-way: what gets that far is rare enough that it may cost a little more.
-    fn note_others(&self, thread: u32, trail: &Trail, others: &mut Option<Others>, now: Seen) {
-        if !self.single && others.is_none() && trail.age(now) >= self.threshold() / 2 {
-            *others = Others::of(thread);
+    /// Taken half-way: what gets that far is rare enough that it may cost a little more.
+    fn note_others(&self, thread: u32, trail: &Trail, before: &mut Option<Before>, now: Seen) {
+        if !self.single && before.is_none() && trail.age(now) >= self.threshold() / 2 {
+            let others = Others::of(thread);
+            *before = others.map(|others| Before { others, at: now });
         }
     }
 
@@ -315,10 +335,31 @@ impl Subject {
     /// A worker that was handed on makes progress, in Tokio's books, when it parks for the first time or
     /// after so many ticks. Until then nothing is known of its thread but that it has the name of all
     /// the others, and that it computes; if it does not, the worker is stuck there, and if it does for very
-    /// long, the worker is stuck as well. While there is such a thread in between, nothing is said.
-    fn is_in_doubt(&self, thread: u32, others: Option<&Others>) -> bool {
-        let busy = self.threshold() / 20..IN_DOUBT;
-        others.is_some_and(|others| others.any_busy(thread, busy, workers::is_worker))
+    /// long, the worker is stuck as well. While there is such a thread, nothing is said; whether there is
+    /// one is asked anew each time that half the threshold has passed.
+    fn is_in_doubt(
+        &self,
+        thread: u32,
+        trail: &Trail,
+        before: &mut Option<Before>,
+        now: Seen,
+    ) -> bool {
+        let Some(Before { others, at }) = before else {
+            return false;
+        };
+        if trail.age(now) >= self.threshold().saturating_add(IN_DOUBT) {
+            return false;
+        }
+        if now.awake.since(at.awake) < self.threshold() / 4 {
+            return true;
+        }
+        let busy = (self.threshold() / 20).max(A_LITTLE);
+        let doubt = others.any_busy(thread, busy, workers::is_worker);
+        if doubt {
+            *before = None;
+            self.note_others(thread, trail, before, now);
+        }
+        doubt
     }
 
     /// The runtime, or the watch, is over: what is open ends here.

@@ -154,14 +154,14 @@ impl Subject {
 
     /// Where a worker is now.
     pub(super) fn progress(&self, worker: usize) -> Progress {
-        #[cfg(target_pointer_width = "64")]
+        #[cfg(target_has_atomic = "64")]
         {
             let busy = self.metrics.worker_total_busy_duration(worker).as_nanos();
             let count = self.metrics.worker_park_unpark_count(worker);
             (count, u64::try_from(busy).unwrap_or(u64::MAX))
         }
         // Without these numbers a worker looks as if it were parked, always.
-        #[cfg(not(target_pointer_width = "64"))]
+        #[cfg(not(target_has_atomic = "64"))]
         {
             let _ = worker;
             (1, 0)

@@ -24,9 +24,11 @@ pub(super) struct WorkerTrace {
     /// What the thread had been given, and where the worker was when that was first seen.
     pub(super) last: Option<(Progress, Account)>,
     pub(super) trail: Option<Trail>,
-    pub(super) others: Option<Others>,
-    /// Nothing more is said of it until the worker goes on.
+    pub(super) others: Option<Before>,
+    /// Nothing more is said of it until the worker goes on, or is in another poll that is watched.
     pub(super) told: Option<Told>,
+    /// The poll that it was in when that was told.
+    pub(super) told_of: Option<(u32, Moment)>,
 }
 
 #[derive(Debug)]
@@ -37,8 +39,15 @@ pub(super) struct PollTrace {
     pub(super) on: Option<(usize, Progress)>,
     pub(super) eye: Option<Eye>,
     pub(super) trail: Trail,
-    pub(super) others: Option<Others>,
+    pub(super) others: Option<Before>,
     pub(super) told: Option<Told>,
+}
+
+/// What the other threads had used, and when that was.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) others: Others,
+    pub(super) at: Seen,
 }
 
 /// A stall that is not over.

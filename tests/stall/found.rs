@@ -28,6 +28,34 @@ pub(crate) fn assert_sound(stall: &Stall, end: &Stall) {
     );
 }
 
+/// The next poll is another one, though the worker did not pause in between.
+#[test]
+fn what_is_ignored_does_not_hide_the_next() {
+    crate::support::in_time(|| {
+        let watch = Watch::new().ignore("stall/found.rs");
+        let watched_runtime = Watched::with(Flavour::CurrentThread, watch);
+        let (gate, opener) = Gate::new();
+        let watching = watched_runtime.watching.clone();
+        thread::scope(|scope| {
+            let (runtime, theirs) = (&watched_runtime.runtime, &watching);
+            scope.spawn(move || {
+                theirs.block_on(runtime, async move {
+                    // Both are in the queue before either runs.
+                    let ignored =
+                        tokio::spawn(watched(async { thread::sleep(Duration::from_millis(300)) }));
+                    let told = tokio::spawn(crate::support::elsewhere(async move { gate.wait() }));
+                    ignored.await.unwrap();
+                    told.await.unwrap();
+                });
+            });
+            let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let told = told.expect("the second is reported");
+            assert_eq!(told.cause, Cause::LockWait, "{told:?}");
+        });
+    });
+}
+
 on_both! {
     fn a_sleep_is_named_with_its_length(flavour: Flavour) {
         let watched = Watched::new(flavour);

@@ -1,6 +1,13 @@
 //! Workers that change their thread.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use longshore::stall::{Cause, Watch, watched};
 use tokio::{runtime::Handle, task::block_in_place};
@@ -57,30 +64,105 @@ fn block_in_place_is_not_reported_in_a_watched_future_either() {
 /// The thread that was the worker sleeps, and the one that is it now has a lot to do.
 #[test]
 fn a_worker_that_is_busy_on_another_thread_is_not_reported() {
+    in_time(|| is_busy_on_another_thread(&Watched::new(Flavour::MultiThread)));
+}
+
+/// Threads may have names of their own.
+#[test]
+fn nor_is_one_whose_threads_are_numbered() {
+    in_time(|| {
+        let threads = AtomicUsize::new(0);
+        let mut builder = Flavour::MultiThread.builder();
+        builder.thread_name_fn(move || format!("w-{}", threads.fetch_add(1, SeqCst)));
+        is_busy_on_another_thread(&Watched::built_by(&mut builder, Watch::new()));
+    });
+}
+
+fn is_busy_on_another_thread(watched: &Watched) {
+    watched.is_quiet(async {
+        let (gate, opener) = Gate::new();
+        let mut tasks = Vec::new();
+        for _ in 0..2 {
+            let gate = gate.clone();
+            tasks.push(tokio::spawn(async move { block_in_place(|| gate.wait()) }));
+        }
+        for _ in 0..8 {
+            let gate = gate.clone();
+            tasks.push(tokio::spawn(async move {
+                while !gate.is_open() {
+                    compute(Duration::from_millis(5));
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        looks(&watched.watching, 3 * LOOKS).await;
+        drop(opener);
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+/// What was busy for a moment is no worker that has a lot to do.
+#[test]
+fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
     in_time(|| {
         let watched = Watched::new(Flavour::MultiThread);
-        watched.is_quiet(async {
-            let (gate, opener) = Gate::new();
-            let mut tasks = Vec::new();
-            for _ in 0..2 {
-                let gate = gate.clone();
-                tasks.push(tokio::spawn(async move { block_in_place(|| gate.wait()) }));
-            }
-            for _ in 0..8 {
-                let gate = gate.clone();
-                tasks.push(tokio::spawn(async move {
-                    while !gate.is_open() {
-                        compute(Duration::from_millis(5));
-                        tokio::task::yield_now().await;
-                    }
-                }));
-            }
-            looks(&watched.watching, 3 * LOOKS).await;
-            drop(opener);
-            for task in tasks {
-                task.await.unwrap();
-            }
+        let handle = watched.runtime.handle().clone();
+        let (stall, _) = watched.stall(move |gate| {
+            let watching = gate.clone();
+            thread::spawn(move || {
+                // Once it has slept for more than half of the threshold.
+                thread::sleep(Duration::from_millis(65));
+                handle.spawn_blocking(|| compute(Duration::from_millis(60)));
+                watching.wait();
+            });
+            gate.wait();
         });
+        assert_eq!(stall.cause, Cause::LockWait);
+    });
+}
+
+/// Attached, a worker is on another thread, and the one it was on has ended.
+#[test]
+fn a_worker_is_found_again_when_its_thread_has_ended() {
+    in_time(|| {
+        let mut builder = Flavour::MultiThread.builder();
+        let runtime = builder
+            .worker_threads(1)
+            .thread_keep_alive(Duration::from_millis(20))
+            .build()
+            .unwrap();
+        let (watch, begun, _ended) = listen(Watch::new());
+        let watching = watch.attach(runtime.handle()).unwrap();
+        let (was, is) = runtime.block_on(async {
+            let me = || std::fs::read_link("/proc/thread-self").unwrap();
+            let was = tokio::spawn(async move {
+                // Until the worker runs something on another thread.
+                let (say, said) = mpsc::channel();
+                tokio::spawn(async move { say.send(()).unwrap() });
+                block_in_place(|| said.recv().unwrap());
+                me()
+            });
+            let was = was.await.unwrap();
+            let end = std::time::Instant::now() + PATIENCE;
+            // Under `/proc`, as it is: `<process>/task/<thread>`.
+            while std::path::Path::new("/proc").join(&was).exists() {
+                assert!(std::time::Instant::now() < end, "it does not end");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            (was, tokio::spawn(async move { me() }).await.unwrap())
+        });
+        assert_ne!(was, is);
+        wait_for_looks(&watching, LOOKS);
+        let (gate, opener) = Gate::new();
+        let blocks = runtime.spawn(async move { gate.wait() });
+        let stall = begun.recv_timeout(PATIENCE).expect("it is reported");
+        drop(opener);
+        runtime.block_on(blocks).unwrap();
+        assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
+        let thread = stall.thread.expect("it is known").to_string();
+        assert!(is.ends_with(&thread), "{stall:?}");
     });
 }
 

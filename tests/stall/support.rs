@@ -129,8 +129,12 @@ impl Watched {
     }
 
     pub(crate) fn with(flavour: Flavour, watch: Watch) -> Self {
+        Self::built_by(&mut flavour.builder(), watch)
+    }
+
+    pub(crate) fn built_by(builder: &mut Builder, watch: Watch) -> Self {
         let (watch, begun, ended) = listen(watch);
-        let (runtime, watching) = watch.build(&mut flavour.builder()).unwrap();
+        let (runtime, watching) = watch.build(builder).unwrap();
         Self {
             runtime,
             watching: Arc::new(watching),
@@ -264,4 +268,9 @@ pub(crate) fn passes(mut command: Command) {
     );
     assert!(output.status.success(), "{}\n{text}", output.status);
     assert!(text.contains("1 passed"), "it ran no test:\n{text}");
+}
+
+/// A future that is watched from here.
+pub(crate) fn elsewhere<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    longshore::stall::watched(future)
 }

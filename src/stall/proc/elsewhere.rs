@@ -32,6 +32,10 @@ impl Eye {
     pub(in crate::stall) fn account(&self) -> Option<Account> {
         None
     }
+
+    pub(in crate::stall) fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Others {
     pub(in crate::stall) fn any_busy(
         &self,
         _thread: u32,
-        _time: std::ops::Range<std::time::Duration>,
+        _time: std::time::Duration,
         _is_known: impl Fn(u32) -> bool,
     ) -> bool {
         false

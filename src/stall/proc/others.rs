@@ -1,13 +1,14 @@
 //! The other threads of the process that may be workers, for what they say: nothing.
 
-use std::{collections::HashMap, fs, ops::Range, time::Duration};
+use std::{collections::HashMap, fs, time::Duration};
 
 use super::Eye;
 
 /// How much processor time threads of the same name had used at one moment.
 ///
-/// Tokio gives all threads of a runtime one name. So if a worker has been handed on to another thread
-/// (`block_in_place`), that is one of these.
+/// Tokio gives all threads of a runtime one name, or a user names them one by one, as a rule with a
+/// number. So if a worker has been handed on to another thread (`block_in_place`), that is one of
+/// those whose names are the same but for digits.
 #[derive(Debug)]
 pub(in crate::stall) struct Others {
     name: Vec<u8>,
@@ -25,11 +26,11 @@ impl Others {
     }
 
     /// Whether any of them, other than those that are known, is busy: it has used so much processor time
-    /// since then, or it is on a processor or in line for one now. Not if it has used more than that.
+    /// since then, or it is on a processor or in line for one now.
     pub(in crate::stall) fn any_busy(
         &self,
         thread: u32,
-        time: Range<Duration>,
+        time: Duration,
         is_known: impl Fn(u32) -> bool,
     ) -> bool {
         alike(&self.name, thread).any(|other| {
@@ -39,13 +40,16 @@ impl Others {
             let before = self.used.get(&other).copied().unwrap_or_default();
             let used = look.account.cpu.saturating_sub(before);
             // On a machine that is short of processors, one that is busy gets little of them.
-            (used >= time.start || !look.is_asleep()) && used < time.end && !is_known(other)
+            (used >= time || !look.is_asleep()) && !is_known(other)
         })
     }
 }
 
+/// The name of a thread, without digits.
 fn name(thread: u32) -> Option<Vec<u8>> {
-    fs::read(format!("/proc/self/task/{thread}/comm")).ok()
+    let mut name = fs::read(format!("/proc/self/task/{thread}/comm")).ok()?;
+    name.retain(|byte| !byte.is_ascii_digit());
+    Some(name)
 }
 
 /// The threads of that name, but for one.

@@ -14,6 +14,7 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     os::unix::fs::FileExt,
+    path::Path,
     time::Duration,
 };
 
@@ -93,6 +94,12 @@ impl Eye {
         // awake in between.
         let account = self.account()?;
         Some(Look { state, account })
+    }
+
+    /// Whether the thread has ended.
+    pub(in crate::stall) fn is_gone(&self) -> bool {
+        let tasks = Path::new("/proc/self/task");
+        tasks.exists() && !tasks.join(self.thread.to_string()).exists()
     }
 
     fn state(&self) -> Option<State> {
