@@ -85,7 +85,8 @@ impl Lane {
         Builder::new(name.into())
     }
 
-    pub(super) fn new(core: Arc<Core>, timeout: Option<Duration>) -> Self {
+    /// Not `new`: whoever tries that is to be told of [`builder`](Self::builder), and not of a core.
+    pub(super) fn over(core: Arc<Core>, timeout: Option<Duration>) -> Self {
         Self {
             shared: Arc::new(Shared { core }),
             options: Options::timing_out_after(timeout),
