@@ -81,11 +81,12 @@ impl Drop for Shared {
 
 impl Lane {
     /// Starts to make a lane. The name appears in errors, reports, metrics and thread names.
+    #[doc(alias = "new")]
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
         Builder::new(name.into())
     }
 
-    /// Not `new`: whoever tries that is to be told of [`builder`](Self::builder), and not of a core.
+    /// Not `new`: the compiler would tell whoever tries that of a core, which is nobody's business.
     pub(super) fn over(core: Arc<Core>, timeout: Option<Duration>) -> Self {
         Self {
             shared: Arc::new(Shared { core }),
