@@ -24,6 +24,12 @@ async fn half_offloaded(
     Ok(response.body_mut().read_to_string()?)
 }
 
+/// A lane for its calls, and an agent that they can be stopped with.
+fn client(lane: &Lane) -> Client {
+    let config = longshore::ureq::config().proxy(None).build();
+    Client::new(lane.clone(), longshore::ureq::agent(config))
+}
+
 /// The whole exchange in the lane of the client, and no closure to be seen.
 async fn fetch(client: &Client, url: &str) -> Result<String, longshore::ureq::Error> {
     let response = client.get(url).send().await?.error_for_status()?;
@@ -49,7 +55,7 @@ async fn finish(mut body: ResponseBody) -> Result<usize, longshore::ureq::Error>
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start()?;
-    let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
+    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).build());
     let lane = Lane::builder("invoices").limit(2).build();
     // Half of the body comes with the head, the other half when half a second is over.
     let slow = server.url("/body/500");
@@ -60,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the body read in async code: heartbeat {late:.0?} late");
     assert!(late > Duration::from_millis(300), "{late:?}");
 
-    let client = Client::new(lane.clone(), agent);
+    let client = client(&lane);
     let heartbeat = Heartbeat::start();
     let text = fetch(&client, &slow).await?;
     let late = heartbeat.stop().await;

@@ -96,6 +96,6 @@ fn wanted(server: &Server) -> Vec<String> {
     urls.push(server.url("/once")); // 503 the first time.
     urls.push(server.url("/status/404"));
     urls.push(server.url("/hang"));
-    urls.push(String::from("not a URL"));
+    urls.push(String::from("http//127.0.0.1/23"));
     urls
 }

@@ -134,6 +134,7 @@ pub mod chapter_06 {}
 pub mod chapter_07 {}
 
 /// [contents]: self
+/// [`Failed`]: crate::group::Failed
 /// [`Group`]: crate::Group
 /// [`join_all`]: crate::Group::join_all
 /// [next]: chapter_09

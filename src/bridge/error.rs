@@ -113,12 +113,21 @@ pub enum Error {
 
     /// [`Bridge::shutdown`](super::Bridge::shutdown) cancelled what was left, and not all of it has
     /// ended: something in it blocks and does not look up.
-    #[error("{left} call(s) and task(s) have not ended although they were cancelled")]
+    #[error("{} not ended although everything was cancelled", who_has(*left))]
     #[non_exhaustive]
     Stuck {
         /// How many. Zero if it is the runtime's own thread that does not end.
         left: usize,
     },
+}
+
+/// Of whom it is told that they have not ended.
+fn who_has(left: usize) -> String {
+    match left {
+        0 => "the runtime's own thread has".to_owned(),
+        1 => "1 call or task has".to_owned(),
+        _ => format!("{left} calls and tasks have"),
+    }
 }
 
 /// What a thread was driving when it was about to block.
@@ -225,6 +234,7 @@ mod tests {
             })),
             Error::Taken,
             Error::Stuck { left: 1 },
+            Error::Stuck { left: 0 },
         ]
     }
 

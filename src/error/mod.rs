@@ -47,9 +47,10 @@ pub enum Error {
     /// [`Builder::queue`](crate::lane::Builder::queue). The closure was dropped without being run.
     /// A group's [`limit`](crate::group::Builder::limit) keeps its children from filling the queue.
     #[error(
-        "lane `{lane}` is full, with room for {} jobs ({limit} on threads, {queue} in the queue): \
-         {running} running, {draining} draining, {waiting} waiting",
-        limit.saturating_add(*queue)
+        "lane `{lane}` is full, with room for {} ({limit} on {}, {queue} in the queue): \
+         {running} running, {draining} draining, {waiting} yet to start",
+        counted(limit.saturating_add(*queue), "job", "jobs"),
+        if *limit == 1 { "a thread" } else { "threads" }
     )]
     #[non_exhaustive]
     QueueFull {
@@ -131,8 +132,14 @@ pub enum Error {
     /// outside of one, or the runtime shut down while the job waited.
     ///
     /// Only lanes on Tokio's blocking pool (the default) need a runtime;
-    /// [own threads](crate::lane::Builder::own_threads) do not.
-    #[error("no running Tokio runtime to run a job of lane `{lane}` on")]
+    /// [own threads](crate::lane::Builder::own_threads) do not. Synchronous code that has a
+    /// [`Bridge`](crate::Bridge) hands the job in inside of the future, where the bridge's runtime is:
+    /// `bridge.call(async { lane.offload(f).await })`.
+    #[error(
+        "no running Tokio runtime to run a job of lane `{lane}` on: hand it in where there is one \
+         (through a bridge: in the future itself), or give the lane threads of its own \
+         (`own_threads`)"
+    )]
     #[non_exhaustive]
     NoRuntime {
         /// The lane the job was meant for.
@@ -243,6 +250,11 @@ impl Error {
             Self::Panicked(_) | Self::WouldDeadlock { .. } => false,
         }
     }
+}
+
+/// A number of things, in words: `1 job`, `2 jobs`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// What stopped a child of a group; see [`Error::Stopped`].
@@ -386,6 +398,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_full_lane_says_how_many_it_has_room_for() {
+        let full = |limit, queue, waiting| {
+            let error = Error::QueueFull {
+                lane: Arc::from("billing"),
+                running: 0,
+                draining: 0,
+                limit,
+                waiting,
+                queue,
+            };
+            error.to_string()
+        };
+        assert_eq!(
+            full(1, 0, 1),
+            "lane `billing` is full, with room for 1 job (1 on a thread, 0 in the queue): \
+             0 running, 0 draining, 1 yet to start"
+        );
+        assert_eq!(
+            full(4, 4, 8),
+            "lane `billing` is full, with room for 8 jobs (4 on threads, 4 in the queue): \
+             0 running, 0 draining, 8 yet to start"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Why an item gave no value.
 
+use std::{error::Error as StdError, fmt};
+
 use http::StatusCode;
 
 use super::{
@@ -11,9 +13,9 @@ use crate::sync::Arc;
 /// Why an item gave no value; in [`Fetched::result`](super::Fetched::result).
 ///
 /// [`kind`](Self::kind) says what happened, [`url`](Self::url) with what and
-/// [`attempts`](Self::attempts) how often it was tried. `Display` tells this level only; what the
-/// service or the parser said is the `source()`. Of the URL neither credentials nor query are kept;
-/// what a service says is its own business.
+/// [`attempts`](Self::attempts) how often it was tried. `Display` tells this level only, and of a bad
+/// URL what is wrong with it; what the service or the parser said is the `source()`. Of the URL neither
+/// credentials nor query are kept; what a service says is its own business.
 ///
 /// # Examples
 ///
@@ -30,17 +32,20 @@ use crate::sync::Arc;
 /// let fetched = fetcher.fetch_all(["/no/host?key=secret"]).next().await.unwrap();
 /// let error = fetched.result.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::BadUrl);
-/// assert_eq!(error.to_string(), "the URL cannot be fetched (/no/host)");
+/// assert_eq!(
+///     error.to_string(),
+///     "the URL cannot be fetched: it must be absolute, as in `http://host/path` (/no/host)",
+/// );
 /// # }
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{kind} ({url})")]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Error {
     kind: ErrorKind,
     url: Arc<str>,
     attempts: u32,
-    source: Option<Source>,
+    /// Of a bad URL what is wrong with it, which is part of the text and not shown as a source.
+    cause: Option<Source>,
 }
 
 impl Error {
@@ -90,7 +95,7 @@ impl Error {
     /// True if the response could not be read as what it was to be.
     #[must_use]
     pub fn is_parse(&self) -> bool {
-        self.kind == ErrorKind::Parse
+        matches!(self.kind, ErrorKind::Parse | ErrorKind::Json)
     }
 
     /// The status that was not one of success, if that is why.
@@ -100,6 +105,23 @@ impl Error {
             ErrorKind::Status(status) => Some(status),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, url, .. } = self;
+        match &self.cause {
+            Some(wrong) if self.is_bad_url() => write!(f, "{kind}: {wrong} ({url})"),
+            _ => write!(f, "{kind} ({url})"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let cause = self.cause.as_deref().filter(|_| !self.is_bad_url())?;
+        Some(cause)
     }
 }
 
@@ -131,15 +153,13 @@ impl Failure {
             kind: self.kind,
             url,
             attempts,
-            source: self.source,
+            cause: self.source,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-
     use super::*;
     use crate::fetch::item::BadUrl;
 
@@ -156,6 +176,7 @@ mod tests {
             Failure::new(ErrorKind::TooLarge { limit: 7 }),
             Failure::new(ErrorKind::Status(StatusCode::NOT_FOUND)),
             Failure::with(ErrorKind::Parse, "expected a number"),
+            Failure::with(ErrorKind::Json, "expected a number"),
             Failure::with(ErrorKind::Lane, "lane `parse` is closed"),
         ] {
             let error = failure.of(Arc::from("http://host/"), 1);
@@ -167,6 +188,17 @@ mod tests {
                 assert!(!text.contains(&source) && !source.contains(&text), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_before_the_url() {
+        let failure = Failure::with(ErrorKind::BadUrl, BadUrl::new("/x", "it must be absolute"));
+        let error = failure.of(Arc::from("/x"), 0);
+        assert_eq!(
+            error.to_string(),
+            "the URL cannot be fetched: it must be absolute (/x)"
+        );
+        assert!(error.source().is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Uri};
 use tokio::time::Instant;
 
-use super::url::{host_of, masked, shown};
+use super::url::{NOT_ABSOLUTE, host_of, masked, shown};
 use crate::sync::Arc;
 
 /// Something that a [`Fetcher`](super::Fetcher) can fetch: a URL, or a request that is ready.
@@ -43,8 +43,8 @@ pub trait IntoRequest {
 
 /// Why something is not a URL that can be fetched.
 ///
-/// `Display` says what is wrong; the URL itself, without credentials and query, is in the
-/// [`Error`](super::Error) whose `source()` this is.
+/// `Display` says what is wrong; the [`Error`](super::Error) of the item repeats that, and has the URL
+/// itself, without credentials and query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct BadUrl {
@@ -75,6 +75,8 @@ impl IntoRequest for &str {
     fn into_request(self) -> Result<Request<Bytes>, BadUrl> {
         match self.parse::<Uri>() {
             Ok(uri) => uri.into_request(),
+            // Without a scheme it is mostly that which is missing, and not what the parser met first.
+            Err(_) if !self.contains("://") => Err(BadUrl::new(self, NOT_ABSOLUTE)),
             Err(error) => Err(BadUrl::new(self, error.to_string())),
         }
     }

@@ -8,8 +8,8 @@ use http::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The item is not a URL that can be fetched, [`BadUrl`](super::BadUrl) says why. The service
-    /// was not asked.
+    /// The item is not a URL that can be fetched; the text of the error says why, as
+    /// [`BadUrl`](super::BadUrl) has it. The service was not asked.
     BadUrl,
     /// The time was up.
     TimedOut(TimeLimit),
@@ -28,6 +28,9 @@ pub enum ErrorKind {
     Status(StatusCode),
     /// The body could not be read as what it was to be: what the parser said is the `source()`.
     Parse,
+    /// The body is not JSON, or not that of the type that was asked for: what serde said is the
+    /// `source()`.
+    Json,
     /// The parser did not run or panicked: the `source()` is a [`longshore::Error`](crate::Error).
     Lane,
 }
@@ -57,7 +60,10 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the body of the response exceeds {limit} bytes")
             }
             Self::Status(status) => write!(f, "the server answered {status}"),
-            Self::Parse => f.write_str("the body of the response cannot be read"),
+            Self::Parse => f.write_str("the body of the response cannot be parsed"),
+            Self::Json => {
+                f.write_str("the body of the response is not the JSON that was asked for")
+            }
             Self::Lane => f.write_str("the body of the response was not parsed"),
         }
     }

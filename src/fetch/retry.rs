@@ -256,6 +256,7 @@ fn is_hopeless(failure: &Failure) -> bool {
         | ErrorKind::TooLarge { .. }
         | ErrorKind::Status(_)
         | ErrorKind::Parse
+        | ErrorKind::Json
         | ErrorKind::Lane => true,
     }
 }

@@ -192,7 +192,7 @@ where
     ///
     /// A status that is not one of success (200 to 299) is an error,
     /// [`ErrorKind::Status`](super::ErrorKind::Status), whatever the body; what is not JSON of the
-    /// type is one of kind [`Parse`](super::ErrorKind::Parse). As for where it is read, and within
+    /// type is one of kind [`Json`](super::ErrorKind::Json). As for where it is read, and within
     /// which time, see [`parse`](Self::parse).
     ///
     /// # Panics
@@ -233,7 +233,8 @@ where
             if !status.is_success() {
                 return Err(Failure::new(super::ErrorKind::Status(status)));
             }
-            serde_json::from_slice(response.body()).map_err(unreadable)
+            let value = serde_json::from_slice(response.body());
+            value.map_err(|error| Failure::with(super::ErrorKind::Json, error))
         })
     }
 

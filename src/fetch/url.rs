@@ -10,6 +10,9 @@ use crate::sync::Arc;
 /// How much of a URL that cannot be read is shown.
 const LONGEST: usize = 200;
 
+/// What is wrong with a URL that has no scheme.
+pub(super) const NOT_ABSOLUTE: &str = "it must be absolute, as in `http://host/path`";
+
 /// The URL without credentials and query.
 pub(super) fn shown(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
@@ -85,7 +88,7 @@ fn without_credentials(authority: &str) -> &str {
 /// Host and port, in the form in which calls are counted by host. What is wrong, if there is none.
 pub(super) fn host_of(uri: &Uri) -> Result<Arc<str>, &'static str> {
     let Some(scheme) = uri.scheme_str() else {
-        return Err("it must be absolute, as in `http://host/path`");
+        return Err(NOT_ABSOLUTE);
     };
     let authority = uri.authority().filter(|all| !all.host().is_empty());
     let Some(authority) = authority else {

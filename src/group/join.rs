@@ -9,12 +9,15 @@ use std::{
 
 use super::{Group, core::Shared, quiet::Quiet, state::Told};
 use crate::{
-    error::{Error, drop_quietly},
+    error::{Error, counted, drop_quietly},
     sync::Arc,
 };
 
 /// Why not all children of a group gave a value: the first that failed, and how many others did.
 /// From [`Group::try_join_all`] and [`Group::join_all_or_cancel`].
+///
+/// `Display` says which child it was; why it failed is the [`cause`](Self::cause), and the `source()`
+/// where `E` is an error itself.
 ///
 /// It converts by `?` into boxed errors where `E` is an error itself; elsewhere
 /// [`into_error`](Self::into_error) makes an `E` of it.
@@ -73,7 +76,7 @@ impl<E> fmt::Display for Failed<E> {
         write!(f, "put in at {} failed", self.location)?;
         match self.others {
             0 => Ok(()),
-            others => write!(f, ", and {others} other(s) did"),
+            others => write!(f, ", and {} did", counted(others, "other", "others")),
         }
     }
 }

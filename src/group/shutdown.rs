@@ -4,6 +4,7 @@ use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use super::{core::Shared, family::Family as _, info::ChildInfo, quiet::Quiet};
 use crate::{
+    error::counted,
     lane::{JobState, Timer},
     sync::Arc,
 };
@@ -36,7 +37,8 @@ pub struct Stuck {
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} child(ren) did not end", self.children.len())?;
+        let children = counted(self.children.len(), "child", "children");
+        write!(f, "{children} did not end")?;
         for (i, child) in self.children.iter().enumerate() {
             write!(f, "{} {child}", if i == 0 { ":" } else { ";" })?;
         }

@@ -143,6 +143,6 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Lane {
         let core = Core::new(self.name, self.limit, self.queue, self.source);
-        Lane::new(Arc::new(core), self.timeout)
+        Lane::over(Arc::new(core), self.timeout)
     }
 }

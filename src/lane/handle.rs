@@ -81,11 +81,13 @@ impl Drop for Shared {
 
 impl Lane {
     /// Starts to make a lane. The name appears in errors, reports, metrics and thread names.
+    #[doc(alias = "new")]
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
         Builder::new(name.into())
     }
 
-    pub(super) fn new(core: Arc<Core>, timeout: Option<Duration>) -> Self {
+    /// Not `new`: the compiler would tell whoever tries that of a core, which is nobody's business.
+    pub(super) fn over(core: Arc<Core>, timeout: Option<Duration>) -> Self {
         Self {
             shared: Arc::new(Shared { core }),
             options: Options::timing_out_after(timeout),

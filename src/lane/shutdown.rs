@@ -37,7 +37,11 @@ pub struct Stuck {
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} job(s) did not leave their threads", self.jobs.len())?;
+        let (jobs, their) = match self.jobs.len() {
+            1 => ("1 job".to_owned(), "its thread"),
+            jobs => (format!("{jobs} jobs"), "their threads"),
+        };
+        write!(f, "{jobs} did not leave {their}")?;
         for (i, job) in self.jobs.iter().enumerate() {
             write!(f, "{} {job}", if i == 0 { ":" } else { ";" })?;
         }

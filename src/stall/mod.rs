@@ -25,13 +25,14 @@
 //! One thread of the process, `longshore-stall`, wakes every 10 ms. Tokio's own stable metrics say which
 //! workers are at work and have made no progress. `/proc` says what the thread of such a worker does:
 //! that it sleeps, in one and the same system call, with which arguments. No signal is sent, no thread is
-//! stopped, no call is intercepted, and workers do nothing for it but to say once which thread they are.
+//! stopped, no call is intercepted, and workers do nothing for it but to say which thread they are.
 //!
 //! # What is promised
 //!
 //! - A worker that sleeps in one call for the length of the threshold is reported within twice that
 //!   time, while it still sleeps, provided that the watchdog is given a processor, and that no thread of the
-//!   same name, which could be the worker by now (`block_in_place`), computes meanwhile: then it is later.
+//!   same name, which could be the worker by now (`block_in_place`), computes meanwhile: then it is later, by a
+//!   second at the most.
 //! - There is no report of a worker that is parked or busy, of closures of `spawn_blocking`,
 //!   `block_in_place` or a lane, nor of a process or machine that was stopped or short of processors.
 //! - A callback that panics or blocks harms nobody.

@@ -129,6 +129,7 @@ everywhere! {
             assert!(job.ran >= Duration::from_millis(100));
         }
         let said = report.to_string();
+        assert!(said.starts_with(&format!("{STUCK} jobs did not leave their threads: ")), "{said}");
         assert!(said.contains("stuck one") && said.contains(lane.name()), "{said}");
         for task in stuck {
             let error = task.await.unwrap_err();

@@ -14,6 +14,27 @@ use longshore::{
 use super::seven;
 use crate::support::watched;
 
+/// A job that is handed in before the bridge is called has no runtime, and is told where it would.
+#[test]
+fn a_job_is_handed_in_inside_of_the_future() {
+    watched(|| {
+        let bridge = Bridge::start().unwrap();
+        let lane = Lane::builder("reports").build();
+        let refused = bridge.call(lane.offload(|| 7)).unwrap().unwrap_err();
+        assert!(
+            matches!(refused, longshore::Error::NoRuntime { .. }),
+            "{refused}"
+        );
+        let said = refused.to_string();
+        assert!(
+            said.contains("in the future itself") && said.contains("own_threads"),
+            "{said}"
+        );
+        let told = bridge.call(async { lane.offload(|| 7).await });
+        assert_eq!(told.unwrap().unwrap(), 7);
+    });
+}
+
 /// W10. A job that waits through a bridge can be cancelled.
 #[test]
 fn a_wait_in_a_job_ends_with_the_job() {

@@ -245,6 +245,11 @@ mod json {
             let error = |index: usize| all[index].as_ref().err().unwrap();
             assert_eq!(error(2).status().unwrap(), 404);
             assert!(error(3).is_parse());
+            let said = error(3).to_string();
+            assert!(
+                said.contains("is not the JSON that was asked for"),
+                "{said}"
+            );
             let source = std::error::Error::source(error(3)).unwrap();
             assert!(source.is::<serde_json::Error>());
         });

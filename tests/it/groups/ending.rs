@@ -71,6 +71,7 @@ everywhere! {
         assert!(job.age >= Duration::from_millis(100));
         assert_eq!((&*within.group, within.label.as_deref()), ("part", Some("inner one")));
         let said = stuck.to_string();
+        assert!(said.starts_with("2 children did not end: "), "{said}");
         assert!(said.contains("deaf one") && said.contains("report"), "{said}");
         gate.open();
         assert!(group.shutdown(Duration::from_secs(60)).await.is_ok());

@@ -230,7 +230,7 @@ everywhere! {
         let failed = group.try_join_all().await.unwrap_err();
         assert_eq!(failed.others, 3);
         let said = failed.to_string();
-        assert!(said.contains("3 other(s)") && said.contains(file!()), "{said}");
+        assert!(said.contains("and 3 others did") && said.contains(file!()), "{said}");
         match failed.cause {
             Cause::Lost(Error::Panicked(panic)) => assert_eq!(panic.message(), "first"),
             other => panic!("{other:?}"),
