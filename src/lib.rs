@@ -243,6 +243,8 @@ pub mod group;
 pub mod job;
 pub mod lane;
 pub mod resource;
+#[cfg(feature = "stall")]
+pub mod stall;
 #[cfg(all(any(doc, doctest), feature = "ureq"))]
 pub mod tutorial;
 #[cfg(feature = "ureq")]
