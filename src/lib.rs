@@ -223,6 +223,8 @@
 //!   `longshore_draining` and `longshore_suspended`,
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
 //!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.
+//! - `stall-stacks`: the stack of a thread that is stuck, with names and lines. Linux on x86_64; it has
+//!   no effect elsewhere.
 //! - `tower`: `Lane::service`.
 //! - `stall`: the module `stall`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.

@@ -31,6 +31,11 @@ impl Found<'_> {
         let Some(sleep) = sleep else { return stall };
         names.forget();
         stall.call = call_of(names, &sleep);
+        #[cfg(feature = "stall-stacks")]
+        let snapshot = match (&sleep, stall.thread) {
+            (Sleep::Call(at), Some(thread)) => super::stack::capture(thread, at.stack, at.program),
+            _ => None,
+        };
         // If it has been awake meanwhile, what its arguments meant may be something else by now.
         let still = eye
             .look()
@@ -39,9 +44,11 @@ impl Found<'_> {
         if let Some(call) = &mut stall.call
             && !still
         {
-            call.peer = None;
-            call.path = None;
-            call.timeout = None;
+            call.forget_what_it_is_about();
+        }
+        #[cfg(feature = "stall-stacks")]
+        {
+            stall.stack = snapshot.filter(|_| still).map(|snapshot| snapshot.stack());
         }
         stall
     }
@@ -63,6 +70,8 @@ impl Found<'_> {
             task: self.view.and_then(|view| view.task),
             watched_at: poll.and_then(|(place, _)| Place::source(place)),
             call: None,
+            #[cfg(feature = "stall-stacks")]
+            stack: None,
         }
     }
 }

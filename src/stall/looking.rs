@@ -83,7 +83,14 @@ impl Subject {
                 && !samples.is_empty()
             {
                 let place = look.place;
-                let call = call_of(&mut seen.names, &sleep);
+                let mut call = call_of(&mut seen.names, &sleep);
+                let eye = seen.workers[worker].eye.as_ref().map(|(_, eye)| eye);
+                let still = eye.and_then(Eye::look).is_some_and(
+                    |look| matches!(look.state, State::Asleep(again) if again == sleep),
+                );
+                if let Some(call) = call.as_mut().filter(|_| !still) {
+                    call.forget_what_it_is_about();
+                }
                 for samples in &samples {
                     samples.add(call.clone(), place, step);
                 }

@@ -49,6 +49,8 @@ mod proc;
 mod profile;
 mod report;
 mod slot;
+#[cfg(feature = "stall-stacks")]
+mod stack;
 mod strict;
 mod subject;
 mod tell;
@@ -68,6 +70,8 @@ use tokio::runtime::Handle;
 #[doc = include_str!("../../docs/stalls.md")]
 pub mod guide {}
 
+#[cfg(feature = "stall-stacks")]
+pub use self::stack::{Confidence, End, Frame, Stack};
 pub use self::{
     allow::allow,
     deny::{Deny, deny},

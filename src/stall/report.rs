@@ -36,6 +36,9 @@ pub struct Stall {
     pub watched_at: Option<&'static Location<'static>>,
     /// The system call that it sleeps in. Only on Linux, and only if it can be told.
     pub call: Option<BlockingCall>,
+    /// What it was doing there.
+    #[cfg(feature = "stall-stacks")]
+    pub stack: Option<super::Stack>,
 }
 
 /// What keeps a thread from going on.
@@ -81,6 +84,10 @@ impl Stall {
     /// Where the blame goes: the innermost place of the user's own code that is known.
     #[must_use]
     pub fn blame(&self) -> Option<String> {
+        #[cfg(feature = "stall-stacks")]
+        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::blame) {
+            return Some(format!("{frame:#}"));
+        }
         self.watched_at.map(ToString::to_string)
     }
 
@@ -88,15 +95,25 @@ impl Stall {
     /// (`src/config.rs`, `config.rs:41`).
     #[must_use]
     pub fn is_at(&self, site: &str) -> bool {
-        self.watched_at.is_some_and(|place| {
-            let line = format!("{}:{}", place.file(), place.line());
-            ends_with(place.file(), site) || ends_with(&line, site)
-        })
+        let is = |file: &str, line: u32| {
+            ends_with(file, site) || ends_with(&format!("{file}:{line}"), site)
+        };
+        #[cfg(feature = "stall-stacks")]
+        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::blame)
+            && let (Some(file), Some(line)) = (&frame.file, frame.line)
+            && is(file, line)
+        {
+            return true;
+        }
+        (self.watched_at).is_some_and(|place| is(place.file(), place.line()))
     }
 
     /// What reports of the same site have in common.
     pub(super) fn site(&self) -> String {
-        let place = self.blame().unwrap_or_default();
+        // Without the stack, whose symbols take long to find and which this does not wait for.
+        let place = (self.watched_at)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let Some(call) = &self.call else {
             return format!("{} {place}", kind(self.cause));
         };
@@ -213,6 +230,8 @@ mod tests {
                 path: None,
                 timeout: None,
             }),
+            #[cfg(feature = "stall-stacks")]
+            stack: None,
         }
     }
 

@@ -100,6 +100,8 @@ pub(super) fn polling<T>(
             task: Some(poller.task).filter(|task| *task != 0),
             watched_at: Some(place),
             call: None,
+            #[cfg(feature = "stall-stacks")]
+            stack: None,
         };
         for check in listening {
             if !check.ignored.iter().any(|site| stall.is_at(site)) {

@@ -26,6 +26,14 @@ impl BlockingCall {
         self.syscall == "futex"
     }
 
+    /// Leaves no more than its name: the thread has been awake since its arguments were read.
+    pub(in crate::stall) fn forget_what_it_is_about(&mut self) {
+        self.fd = None;
+        self.peer = None;
+        self.path = None;
+        self.timeout = None;
+    }
+
     /// What it is about, without what differs from one call to the next: calls that say the same
     /// here are counted as one in a [`Profile`](crate::stall::Profile).
     pub(in crate::stall) fn target(&self) -> Option<String> {

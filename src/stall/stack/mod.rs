@@ -1,0 +1,64 @@
+//! The stack of a thread that sleeps, seen from another one.
+//!
+//! No signal is sent and the thread is not stopped. `/proc` says where its stack is and what it will
+//! execute next; the stack is copied through `/proc/self/mem`; and what is needed to walk from a function
+//! to its caller is in the executable files, put there for panics. So it needs no frame pointers, no
+//! debug information and no special build. Names and lines are there as far as the files have them:
+//!
+//! | built | functions | lines |
+//! |---|---|---|
+//! | for development, or with `debug = "line-tables-only"` | all, inlined ones too | yes |
+//! | as `cargo build --release` does | those that were not inlined | no |
+//! | stripped | none: `shop+0x172a27`, for `addr2line` and a file that is not | no |
+//!
+//! # In two steps
+//!
+//! ```text
+//! watchdog         looks: asleep   capture()   looks: the same sleep   keeps the stack
+//! the thread       ──────────────── asleep ────────────────────────────────────────────►
+//! whoever reads it                                                       stack.frames()
+//! ```
+//!
+//! [`capture`] copies and does nothing else. A [`Stack`] does the work when it is read: the first time
+//! the symbols of the executable are looked for, which may take a second for a large one that was built
+//! for development, and they stay mapped from then on.
+//!
+//! # What a snapshot does not have
+//!
+//! The registers of the sleeping thread, but for two. A function that finds its frame through `rbp` can
+//! be left only if `rbp` is known, so it is worked out (`frame_pointer`). Each [`Frame`] says how far it
+//! can be relied on ([`Confidence`]).
+
+mod blame;
+mod frame;
+mod trace;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod cfi;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod elsewhere;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod frame_pointer;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod maps;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod memory;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod module;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod modules;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod snapshot;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod symbols;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod unwind;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub(in crate::stall) use self::elsewhere::{Snapshot, capture};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(in crate::stall) use self::snapshot::{Snapshot, capture};
+pub use self::{
+    frame::{Confidence, Frame},
+    trace::{End, Stack},
+};
