@@ -145,7 +145,7 @@ async fn do_without_a_connection(server: &Server) -> Outcome {
         assert!(error.never_started());
     }
     let attempts = server.attempts.load(Ordering::SeqCst);
-    println!("20 calls while the server was down: all told, after {attempts} attempt(s)");
+    println!("20 calls while the server was down: all told; attempts: {attempts}");
 
     server.is_up.store(true, Ordering::SeqCst);
     let left = orders(&db).await?;
