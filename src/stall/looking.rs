@@ -103,9 +103,15 @@ impl Subject {
     }
 
     fn wanted_samples(&self, now: Seen) -> Vec<Arc<Samples>> {
-        let mut all = self.samples.lock();
-        all.retain(|samples| !samples.is_over(now.at));
-        all.clone()
+        // Who is woken by the end of some may be the user's, and ask for others.
+        let all = self.samples.lock().clone();
+        let (over, wanted): (Vec<_>, _) =
+            (all.into_iter()).partition(|samples| samples.is_over(now.at));
+        if !over.is_empty() {
+            let is_over = |samples: &Arc<Samples>| over.iter().any(|it| Arc::ptr_eq(it, samples));
+            self.samples.lock().retain(|samples| !is_over(samples));
+        }
+        wanted
     }
 
     fn look_at_polls(&self, seen: &mut Traces, now: Seen, views: &[&View], allowed: &[u32]) {
@@ -375,9 +381,7 @@ impl Subject {
         for told in told.chain(seen.polls.drain(..).map(|trace| trace.told)) {
             self.end(told, now);
         }
-        for samples in self.samples.lock().drain(..) {
-            samples.finish(now.at);
-        }
+        self.end_samples();
     }
 
     fn tell(&self, stall: Stall, now: Seen) -> Told {

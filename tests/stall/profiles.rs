@@ -3,13 +3,16 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::{Context, Wake, Waker},
     thread,
     time::Duration,
 };
 
-use longshore::stall::watched;
+use longshore::stall::{Watching, watched};
 
-use crate::support::{Flavour, Gate, Watched};
+use crate::support::{Flavour, Gate, PATIENCE, Watched};
 
 on_both! {
     /// None of these is long, and all are found: the one that takes most of the time first.
@@ -75,6 +78,24 @@ on_both! {
             let profile = runtime.block_on(forever);
             assert!(profile.rows.is_empty(), "{profile}");
         }
+    }
+
+    /// Whom its end wakes may ask for the next, then and there.
+    fn a_waker_may_ask_for_another_profile(flavour: Flavour) {
+        struct Again(Arc<Watching>, mpsc::Sender<()>);
+        impl Wake for Again {
+            fn wake(self: Arc<Self>) {
+                drop(self.0.profile_for(Duration::ZERO));
+                let _ = self.1.send(());
+            }
+        }
+        let watched = Watched::new(flavour);
+        let (say, said) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Again(watched.watching.clone(), say)));
+        let mut profile = pin!(watched.watching.profile_for(Duration::from_millis(20)));
+        assert!(profile.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        said.recv_timeout(PATIENCE).expect("the watchdog goes on");
+        crate::support::wait_for_looks(&watched.watching, 2);
     }
 
     fn a_runtime_that_does_not_block_has_an_empty_profile(flavour: Flavour) {

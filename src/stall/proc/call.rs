@@ -23,7 +23,7 @@ impl BlockingCall {
     /// Whether it waits for another thread of the process: a lock, a channel, a thread to end.
     #[must_use]
     pub fn is_lock(&self) -> bool {
-        self.syscall == "futex"
+        self.syscall.starts_with("futex")
     }
 
     /// Leaves no more than its name: the thread has been awake since its arguments were read.

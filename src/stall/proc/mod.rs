@@ -83,7 +83,7 @@ impl Registers {
     /// Whether it waits for another thread.
     pub(super) fn is_futex(&self) -> bool {
         #[cfg(target_os = "linux")]
-        return syscalls::of(self.number).is_some_and(|(name, _)| name == "futex");
+        return syscalls::of(self.number).is_some_and(|(name, _)| name.starts_with("futex"));
         #[cfg(not(target_os = "linux"))]
         return false;
     }
