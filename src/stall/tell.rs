@@ -7,7 +7,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        mpsc::{self, TrySendError},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,8 @@ pub(super) type Callback = Box<dyn Fn(&Stall) + Send + Sync>;
 
 /// More sites than this are forgotten, and told of again.
 const SITES: usize = 4096;
+/// So many reports wait for a callback that is slow; who is not done with these is not given more.
+const WAITING: usize = 1024;
 
 /// Where the reports of a watch go.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ pub(super) struct Voices {
     /// So many for one site in such a time.
     limit: Option<(u32, Duration)>,
     sites: Mutex<HashMap<String, Window>>,
-    thread: Mutex<Option<mpsc::Sender<Event>>>,
+    thread: Mutex<Option<mpsc::SyncSender<Event>>>,
 }
 
 #[derive(Default)]
@@ -89,8 +94,7 @@ impl Voices {
         if !self.may_tell(stall) {
             return false;
         }
-        self.send(Event::Begun(stall.clone()));
-        true
+        self.send(Event::Begun(stall.clone()))
     }
 
     fn may_tell(&self, stall: &Stall) -> bool {
@@ -119,16 +123,18 @@ impl Voices {
         window.told <= limit.0
     }
 
-    fn send(&self, event: Event) {
+    /// False if too many are waiting.
+    fn send(&self, event: Event) -> bool {
         let mut thread = self.thread.lock();
         let event = match &*thread {
-            Some(events) => match events.send(event) {
-                Ok(()) => return,
-                Err(mpsc::SendError(event)) => event,
+            Some(events) => match events.try_send(event) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(_)) => return false,
+                Err(TrySendError::Disconnected(event)) => event,
             },
             None => event,
         };
-        let (events, received) = mpsc::channel();
+        let (events, received) = mpsc::sync_channel(WAITING);
         let calls = self.calls.clone();
         // What runs there is the user's, so the stack is of the usual size.
         let started = std::thread::Builder::new()
@@ -140,13 +146,14 @@ impl Voices {
             });
         if started.is_ok() {
             // It has just begun to receive.
-            let _ = events.send(event);
+            let _ = events.try_send(event);
             *thread = Some(events);
         } else {
             // Without a thread of its own it is told here, so that it is told at all.
             drop(thread);
             self.calls.tell(&event);
         }
+        true
     }
 }
 

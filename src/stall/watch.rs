@@ -119,7 +119,8 @@ impl Watch {
     /// What is called with each stall when it is seen, while the thread is still stuck.
     ///
     /// It runs on a thread of its own, called `longshore-tell`, one report after the other: it may
-    /// block, and if it panics that is contained. Reports go there and, with the feature `tracing`, to the
+    /// block, and if it panics that is contained. Of those that have to wait for it meanwhile, 1,024 do, and
+    /// more are left out. Reports go there and, with the feature `tracing`, to the
     /// subscriber as events of level `WARN` with the target `longshore::stall`. With neither, each site is
     /// printed once to the standard error.
     pub fn on_stall(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {

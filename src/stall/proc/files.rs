@@ -1,8 +1,13 @@
 //! From the registers of a system call to what it is about.
 
 use std::{
-    borrow::Cow, collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf,
-    time::Duration,
+    borrow::Cow,
+    collections::HashMap,
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -14,11 +19,12 @@ use super::{
 /// tables of the system are.
 #[derive(Debug, Default)]
 pub(in crate::stall) struct Names {
-    peers: HashMap<u64, Option<String>>,
+    peers: HashMap<u64, (Instant, Option<String>)>,
 }
 
-/// An inode may be used again by another socket after this one is closed.
 const REMEMBERED: usize = 256;
+/// A socket that has no peer may be given one.
+const UNCONNECTED: Duration = Duration::from_millis(250);
 
 impl Names {
     /// The call of these registers; `None` where the thread sleeps in none.
@@ -88,17 +94,27 @@ impl Names {
             .and_then(|rest| rest.strip_suffix(b"]"))
             .and_then(|inode| str::from_utf8(inode).ok()?.parse().ok());
         if let Some(inode) = socket {
-            if self.peers.len() >= REMEMBERED {
-                self.peers.clear();
-            }
-            let peer = self.peers.entry(inode);
-            call.peer = peer.or_insert_with(|| sockets::peer(inode)).clone();
+            call.peer = self.peer(inode);
         } else if bytes.starts_with(b"/") {
             call.path = Some(link);
         } else if let Some(end) = bytes.iter().position(|byte| *byte == b':') {
             // `pipe:[1234]`, `anon_inode:[eventfd]`: what kind of thing it is.
             call.peer = Some(format!("a {}", String::from_utf8_lossy(&bytes[..end])));
         }
+    }
+
+    fn peer(&mut self, inode: u64) -> Option<String> {
+        if let Some((at, peer)) = self.peers.get(&inode)
+            && (peer.is_some() || at.elapsed() < UNCONNECTED)
+        {
+            return peer.clone();
+        }
+        if self.peers.len() >= REMEMBERED {
+            self.peers.clear();
+        }
+        let peer = sockets::peer(inode);
+        self.peers.insert(inode, (Instant::now(), peer.clone()));
+        peer
     }
 }
 
