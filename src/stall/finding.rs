@@ -3,7 +3,7 @@
 use super::{
     BlockingCall,
     place::Place,
-    proc::{Eye, Look, Names, Sleep},
+    proc::{self, Eye, Look, Names, Sleep},
     report::Stall,
     slot::View,
     trail::{Seen, Verdict},
@@ -32,10 +32,7 @@ impl Found<'_> {
         names.forget();
         stall.call = call_of(names, &sleep);
         #[cfg(feature = "stall-stacks")]
-        let snapshot = match (&sleep, stall.thread) {
-            (Sleep::Call(at), Some(thread)) => super::stack::capture(thread, at.stack, at.program),
-            _ => None,
-        };
+        let snapshot = stall.thread.and_then(|thread| snapshot_of(thread, &sleep));
         // If it has been awake meanwhile, what its arguments meant may be something else by now.
         let still = eye
             .look()
@@ -65,10 +62,10 @@ impl Found<'_> {
             stalled_for: now.at.saturating_duration_since(verdict.began),
             total: None,
             worker: self.worker,
-            thread: self.thread.filter(|_| cfg!(target_os = "linux")),
+            thread: self.thread.filter(|thread| proc::is_of_the_system(*thread)),
             thread_name: named.or_else(|| Names::thread(self.thread?)),
             task: self.view.and_then(|view| view.task),
-            watched_at: poll.and_then(|(place, _)| Place::source(place)),
+            watched_at: poll.and_then(|poll| Place::source(poll.place)),
             call: None,
             #[cfg(feature = "stall-stacks")]
             stack: None,
@@ -80,6 +77,15 @@ impl Found<'_> {
 pub(super) fn call_of(names: &mut Names, sleep: &Sleep) -> Option<BlockingCall> {
     match sleep {
         Sleep::Call(registers) => names.call(registers),
+        Sleep::Somewhere { .. } => None,
+    }
+}
+
+/// The stack of a thread that sleeps there, if it still does afterwards.
+#[cfg(feature = "stall-stacks")]
+pub(super) fn snapshot_of(thread: u32, sleep: &Sleep) -> Option<super::stack::Snapshot> {
+    match sleep {
+        Sleep::Call(at) => super::stack::capture(thread, at.stack, at.program),
         Sleep::Somewhere { .. } => None,
     }
 }

@@ -48,6 +48,7 @@ mod place;
 mod proc;
 mod profile;
 mod report;
+mod samples;
 mod slot;
 #[cfg(feature = "stall-stacks")]
 mod stack;
@@ -76,8 +77,9 @@ pub use self::{
     allow::allow,
     deny::{Deny, deny},
     proc::BlockingCall,
-    profile::{Profile, ProfileFor, Row},
+    profile::{Profile, Row},
     report::{Cause, Certainty, Stall},
+    samples::ProfileFor,
     watch::Watch,
     watched::{Watched, watched},
     watching::Watching,

@@ -38,6 +38,9 @@ impl Scope {
     }
 }
 
+/// The part of `Slot::polling` that is a moment.
+const MOMENT: u64 = (1 << clock::BITS) - 1;
+
 /// Not the index of a worker.
 const NO_WORKER: u32 = u32::MAX;
 
@@ -45,10 +48,10 @@ const NO_WORKER: u32 = u32::MAX;
 pub(super) struct Slot {
     thread: u32,
     name: Option<Box<str>>,
-    /// Place and moment of the innermost poll; zero between polls.
+    /// The place of the innermost poll, and the moment of the outermost; zero between polls.
     polling: AtomicU64,
     scope: AtomicU64,
-    /// Which worker of its runtime the thread was when the scope was set.
+    /// Which worker of its runtime the thread was when that poll began.
     worker: AtomicU32,
     task: AtomicU64,
     /// How many scopes of `allow` it is in.
@@ -139,19 +142,24 @@ impl<'a> Polling<'a> {
             slot.scope.load(Relaxed),
             slot.task.load(Relaxed),
         );
-        if before.1 != poller.scope.0 {
+        let same_scope = before.1 == poller.scope.0;
+        // What is polled within another poll is part of that one, which is what holds the thread.
+        let since = if before.0 != 0 && same_scope {
+            before.0 & MOMENT
+        } else {
             slot.enter(poller.scope);
-        }
+            Moment::now().0
+        };
         slot.task.store(poller.task, Relaxed);
         let place = u64::from(poller.place.number()) << clock::BITS;
-        slot.polling.store(place | Moment::now().0, Relaxed);
+        slot.polling.store(place | since, Relaxed);
         Self { slot, before }
     }
 }
 
 impl Slot {
-    /// The thread polls for another runtime than the last time.
-    #[cold]
+    /// The thread polls for this runtime, as whichever worker it is by now.
+    #[inline]
     fn enter(&self, scope: Scope) {
         let index = runtime::worker_index().and_then(|index| u32::try_from(index).ok());
         self.worker.store(index.unwrap_or(NO_WORKER), Relaxed);
@@ -183,8 +191,16 @@ pub(super) struct View {
     pub(super) worker: Option<usize>,
     pub(super) task: Option<u64>,
     pub(super) allowed: bool,
-    /// The number of its place, and since when; what identifies the poll once that is long ago.
-    pub(super) poll: Option<(u32, Moment)>,
+    pub(super) poll: Option<Polled>,
+}
+
+/// A poll that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polled {
+    /// The number of its place.
+    pub(super) place: u32,
+    /// When it began, which identifies it on its thread once that is long ago.
+    pub(super) since: Moment,
 }
 
 /// The threads that poll something watched, or are in a scope of `allow`.
@@ -198,7 +214,7 @@ pub(super) fn views() -> Vec<View> {
             continue;
         }
         let place = u32::try_from(polling >> clock::BITS).unwrap_or(0);
-        let start = Moment(polling & ((1 << clock::BITS) - 1));
+        let since = Moment(polling & MOMENT);
         let worker = slot.worker.load(Relaxed);
         views.push(View {
             thread: slot.thread,
@@ -207,7 +223,7 @@ pub(super) fn views() -> Vec<View> {
             worker: (worker != NO_WORKER).then_some(worker as usize),
             task: Some(slot.task.load(Relaxed)).filter(|task| *task != 0),
             allowed,
-            poll: (place != 0).then_some((place, start)),
+            poll: (place != 0).then_some(Polled { place, since }),
         });
     }
     views

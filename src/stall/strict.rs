@@ -1,11 +1,11 @@
 //! The check that has no threshold: whether a thread slept in the system within one poll.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     panic::Location,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -24,6 +24,8 @@ pub(super) type Reports = Arc<Mutex<Vec<Stall>>>;
 
 static WANTED: AtomicUsize = AtomicUsize::new(0);
 static CHECKED: Mutex<Vec<Check>> = Mutex::new(Vec::new());
+/// How often that has changed.
+static CHANGED: AtomicU64 = AtomicU64::new(0);
 
 /// What somebody wants to have checked.
 #[derive(Clone)]
@@ -37,6 +39,9 @@ struct Check {
 thread_local! {
     /// How often this thread has slept where it may, or where it was reported already.
     static EXCUSED: Cell<u64> = const { Cell::new(0) };
+    /// `CHECKED`, as it was after so many changes: to wait for its lock within a poll that is checked
+    /// would be a sleep.
+    static CACHED: RefCell<(u64, Vec<Check>)> = const { RefCell::new((0, Vec::new())) };
 }
 
 /// Has the watched polls of one runtime checked until it is dropped.
@@ -45,29 +50,56 @@ pub(super) struct Strict(Reports);
 
 impl Strict {
     pub(super) fn on(scope: Scope, reports: Reports, ignored: Vec<String>) -> Self {
-        CHECKED.lock().push(Check {
+        let check = Check {
             scope,
             reports: reports.clone(),
             ignored: ignored.into(),
-        });
-        WANTED.fetch_add(1, Ordering::Relaxed);
+        };
+        change(|checked| checked.push(check));
+        WANTED.fetch_add(1, Relaxed);
         Self(reports)
     }
 }
 
 impl Drop for Strict {
     fn drop(&mut self) {
-        WANTED.fetch_sub(1, Ordering::Relaxed);
-        CHECKED
-            .lock()
-            .retain(|check| !Arc::ptr_eq(&check.reports, &self.0));
+        WANTED.fetch_sub(1, Relaxed);
+        change(|checked| checked.retain(|check| !Arc::ptr_eq(&check.reports, &self.0)));
     }
+}
+
+fn change(change: impl FnOnce(&mut Vec<Check>)) {
+    let mut checked = CHECKED.lock();
+    change(&mut checked);
+    CHANGED.fetch_add(1, Relaxed);
+}
+
+/// Who wants the polls of a runtime checked.
+fn listening(scope: Scope) -> Vec<Check> {
+    let of_this = |checks: &[Check]| {
+        let all = checks.iter().filter(|check| check.scope == scope);
+        all.cloned().collect()
+    };
+    let cached = CACHED.try_with(|cached| {
+        let mut cached = cached.borrow_mut();
+        let (changes, checks) = &mut *cached;
+        if *changes != CHANGED.load(Relaxed) {
+            counting(|| {
+                let checked = CHECKED.lock();
+                *changes = CHANGED.load(Relaxed);
+                checks.clone_from(&checked);
+            });
+        }
+        of_this(checks)
+    });
+    // In the last destructors of a thread there is no cache any more.
+    cached.unwrap_or_else(|_| of_this(&CHECKED.lock()))
 }
 
 /// Whether anybody in the process wants the check.
 #[inline]
 pub(super) fn is_wanted() -> bool {
-    WANTED.load(Ordering::Relaxed) > 0
+    WANTED.load(Relaxed) > 0
 }
 
 /// Polls, and tells those who want to know of this runtime if the thread has slept.
@@ -77,12 +109,7 @@ pub(super) fn polling<T>(
     place: &'static Location<'static>,
     poll: impl FnOnce() -> T,
 ) -> T {
-    let listening: Vec<Check> = CHECKED
-        .lock()
-        .iter()
-        .filter(|check| check.scope == poller.scope)
-        .cloned()
-        .collect();
+    let listening = listening(poller.scope);
     if listening.is_empty() {
         return poll();
     }
@@ -95,7 +122,7 @@ pub(super) fn polling<T>(
             stalled_for: start.elapsed(),
             total: Some(start.elapsed()),
             worker: runtime::worker_index(),
-            thread: Slot::mine(Slot::thread),
+            thread: Slot::mine(Slot::thread).filter(|thread| proc::is_of_the_system(*thread)),
             thread_name: std::thread::current().name().map(str::to_owned),
             task: Some(poller.task).filter(|task| *task != 0),
             watched_at: Some(place),
@@ -103,11 +130,14 @@ pub(super) fn polling<T>(
             #[cfg(feature = "stall-stacks")]
             stack: None,
         };
-        for check in listening {
-            if !check.ignored.iter().any(|site| stall.is_at(site)) {
-                check.reports.lock().push(stall.clone());
+        // Within another poll that is checked, to wait for these locks is not its fault.
+        counting(|| {
+            for check in listening {
+                if !check.ignored.iter().any(|site| stall.is_at(site)) {
+                    check.reports.lock().push(stall.clone());
+                }
             }
-        }
+        });
     }
     value
 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    profile::Samples,
+    samples::Samples,
     slot::Scope,
     tell::Listener,
     traces::{Progress, Traces},
@@ -154,18 +154,9 @@ impl Subject {
 
     /// Where a worker is now.
     pub(super) fn progress(&self, worker: usize) -> Progress {
-        #[cfg(target_has_atomic = "64")]
-        {
-            let busy = self.metrics.worker_total_busy_duration(worker).as_nanos();
-            let count = self.metrics.worker_park_unpark_count(worker);
-            (count, u64::try_from(busy).unwrap_or(u64::MAX))
-        }
-        // Without these numbers a worker looks as if it were parked, always.
-        #[cfg(not(target_has_atomic = "64"))]
-        {
-            let _ = worker;
-            (1, 0)
-        }
+        let busy = self.metrics.worker_total_busy_duration(worker).as_nanos();
+        let count = self.metrics.worker_park_unpark_count(worker);
+        (count, u64::try_from(busy).unwrap_or(u64::MAX))
     }
 
     /// The thread that a worker is on, if it is known and there is one.

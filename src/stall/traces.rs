@@ -27,14 +27,14 @@ pub(super) struct WorkerTrace {
     pub(super) others: Option<Before>,
     /// Nothing more is said of it until the worker goes on, or is in another poll that is watched.
     pub(super) told: Option<Told>,
-    /// The poll that it was in when that was told.
-    pub(super) told_of: Option<(u32, Moment)>,
+    /// When the poll began that it was in when that was told.
+    pub(super) told_of: Option<Moment>,
 }
 
 #[derive(Debug)]
 pub(super) struct PollTrace {
     pub(super) thread: u32,
-    pub(super) poll: (u32, Moment),
+    pub(super) since: Moment,
     /// The worker that it runs on, and where that was when the poll was first seen.
     pub(super) on: Option<(usize, Progress)>,
     pub(super) eye: Option<Eye>,

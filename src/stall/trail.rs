@@ -66,6 +66,13 @@ pub(super) struct Verdict {
     pub(super) sleep: Option<Sleep>,
 }
 
+impl Verdict {
+    /// It is the worker that does not go on, and perhaps on another thread than this.
+    pub(super) fn is_of_a_worker_only(&mut self) {
+        self.certainty = Certainty::UpToTicks(TICKS);
+    }
+}
+
 impl Trail {
     pub(super) fn begin(now: Seen) -> Self {
         Self {
@@ -80,10 +87,16 @@ impl Trail {
         }
     }
 
-    /// Another look at the thread, which has not gone on.
-    pub(super) fn look(&mut self, look: Look, now: Seen) {
+    /// Another look at the thread, which has not gone on; `None` if nothing could be seen.
+    pub(super) fn look(&mut self, look: Option<Look>, now: Seen) {
         let step = now.awake.since(self.last_seen);
         self.last_seen = now.awake;
+        let Some(look) = look else {
+            // What it sleeps in, if it does, may be another call by now.
+            self.sleep = None;
+            self.last = None;
+            return;
+        };
         self.cpu.get_or_insert(look.account.cpu);
         let same = self
             .last
@@ -181,8 +194,7 @@ impl Trail {
         // not at fault.
         let cpu = last.account.cpu;
         let used = cpu.saturating_sub(self.cpu.unwrap_or(cpu));
-        let enough = if exact { long / 2 } else { long };
-        (now.lasted(self.began, long) && used >= enough).then_some(Verdict {
+        (now.lasted(self.began, long) && used >= long).then_some(Verdict {
             cause: Cause::Cpu { used },
             certainty,
             began,
@@ -292,9 +304,7 @@ mod tests {
         let mut trail = Trail::begin(time.0);
         (0..ticks).find_map(|tick| {
             let now = time.pass(TICK, awake);
-            if let Some(look) = look(tick) {
-                trail.look(look, now);
-            }
+            trail.look(look(tick), now);
             Some((tick, trail.verdict(now, LIMITS, exact)?))
         })
     }
@@ -310,11 +320,11 @@ mod tests {
     fn a_watchdog_that_was_not_awake_says_nothing() {
         let mut time = Time::start();
         let mut trail = Trail::begin(time.0);
-        trail.look(asleep(1, 1), time.0);
+        trail.look(Some(asleep(1, 1)), time.0);
         // Stopped for a second; then awake again.
         let mut now = time.pass(Duration::from_secs(1), TICK);
         for _ in 0..3 {
-            trail.look(asleep(1, 1), now);
+            trail.look(Some(asleep(1, 1)), now);
             assert_eq!(trail.verdict(now, LIMITS, true), None);
             now = time.pass(TICK, TICK);
         }
@@ -346,6 +356,22 @@ mod tests {
     #[test]
     fn a_thread_that_is_given_no_processor_is_not_at_fault() {
         assert_eq!(after(300, TICK, true, |_| Some(running(0))), None);
+        // It shares one with three others, and is told when it has had its time.
+        let shares = |tick: u32| Some(running(u64::from(tick) * 10 / 4));
+        let (tick, _) = after(100, TICK, true, shares).expect("a verdict");
+        assert!((40..43).contains(&tick), "{tick}");
+    }
+
+    #[test]
+    fn what_was_seen_before_a_look_failed_is_not_what_is_there_after_it() {
+        let mut time = Time::start();
+        let mut trail = Trail::begin(time.0);
+        trail.look(Some(asleep(1, 1)), time.0);
+        let now = time.pass(TICK * 20, TICK * 20);
+        trail.look(None, now);
+        let verdict = trail.verdict(now, LIMITS, true).expect("a verdict");
+        assert_eq!((verdict.cause, verdict.sleep), (Cause::Unknown, None));
+        assert_eq!(trail.verdict(now, LIMITS, false), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tokio::runtime::{self, Handle, Runtime};
 
 use super::{
     allow::allow,
-    profile::{ProfileFor, Samples},
+    samples::{ProfileFor, Samples},
     slot::{Scope, Slot},
     subject::Subject,
     watchdog,

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -18,20 +18,43 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::slot::{Scope, Slot};
+use super::{
+    clock::Moment,
+    slot::{Scope, Slot},
+};
 use crate::sync::{Mutex, Patience};
 
 /// How long a worker that has said who it is waits for the others to do so.
 const MEETING: Duration = Duration::from_millis(1);
 
-/// The threads by the index of the worker; zero is not known.
+/// The threads by the index of the worker.
 #[derive(Debug, Default)]
 pub(super) struct Workers {
-    threads: OnceLock<Box<[AtomicU32]>>,
+    threads: OnceLock<Box<[Known]>>,
     /// Their runtime, where a hook fills them in that another might have as well.
     scope: OnceLock<Scope>,
     /// Who came before it was known how many there are.
     early: Mutex<Vec<(usize, u32)>>,
+}
+
+/// What is known of one worker.
+#[derive(Debug, Default)]
+struct Known {
+    /// Zero is not known.
+    thread: AtomicU32,
+    /// When it became that one.
+    since: AtomicU64,
+}
+
+impl Known {
+    fn is(&self, thread: u32) -> bool {
+        self.thread.load(Relaxed) == thread
+    }
+
+    fn become_known(&self, thread: u32) {
+        self.since.store(Moment::now().0, Relaxed);
+        self.thread.store(thread, Relaxed);
+    }
 }
 
 /// Those of every runtime that is watched.
@@ -54,10 +77,10 @@ impl Workers {
         let early = self.early.lock();
         let threads = self
             .threads
-            .get_or_init(|| (0..count).map(|_| AtomicU32::new(0)).collect());
+            .get_or_init(|| (0..count).map(|_| Known::default()).collect());
         for (index, thread) in early.iter() {
             if let Some(known) = threads.get(*index) {
-                known.store(*thread, Relaxed);
+                known.become_known(*thread);
             }
         }
     }
@@ -83,18 +106,18 @@ impl Workers {
             }
         }
         if let Some(known) = self.threads.get().and_then(|threads| threads.get(index))
-            && known.load(Relaxed) != thread
+            && !known.is(thread)
             && self
                 .scope
                 .get()
                 .is_none_or(|scope| *scope == Scope::current())
         {
-            known.store(thread, Relaxed);
+            known.become_known(thread);
         }
     }
 
     pub(super) fn thread(&self, index: usize) -> Option<u32> {
-        let thread = self.threads.get()?.get(index)?.load(Relaxed);
+        let thread = self.threads.get()?.get(index)?.thread.load(Relaxed);
         (thread != 0).then_some(thread)
     }
 
@@ -102,20 +125,29 @@ impl Workers {
         let threads = self.threads.get()?;
         threads
             .iter()
-            .position(|known| thread != 0 && known.load(Relaxed) == thread)
+            .position(|known| thread != 0 && known.is(thread))
+    }
+
+    /// Whether a worker said, at that moment or later, that it is on another thread than this.
+    pub(super) fn has_left(&self, index: usize, thread: u32, since: Moment) -> bool {
+        let known = self.threads.get().and_then(|threads| threads.get(index));
+        known.is_some_and(|known| {
+            let now = known.thread.load(Relaxed);
+            now != 0 && now != thread && Moment(known.since.load(Relaxed)) >= since
+        })
     }
 
     /// It turned out not to be that thread any more.
     pub(super) fn unlearn(&self, index: usize, thread: u32) {
         if let Some(known) = self.threads.get().and_then(|threads| threads.get(index)) {
-            let _ = known.compare_exchange(thread, 0, Relaxed, Relaxed);
+            let _ = (known.thread).compare_exchange(thread, 0, Relaxed, Relaxed);
         }
     }
 
     pub(super) fn all_known(&self) -> bool {
         self.threads
             .get()
-            .is_some_and(|threads| threads.iter().all(|thread| thread.load(Relaxed) != 0))
+            .is_some_and(|threads| threads.iter().all(|known| !known.is(0)))
     }
 }
 

@@ -25,6 +25,7 @@ const START_THREADS: &[&str] = &[
     "lane/source.rs",
     "lane/keeper.rs",
     "lane/timer.rs",
+    "stall/samples.rs",
     "stall/tell.rs",
     "stall/watchdog.rs",
 ];

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use longshore::stall::{Cause, Watch, watched};
+use longshore::stall::{Cause, Certainty, Watch, watched};
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::support::{
@@ -100,6 +100,47 @@ fn is_busy_on_another_thread(watched: &Watched) {
         for task in tasks {
             task.await.unwrap();
         }
+    });
+}
+
+/// The thread that takes over says so when it parks, before the poll was seen for the first time, and
+/// then has a lot to do.
+#[test]
+fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
+    in_time(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        let watched_runtime = Watched::built_by(&mut builder, Watch::new());
+        let parks = watched_runtime.runtime.metrics();
+        watched_runtime.is_quiet(async {
+            for _ in 0..10 {
+                let (gate, opener) = Gate::new();
+                let theirs = gate.clone();
+                let (tell, in_place) = tokio::sync::oneshot::channel();
+                let blocks = tokio::spawn(watched(async move {
+                    block_in_place(|| {
+                        tell.send(()).unwrap();
+                        theirs.wait();
+                    });
+                }));
+                in_place.await.unwrap();
+                // The other one has parked.
+                let before = parks.worker_park_count(0);
+                while parks.worker_park_count(0) == before {
+                    tokio::spawn(async {}).await.unwrap();
+                }
+                let busy = tokio::spawn(async move {
+                    while !gate.is_open() {
+                        compute(Duration::from_millis(4));
+                        tokio::task::yield_now().await;
+                    }
+                });
+                looks(&watched_runtime.watching, LOOKS / 2).await;
+                drop(opener);
+                blocks.await.unwrap();
+                busy.await.unwrap();
+            }
+        });
     });
 }
 
@@ -277,6 +318,8 @@ fn beside_a_thread_that_computes_a_stall_is_reported_later() {
         let (stall, end) = watched.stall(|gate| gate.wait());
         drop(opener);
         assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+        // That the worker is stuck is certain by then; that it is on this thread is not.
+        assert_eq!(stall.certainty, Certainty::UpToTicks(61), "{stall}");
         assert!(end.total >= Some(stall.stalled_for));
     });
 }

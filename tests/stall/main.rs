@@ -11,11 +11,13 @@
 mod support;
 
 mod api;
+mod ends;
 mod found;
 mod guards;
 mod handed_on;
 #[cfg(feature = "ureq")]
 mod http;
+mod nested;
 mod process;
 mod profiles;
 mod quiet;

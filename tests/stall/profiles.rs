@@ -110,4 +110,47 @@ on_both! {
         assert!(profile.rows.is_empty(), "{profile}");
         assert!(profile.to_string().ends_with("nothing was seen to block a worker"));
     }
+
+    /// What blocks is told by its line, whoever calls it.
+    #[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
+    fn rows_are_lines_of_the_program(flavour: Flavour) {
+        #[inline(never)]
+        fn naps(line: &std::sync::atomic::AtomicU32) {
+            line.store(line!() + 1, std::sync::atomic::Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(4));
+            std::hint::black_box(line);
+        }
+        #[inline(never)]
+        fn calls(line: &std::sync::atomic::AtomicU32) {
+            naps(line);
+            std::hint::black_box(line);
+        }
+        let watched = Watched::new(flavour);
+        let watching = watched.watching.clone();
+        let line = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let theirs = line.clone();
+        let (gate, opener) = Gate::new();
+        let profile = watched.is_quiet(async {
+            let naps = tokio::spawn(async move {
+                while !gate.is_open() {
+                    naps(&theirs);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    calls(&theirs);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let profile = watching.profile_for(Duration::from_secs(1)).await;
+            drop(opener);
+            naps.await.unwrap();
+            profile
+        });
+        let line = line.load(std::sync::atomic::Ordering::Relaxed);
+        let place = format!("stall/profiles.rs:{line}");
+        let of_naps = profile.rows.iter().filter(|row| {
+            row.blame().is_some_and(|blame| blame.contains("naps") && blame.contains(&place))
+        });
+        let of_naps: Vec<_> = of_naps.collect();
+        assert_eq!(of_naps.len(), 1, "{place} in {profile}");
+        assert!(2 * of_naps[0].blocked > profile.blocked(), "{profile}");
+    }
 }

@@ -1,16 +1,9 @@
 //! Where there is no `/proc` that is known here: nothing is told, so nothing is told wrong.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::{Account, BlockingCall, Look, Registers};
 
-/// A number for this thread, which is not the system's.
 pub(in crate::stall) fn this_thread() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    thread_local! {
-        static MINE: u32 = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    MINE.try_with(|number| *number).unwrap_or(0)
+    super::number_of_our_own()
 }
 
 pub(in crate::stall) fn switches_of_this_thread() -> Option<u64> {

@@ -16,7 +16,10 @@ mod syscalls;
 #[cfg(target_os = "linux")]
 mod thread;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 pub use self::call::BlockingCall;
 #[cfg(not(target_os = "linux"))]
@@ -27,6 +30,24 @@ pub(super) use self::{
     others::Others,
     thread::{Eye, switches_of_this_thread, this_thread},
 };
+
+/// Numbers from here on are not the system's, but ours: where it does not tell. (Linux has none above
+/// 4,194,304.)
+const OURS: u32 = 1 << 31;
+
+/// A number for this thread that no other has.
+fn number_of_our_own() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(OURS);
+    thread_local! {
+        static MINE: u32 = NEXT.fetch_add(1, Relaxed).max(OURS);
+    }
+    MINE.try_with(|number| *number).unwrap_or(u32::MAX)
+}
+
+/// Whether the system's tools know a thread by this number.
+pub(super) fn is_of_the_system(thread: u32) -> bool {
+    thread < OURS
+}
 
 /// One look at a thread.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,22 +11,25 @@
 //! thread is looked at many times a second.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     fs::{self, File},
+    io::ErrorKind,
     os::unix::fs::FileExt,
     path::Path,
+    sync::OnceLock,
     time::Duration,
 };
 
 use super::{Account, Look, Registers, Sleep, State};
 
-/// The system's number of this thread; zero where `/proc` is not there.
+/// The system's number of this thread, or one of ours where `/proc` is not there.
 pub(in crate::stall) fn this_thread() -> u32 {
     // `<process>/task/<thread>`
     fs::read_link("/proc/thread-self")
         .ok()
         .and_then(|link| link.file_name()?.to_str()?.parse().ok())
-        .unwrap_or(0)
+        .unwrap_or_else(super::number_of_our_own)
 }
 
 /// How often this thread has gone to sleep in the system so far.
@@ -42,30 +45,50 @@ pub(in crate::stall) fn switches_of_this_thread() -> Option<u64> {
             if status.is_none() {
                 *status = File::open("/proc/thread-self/status").ok();
             }
-            let text = Text::read(status.as_ref()?)?;
-            let text = text.as_str()?;
-            let at = text.rfind("\nvoluntary_ctxt_switches:")?;
-            let line = text[at + 1..].lines().next()?;
-            line.split_once(':')?.1.trim().parse().ok()
+            switches(status.as_ref()?)
         })
         .ok()?
 }
 
+/// Almost at the end of a file that is longer than one read where a user is in very many groups.
+fn switches(status: &File) -> Option<u64> {
+    const NAME: &[u8] = b"\nvoluntary_ctxt_switches:";
+    let text = Text::read(status)?;
+    let mut text = Cow::Borrowed(text.as_bytes());
+    if text.len() == Text::LONGEST {
+        let mut more = vec![0; 1 << 20];
+        let length = status.read_at(&mut more, 0).ok()?;
+        more.truncate(length);
+        text = Cow::Owned(more);
+    }
+    // The name of a thread, in the first line, may be anything.
+    let at = text.windows(NAME.len()).rposition(|part| part == NAME)?;
+    let rest = &text[at + NAME.len()..];
+    let line = rest.split(|byte| *byte == b'\n').next()?;
+    str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
 /// What one read of a file in `/proc` gives.
 struct Text {
-    bytes: [u8; 4096],
+    bytes: [u8; Self::LONGEST],
     length: usize,
 }
 
 impl Text {
+    const LONGEST: usize = 4096;
+
     fn read(file: &File) -> Option<Self> {
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; Self::LONGEST];
         let length = file.read_at(&mut bytes, 0).ok()?;
         Some(Self { bytes, length })
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
     fn as_str(&self) -> Option<&str> {
-        str::from_utf8(&self.bytes[..self.length]).ok()
+        str::from_utf8(self.as_bytes()).ok()
     }
 }
 
@@ -73,18 +96,45 @@ impl Text {
 #[derive(Debug)]
 pub(in crate::stall) struct Eye {
     thread: u32,
-    syscall: Option<File>,
-    schedstat: Option<File>,
+    syscall: Opened,
+    schedstat: Opened,
 }
+
+/// A file of a thread, or `None` if it is closed to us. Not set as long as it could not be opened for want
+/// of descriptors.
+type Opened = OnceLock<Option<File>>;
 
 impl Eye {
     pub(in crate::stall) fn on(thread: u32) -> Self {
-        let open = |file| File::open(format!("/proc/self/task/{thread}/{file}")).ok();
-        Self {
+        let eye = Self {
             thread,
-            syscall: open("syscall"),
-            schedstat: open("schedstat"),
+            syscall: Opened::new(),
+            schedstat: Opened::new(),
+        };
+        eye.syscall();
+        eye.schedstat();
+        eye
+    }
+
+    fn syscall(&self) -> Option<&File> {
+        self.file(&self.syscall, "syscall")
+    }
+
+    fn schedstat(&self) -> Option<&File> {
+        self.file(&self.schedstat, "schedstat")
+    }
+
+    fn file<'a>(&self, opened: &'a Opened, name: &str) -> Option<&'a File> {
+        if opened.get().is_none() {
+            let path = format!("/proc/self/task/{}/{name}", self.thread);
+            let file = match File::open(path) {
+                Ok(file) => Some(file),
+                Err(error) if is_for_good(error.kind()) => None,
+                Err(_) => return None,
+            };
+            let _ = opened.set(file);
         }
+        opened.get()?.as_ref()
     }
 
     /// What the thread does; `None` where that cannot be told, or it has ended.
@@ -103,7 +153,7 @@ impl Eye {
     }
 
     fn state(&self) -> Option<State> {
-        if let Some(file) = &self.syscall {
+        if let Some(file) = self.syscall() {
             let text = Text::read(file)?;
             return parse_syscall(text.as_str()?);
         }
@@ -120,7 +170,7 @@ impl Eye {
 
     /// What the thread has been given so far; `None` as for `look`.
     pub(in crate::stall) fn account(&self) -> Option<Account> {
-        let text = Text::read(self.schedstat.as_ref()?)?;
+        let text = Text::read(self.schedstat()?)?;
         let mut fields = text.as_str()?.split_ascii_whitespace();
         let cpu: u64 = fields.next()?.parse().ok()?;
         let turns: u64 = fields.nth(1)?.parse().ok()?;
@@ -130,6 +180,11 @@ impl Eye {
             cpu: Duration::from_nanos(cpu),
         })
     }
+}
+
+/// Whether a file that could not be opened will not be the next time either.
+fn is_for_good(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::PermissionDenied | ErrorKind::NotFound)
 }
 
 /// `running`, `-1 0x… 0x…`, or number, six arguments, stack and program counter.

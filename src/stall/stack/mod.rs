@@ -55,10 +55,13 @@ mod symbols;
 mod unwind;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(in crate::stall) use self::elsewhere::{Snapshot, capture};
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(in crate::stall) use self::snapshot::{Snapshot, capture};
+pub(in crate::stall) use self::elsewhere::{Modules, Snapshot, Walked, capture};
 pub use self::{
     frame::{Confidence, Frame},
     trace::{End, Stack},
+};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(in crate::stall) use self::{
+    modules::Modules,
+    snapshot::{Snapshot, Walked, capture},
 };

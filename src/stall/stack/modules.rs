@@ -17,7 +17,7 @@ const MOST: usize = 256;
 
 /// What is mapped, at the time of one look.
 #[derive(Debug)]
-pub(super) struct Modules {
+pub(in crate::stall) struct Modules {
     maps: Maps,
     live: Live,
     /// By where the file begins; `None` if it cannot be used.
@@ -33,7 +33,7 @@ pub(super) struct Place {
 }
 
 impl Modules {
-    pub(super) fn now() -> io::Result<Self> {
+    pub(in crate::stall) fn now() -> io::Result<Self> {
         Ok(Self {
             maps: Maps::read()?,
             live: Live::open()?,

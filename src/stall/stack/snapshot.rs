@@ -1,13 +1,18 @@
 //! What a thread was in the middle of, copied.
 
-use std::{fs, sync::Arc};
+use std::{
+    collections::hash_map::DefaultHasher,
+    fs,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     frame::Frame,
     memory::{Copied, Live},
     modules::Modules,
-    trace::{Stack, Trace},
-    unwind,
+    trace::{End, Source, Stack, Trace},
+    unwind::{self, Found},
 };
 
 /// So much of a stack is copied at the most. In a development build, a request of an HTTP client over
@@ -51,21 +56,52 @@ fn sleeps_there(thread: u32, sp: u64, pc: u64) -> bool {
 impl Snapshot {
     /// The functions on it. Nothing is looked up before they are asked for.
     pub(in crate::stall) fn stack(&self) -> Stack {
-        Stack::of(self.clone())
+        Stack::of(Source::Copied(self.clone()))
     }
 
-    /// Looks up the functions, with names and lines.
+    /// Its functions, with names and lines.
     pub(super) fn read(&self) -> Trace {
+        Modules::now().map_or_else(
+            |_| Trace::default(),
+            |mut modules| self.walk(&mut modules).read(),
+        )
+    }
+
+    /// Its functions, without names: much cheaper than with.
+    pub(in crate::stall) fn walk(&self, modules: &mut Modules) -> Walked {
         let Copy { stack, pc } = &*self.0;
-        let Ok(mut modules) = Modules::now() else {
-            return Trace::default();
-        };
         // Less has been read where nothing is mapped behind the stack. Where something is, it was copied as
         // well, and is not reached: the thread begins before it.
         let whole = stack.bytes.len() < DEPTH;
-        let (found, end) = unwind::walk(stack, whole, *pc, &mut modules);
-        let mut frames = Vec::with_capacity(2 * found.len());
-        for function in found {
+        let (found, end) = unwind::walk(stack, whole, *pc, modules);
+        Walked { found, end }
+    }
+}
+
+/// The functions of a snapshot, as places in files.
+#[derive(Debug)]
+pub(in crate::stall) struct Walked {
+    found: Vec<Found>,
+    end: End,
+}
+
+impl Walked {
+    /// The same for stacks of the same functions, called from the same places.
+    pub(in crate::stall) fn print(&self) -> u64 {
+        let mut print = DefaultHasher::new();
+        for function in &self.found {
+            (Arc::as_ptr(&function.module), function.address).hash(&mut print);
+        }
+        print.finish()
+    }
+
+    pub(in crate::stall) fn stack(self) -> Stack {
+        Stack::of(Source::Walked(self))
+    }
+
+    pub(super) fn read(&self) -> Trace {
+        let mut frames = Vec::with_capacity(2 * self.found.len());
+        for function in &self.found {
             let names = function.module.names(function.address);
             frames.extend(names.iter().cloned().map(|name| Frame {
                 function: name.function,
@@ -78,6 +114,7 @@ impl Snapshot {
                 confidence: function.confidence,
             }));
         }
+        let end = self.end;
         Trace { frames, end }
     }
 }

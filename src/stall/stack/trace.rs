@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Snapshot, blame, frame::Frame};
+use super::{Snapshot, Walked, blame, frame::Frame};
 use crate::sync::Mutex;
 
 /// What a thread was doing: its functions, the innermost first.
@@ -22,7 +22,13 @@ pub struct Stack(Arc<Lazy>);
 struct Lazy {
     trace: OnceLock<Trace>,
     /// Taken when it is read.
-    snapshot: Mutex<Option<Snapshot>>,
+    source: Mutex<Option<Source>>,
+}
+
+/// What it is read from.
+pub(super) enum Source {
+    Copied(Snapshot),
+    Walked(Walked),
 }
 
 /// What has been found.
@@ -47,17 +53,21 @@ pub enum End {
 }
 
 impl Stack {
-    pub(super) fn of(snapshot: Snapshot) -> Self {
+    pub(super) fn of(source: Source) -> Self {
         Self(Arc::new(Lazy {
             trace: OnceLock::new(),
-            snapshot: Mutex::new(Some(snapshot)),
+            source: Mutex::new(Some(source)),
         }))
     }
 
     fn trace(&self) -> &Trace {
         self.0.trace.get_or_init(|| {
-            let snapshot = self.0.snapshot.lock().take();
-            snapshot.map(|snapshot| snapshot.read()).unwrap_or_default()
+            let source = self.0.source.lock().take();
+            match source {
+                Some(Source::Copied(snapshot)) => snapshot.read(),
+                Some(Source::Walked(walked)) => walked.read(),
+                None => Trace::default(),
+            }
         })
     }
 
@@ -133,7 +143,7 @@ mod tests {
     fn stack(frames: Vec<Frame>, end: End) -> Stack {
         Stack(Arc::new(Lazy {
             trace: OnceLock::from(Trace { frames, end }),
-            snapshot: Mutex::default(),
+            source: Mutex::default(),
         }))
     }
 

@@ -1,0 +1,133 @@
+//! How the watchdog looks at a runtime.
+//!
+//! **A worker is stuck while Tokio says that it is not parked and has noted no progress.** Both are
+//! stable metrics: the count of parks and unparks is even, and neither it nor the time busy changes.
+//! They change when a worker parks, is unparked, and every 61 ticks; so this alone may be many polls,
+//! and what its thread does is looked at for the rest (`trail`).
+//!
+//! What has to hold before a thread is taken for the worker:
+//!
+//! 1. It said so itself (`workers`).
+//! 2. It has not slept through a moment at which the worker made progress. If it has, the worker is on
+//!    another thread by now.
+//! 3. On a current-thread runtime, somebody says that it is being driven (`drivers`), since that looks
+//!    the same whether it is or not.
+//! 4. No other thread can be the worker that has a lot to do (`doubt`).
+//! 5. The runtime is not gone.
+//!
+//! Of these a watched poll needs the last two. And it needs that its worker has made no progress since
+//! it was first seen, and has not been on another thread since the poll began: no worker does that in the
+//! middle of a poll, unless the poll has handed the worker on (`block_in_place`).
+
+mod doubt;
+mod polls;
+mod telling;
+mod worker;
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use self::worker::WorkerLook;
+use super::{
+    finding::call_of,
+    proc::State,
+    samples::{Sample, Samples},
+    slot::View,
+    subject::Subject,
+    traces::{Progress, Traces, WorkerTrace},
+    trail::Seen,
+};
+
+/// So many looks lie between two tries to learn who an unknown worker is.
+const PROBE_EVERY: u64 = 5;
+/// So many of the first looks do that for workers that have nothing to do as well.
+const LEARNING: u64 = 20 * PROBE_EVERY;
+
+impl Subject {
+    /// One look at everything. Only the watchdog calls this.
+    pub(super) fn look(&self, now: Seen, step: Duration, views: &[View]) {
+        self.looks.fetch_add(1, Relaxed);
+        let mut seen = self.seen.lock();
+        let seen = &mut *seen;
+        let mine = |view: &&View| view.scope == self.scope();
+        let polls = views.iter().filter(mine).filter(|v| v.poll.is_some());
+        let polls: Vec<&View> = polls.collect();
+        if self.closed.load(Relaxed) {
+            return self.let_go(seen, now);
+        }
+        if self.gone.load(Relaxed) {
+            return self.outlive(seen, now, &polls);
+        }
+        let samples = self.wanted_samples(now);
+        let allowed: Vec<u32> = views
+            .iter()
+            .filter(|v| v.allowed)
+            .map(|v| v.thread)
+            .collect();
+        self.look_at_polls(seen, now, &polls, &allowed);
+
+        seen.workers
+            .resize_with(self.metrics.num_workers(), WorkerTrace::default);
+        let mut unknown = false;
+        for worker in 0..seen.workers.len() {
+            let look =
+                self.look_at_worker(seen, worker, now, &polls, &allowed, !samples.is_empty());
+            unknown |= look.unknown;
+            if !samples.is_empty() {
+                take_sample(seen, worker, look, &samples, step);
+            }
+        }
+        let unknown = unknown || (self.looks() < LEARNING && !self.workers.all_known());
+        if unknown && self.looks().is_multiple_of(PROBE_EVERY) {
+            self.probe();
+        }
+    }
+
+    fn wanted_samples(&self, now: Seen) -> Vec<Arc<Samples>> {
+        // Who is woken by the end of some may be the user's, and ask for others.
+        let all = self.samples.lock().clone();
+        let (over, wanted): (Vec<_>, _) =
+            (all.into_iter()).partition(|samples| samples.is_over(now.at));
+        if !over.is_empty() {
+            let is_over = |samples: &Arc<Samples>| over.iter().any(|it| Arc::ptr_eq(it, samples));
+            self.samples.lock().retain(|samples| !is_over(samples));
+        }
+        wanted
+    }
+}
+
+/// Where a worker sleeps, if it does, for those who want to know.
+fn take_sample(
+    seen: &mut Traces,
+    worker: usize,
+    look: WorkerLook,
+    samples: &[Arc<Samples>],
+    step: Duration,
+) {
+    let Some(sleep) = look.asleep else { return };
+    let mut call = call_of(&mut seen.names, &sleep);
+    let eye = seen.workers[worker].eye.as_ref();
+    #[cfg(feature = "stall-stacks")]
+    let stack = eye.and_then(|(thread, _)| super::finding::snapshot_of(*thread, &sleep));
+    let still = eye
+        .and_then(|(_, eye)| eye.look())
+        .is_some_and(|look| matches!(look.state, State::Asleep(again) if again == sleep));
+    if let Some(call) = call.as_mut().filter(|_| !still) {
+        call.forget_what_it_is_about();
+    }
+    let sample = Sample {
+        call,
+        place: look.place,
+        #[cfg(feature = "stall-stacks")]
+        stack: stack.filter(|_| still),
+    };
+    for samples in samples {
+        samples.add(&sample, step);
+    }
+}
+
+fn is_parked((count, _): Progress) -> bool {
+    count % 2 == 1
+}

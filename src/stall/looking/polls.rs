@@ -1,0 +1,117 @@
+//! Looking at the polls of what is `watched`.
+
+use super::{
+    super::{
+        finding::Found,
+        proc::Eye,
+        slot::{Polled, View},
+        subject::Subject,
+        traces::{PollTrace, Told, Traces},
+        trail::{Seen, Trail},
+    },
+    doubt::Doubt,
+    is_parked,
+};
+
+impl Subject {
+    pub(super) fn look_at_polls(
+        &self,
+        seen: &mut Traces,
+        now: Seen,
+        views: &[&View],
+        allowed: &[u32],
+    ) {
+        self.end_polls(seen, now, views);
+        for view in views {
+            let Some(poll) = view.poll else { continue };
+            match seen.polls.iter().position(|trace| trace.is(view)) {
+                None => seen.polls.push(self.begin_poll(view, poll, now)),
+                Some(known) => self.look_at_poll(seen, known, now, view, allowed),
+            }
+        }
+    }
+
+    /// Those that are over.
+    pub(super) fn end_polls(&self, seen: &mut Traces, now: Seen, views: &[&View]) {
+        let is_over = |trace: &mut PollTrace| !views.iter().any(|view| trace.is(view));
+        for trace in seen.polls.extract_if(.., is_over) {
+            self.end(trace.told, now);
+        }
+    }
+
+    fn begin_poll(&self, view: &View, poll: Polled, now: Seen) -> PollTrace {
+        // What it said itself as the poll began is newer than what others know.
+        let worker = view.worker.or_else(|| self.workers.index(view.thread));
+        let worker = worker.filter(|worker| *worker < self.metrics.num_workers());
+        PollTrace {
+            thread: view.thread,
+            since: poll.since,
+            on: worker.map(|worker| (worker, self.progress(worker))),
+            eye: None,
+            trail: Trail::begin(now),
+            others: None,
+            told: None,
+        }
+    }
+
+    fn look_at_poll(
+        &self,
+        seen: &mut Traces,
+        known: usize,
+        now: Seen,
+        view: &View,
+        allowed: &[u32],
+    ) {
+        let Traces { polls, names, .. } = seen;
+        let trace = &mut polls[known];
+        if trace.told.is_some() {
+            return;
+        }
+        // Not before the second look: most polls are over by then.
+        let eye = trace.eye.get_or_insert_with(|| Eye::on(view.thread));
+        let look = eye.look();
+        let handed_on = trace.on.is_some_and(|(worker, then)| {
+            let progress = self.progress(worker);
+            let left = !self.single && self.workers.has_left(worker, view.thread, trace.since);
+            left || progress != then || is_parked(progress)
+        });
+        if handed_on || allowed.contains(&view.thread) {
+            trace.trail = Trail::begin(now);
+            trace.others = None;
+            if handed_on {
+                // Whatever it does from here on, no worker waits for it.
+                trace.told = Some(Told::Silent);
+            }
+            return;
+        }
+        trace.trail.look(look, now);
+        if trace.on.is_some() {
+            self.note_others(view.thread, &trace.trail, &mut trace.others, now);
+        }
+        let Some(mut verdict) = trace.trail.verdict(now, self.settings.limits, true) else {
+            return;
+        };
+        if trace.on.is_some() {
+            match self.doubt(view.thread, &trace.trail, &mut trace.others, now) {
+                Doubt::None => {}
+                Doubt::Some => return,
+                Doubt::Outlasted => verdict.is_of_a_worker_only(),
+            }
+        }
+        let found = Found {
+            worker: trace.on.map(|(worker, _)| worker),
+            thread: Some(view.thread),
+            view: Some(view),
+        };
+        let last = trace.trail.last();
+        let stall = found.stall(verdict, now, names, eye, last);
+        trace.told = Some(self.tell(stall, now));
+    }
+}
+
+impl PollTrace {
+    /// Whether this is the poll that is seen there.
+    fn is(&self, view: &View) -> bool {
+        self.thread == view.thread && view.poll.is_some_and(|poll| poll.since == self.since)
+    }
+}
