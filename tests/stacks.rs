@@ -8,6 +8,7 @@
 use std::{
     env, fs, hint,
     io::Read,
+    mem::ManuallyDrop,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
@@ -16,10 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::stall::{
-    capture,
-    stack::{Confidence, End, Stack},
-};
+use self::stall::stack::{Confidence, End, Stack};
 
 #[path = "../src/sync.rs"]
 #[expect(
@@ -39,17 +37,17 @@ mod stall {
     )]
     pub(crate) mod stack;
 
-    /// In the place of the watchdog, which alone may take snapshots.
-    pub(crate) struct Snapshot(stack::Snapshot);
-
-    pub(crate) fn capture(thread: u32, sp: u64, pc: u64) -> Option<Snapshot> {
-        stack::capture(thread, sp, pc).map(Snapshot)
+    /// In the place of the watchdog, which alone may do that.
+    pub(crate) fn stack_of(thread: u32, sp: u64, pc: u64) -> Option<stack::Stack> {
+        let mut modules = stack::Modules::now().ok()?;
+        let walked = stack::capture(thread, sp, pc)?.walk(&mut modules);
+        assert_eq!(walked.print(), walked.clone().print());
+        Some(walked.stack())
     }
 
-    impl Snapshot {
-        pub(crate) fn stack(&self) -> stack::Stack {
-            self.0.stack()
-        }
+    /// What the report says of it.
+    pub(crate) fn blamed(stack: &stack::Stack) -> Option<(String, bool)> {
+        stack.blamed()
     }
 }
 
@@ -80,7 +78,7 @@ fn registers(thread: u32) -> Option<(u64, u64)> {
 
 fn stack_of(thread: u32) -> Option<Stack> {
     let (sp, pc) = registers(thread)?;
-    Some(capture(thread, sp, pc)?.stack())
+    stall::stack_of(thread, sp, pc)
 }
 
 /// The stack of a thread once it blocks where it is meant to.
@@ -123,6 +121,9 @@ fn check(thread: u32, line: u32, function: &str, inside: &str) -> Stack {
     let place = blame.place().expect("it has a place");
     assert!(place.ends_with(&format!("stacks.rs:{line}")), "{place}");
     assert!(blame.confidence > Confidence::Guessed, "{stack}");
+    let (text, is_place) = stall::blamed(&stack).expect("it was seen above");
+    let end = format!("stacks.rs:{line}");
+    assert!(text.contains(&end) && is_place, "{text}");
     stack
 }
 
@@ -212,6 +213,8 @@ fn an_async_function_on_a_worker() {
         .worker_threads(1)
         .build()
         .expect("there are threads");
+    // To drop it would be to wait for its worker.
+    let runtime = ManuallyDrop::new(runtime);
     let (told, number) = mpsc::channel();
     runtime.spawn(async {
         // Some layers between it and the worker, as in a service.
@@ -225,7 +228,7 @@ fn an_async_function_on_a_worker() {
     let text = stack.to_string();
     assert!(text.contains("tokio::runtime::"), "{text}");
     // Its worker never comes back.
-    runtime.shutdown_background();
+    ManuallyDrop::into_inner(runtime).shutdown_background();
 }
 
 #[inline(never)]
@@ -273,16 +276,16 @@ fn a_thread_that_is_gone_or_elsewhere_has_no_stack() {
         (sp, 0),
         (pc, sp),
     ] {
-        assert!(capture(thread, sp, pc).is_none(), "{sp:#x} {pc:#x}");
+        assert!(stall::stack_of(thread, sp, pc).is_none(), "{sp:#x} {pc:#x}");
     }
-    assert!(capture(0, sp, pc).is_none());
-    assert!(capture(u32::MAX, sp, pc).is_none());
-    let before = capture(thread, sp, pc).expect("it still sleeps");
+    assert!(stall::stack_of(0, sp, pc).is_none());
+    assert!(stall::stack_of(u32::MAX, sp, pc).is_none());
+    let before = stall::stack_of(thread, sp, pc).expect("it still sleeps");
     drop(open);
     waiting.join().expect("it does not panic");
-    assert!(capture(thread, sp, pc).is_none());
+    assert!(stall::stack_of(thread, sp, pc).is_none());
     // What was copied can be read when the thread is no more.
-    assert!(before.stack().blame().is_some());
+    assert!(before.blame().is_some());
 }
 
 #[test]
@@ -346,10 +349,10 @@ fn a_program_without_its_symbols_and_one_that_was_replaced() {
             .arg(&program)
             .arg(env::current_exe().expect("it is there"))
             .status();
-        let Ok(status) = strip else {
-            return eprintln!("without `strip` this cannot be tried");
-        };
-        assert!(status.success());
+        assert!(
+            strip.is_ok_and(|status| status.success()),
+            "binutils are there"
+        );
         let this = "a_program_without_its_symbols_and_one_that_was_replaced";
         let child = Command::new(&program)
             .args(["--exact", "--nocapture", this])

@@ -89,7 +89,7 @@ impl Deny {
     pub fn strict(mut self) -> Self {
         let subject = self.watching.subject();
         if self.strict.is_none() {
-            let ignored = subject.settings.ignored.clone();
+            let ignored = subject.settings.listener.ignored().clone();
             self.strict = Some(Strict::on(subject.scope(), self.reports.clone(), ignored));
         }
         self
@@ -99,7 +99,14 @@ impl Deny {
     #[must_use]
     pub fn into_reports(mut self) -> Vec<Stall> {
         self.taken = true;
-        std::mem::take(&mut *self.reports.lock())
+        self.take()
+    }
+
+    fn take(&self) -> Vec<Stall> {
+        let mut reports = std::mem::take(&mut *self.reports.lock());
+        let ignored = self.watching.subject().settings.listener.ignored();
+        reports.retain(|stall| !ignored.has(stall));
+        reports
     }
 
     /// The watch itself.
@@ -111,8 +118,11 @@ impl Deny {
 impl Drop for Deny {
     fn drop(&mut self) {
         self.watching.subject().close();
-        let reports = std::mem::take(&mut *self.reports.lock());
-        if self.taken || reports.is_empty() || thread::panicking() {
+        if self.taken || thread::panicking() {
+            return;
+        }
+        let reports = self.take();
+        if reports.is_empty() {
             return;
         }
         let lines: Vec<String> = reports.iter().map(ToString::to_string).collect();

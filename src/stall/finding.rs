@@ -1,5 +1,10 @@
 //! From a verdict to a report.
 
+#[cfg(feature = "stall-stacks")]
+use std::panic::{self, AssertUnwindSafe};
+
+#[cfg(feature = "stall-stacks")]
+use super::stack::{self, Modules, Walked};
 use super::{
     BlockingCall,
     place::Place,
@@ -32,7 +37,10 @@ impl Found<'_> {
         names.forget();
         stall.call = call_of(names, &sleep);
         #[cfg(feature = "stall-stacks")]
-        let snapshot = stall.thread.and_then(|thread| snapshot_of(thread, &sleep));
+        let walked = stall.thread.and_then(|thread| {
+            let mut modules = Modules::now().ok()?;
+            walked(thread, &sleep, &mut modules)
+        });
         // If it has been awake meanwhile, what its arguments meant may be something else by now.
         let still = eye
             .look()
@@ -45,7 +53,7 @@ impl Found<'_> {
         }
         #[cfg(feature = "stall-stacks")]
         {
-            stall.stack = snapshot.filter(|_| still).map(|snapshot| snapshot.stack());
+            stall.stack = walked.filter(|_| still).map(Walked::stack);
         }
         stall
     }
@@ -83,9 +91,9 @@ pub(super) fn call_of(names: &mut Names, sleep: &Sleep) -> Option<BlockingCall> 
 
 /// The stack of a thread that sleeps there, if it still does afterwards.
 #[cfg(feature = "stall-stacks")]
-pub(super) fn snapshot_of(thread: u32, sleep: &Sleep) -> Option<super::stack::Snapshot> {
-    match sleep {
-        Sleep::Call(at) => super::stack::capture(thread, at.stack, at.program),
-        Sleep::Somewhere { .. } => None,
-    }
+pub(super) fn walked(thread: u32, sleep: &Sleep, modules: &mut Modules) -> Option<Walked> {
+    let Sleep::Call(at) = sleep else { return None };
+    let snapshot = stack::capture(thread, at.stack, at.program)?;
+    // A file that is damaged in a way that nobody has thought of must not be the end of this look.
+    panic::catch_unwind(AssertUnwindSafe(|| snapshot.walk(modules))).ok()
 }

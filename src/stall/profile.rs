@@ -5,7 +5,10 @@ use std::{fmt, panic::Location, time::Duration};
 #[cfg(feature = "json")]
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::proc::BlockingCall;
+use super::{proc::BlockingCall, report::blame};
+
+/// So many rows are shown on a terminal.
+const SHOWN: usize = 25;
 
 /// Where the workers of a runtime slept although they had work: what is left to be moved behind
 /// [`offload`](crate::offload), the most expensive first. From
@@ -14,10 +17,11 @@ use super::proc::BlockingCall;
 /// It is an estimate from samples, one each tick of the watchdog. Calls that take some tenths of a
 /// millisecond show as well if there are many of them, since what is counted is time. What waits
 /// for files is underestimated: much of that is work in the system, and not sleep. Two calls are one
-/// row if system call, peer or path, the line of the program that is to [blame](Row::blame), and
-/// [`watched`](super::watched) place are the same, as far as they are known.
+/// row if the system call, the [`watched`](super::watched) place and the line of the program that is to
+/// [blame](Row::blame) are the same; where that line is not known, if peer or path are. A row says of its call
+/// what all its samples have in common.
 ///
-/// `Display` gives a table for a terminal; `to_json` (feature `json`) the same for machines.
+/// `Display` gives a table of the first 25 for a terminal; `to_json` (feature `json`) the same for machines.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Profile {
@@ -47,14 +51,19 @@ pub struct Row {
 }
 
 impl Row {
-    /// Where the blame goes: the innermost place of the user's own code that is known.
+    /// Where the blame goes: the innermost place of the user's own code that is known, as in
+    /// [`Stall::blame`](super::Stall::blame).
     #[must_use]
     pub fn blame(&self) -> Option<String> {
+        blame(self.stacked(), self.watched_at)
+    }
+
+    /// The blame as far as it comes from the stack, and whether that is a place in the source.
+    pub(super) fn stacked(&self) -> Option<(String, bool)> {
         #[cfg(feature = "stall-stacks")]
-        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::blame) {
-            return Some(format!("{frame:#}"));
-        }
-        self.watched_at.map(ToString::to_string)
+        return self.stack.as_ref().and_then(super::Stack::blamed);
+        #[cfg(not(feature = "stall-stacks"))]
+        return None;
     }
 }
 
@@ -90,17 +99,28 @@ impl fmt::Display for Profile {
             return f.write_str("nothing was seen to block a worker");
         }
         write!(f, "{:>10}  {:>5}  call", "time", "share")?;
-        for row in &self.rows {
-            let share = row.blocked.as_secs_f64() / blocked.as_secs_f64().max(f64::MIN_POSITIVE);
-            let time = row.blocked.as_secs_f64() * 1e3;
-            write!(f, "\n{time:>7.0} ms  {:>4.0}%  ", share * 100.0)?;
+        let (shown, rest) = self.rows.split_at(self.rows.len().min(SHOWN));
+        let share = |time: Duration| {
+            100.0 * time.as_secs_f64() / blocked.as_secs_f64().max(f64::MIN_POSITIVE)
+        };
+        for row in shown {
+            let (time, share) = (row.blocked.as_secs_f64() * 1e3, share(row.blocked));
+            write!(f, "\n{time:>7.0} ms  {share:>4.0}%  ")?;
             match &row.call {
                 Some(call) => write!(f, "{call}")?,
                 None => f.write_str("asleep, in what cannot be told")?,
             }
-            if let Some(blame) = row.blame() {
-                write!(f, " <- {blame}")?;
+            if let Some((blamed, _)) = row.stacked() {
+                write!(f, " <- {blamed}")?;
             }
+            if let Some(place) = row.watched_at {
+                write!(f, " <- {place}")?;
+            }
+        }
+        if !rest.is_empty() {
+            let time: Duration = rest.iter().map(|row| row.blocked).sum();
+            let (time, share) = (time.as_secs_f64() * 1e3, share(time));
+            write!(f, "\n{time:>7.0} ms  {share:>4.0}%  in {} more", rest.len())?;
         }
         Ok(())
     }

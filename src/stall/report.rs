@@ -82,58 +82,82 @@ pub enum Certainty {
 
 impl Stall {
     /// Where the blame goes: the innermost place of the user's own code that is known.
+    ///
+    /// That is the line in the `stack` (feature `stall-stacks`) that leads to the call, if the symbols of the program have
+    /// lines, or else where [`watched`](super::watched) was called, or else the name of a function. The first two
+    /// of these are certain.
     #[must_use]
     pub fn blame(&self) -> Option<String> {
-        #[cfg(feature = "stall-stacks")]
-        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::blame) {
-            return Some(format!("{frame:#}"));
-        }
-        self.watched_at.map(ToString::to_string)
+        blame(self.stacked(), self.watched_at)
     }
 
     /// Whether this is about `site`: the end of a path of a source file, with or without a line
-    /// (`src/config.rs`, `config.rs:41`).
+    /// (`src/config.rs`, `config.rs:41`), in which the blame goes there or `watched` was called.
     #[must_use]
     pub fn is_at(&self, site: &str) -> bool {
-        let is = |file: &str, line: u32| {
-            ends_with(file, site) || ends_with(&format!("{file}:{line}"), site)
-        };
-        #[cfg(feature = "stall-stacks")]
-        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::blame)
-            && let (Some(file), Some(line)) = (&frame.file, frame.line)
-            && is(file, line)
-        {
-            return true;
-        }
-        (self.watched_at).is_some_and(|place| is(place.file(), place.line()))
+        self.is_watched_at(site) || self.is_blamed_at(site)
     }
 
-    /// What reports of the same site have in common.
+    /// As `is_at`, by what is known without names having to be looked up.
+    pub(super) fn is_watched_at(&self, site: &str) -> bool {
+        (self.watched_at).is_some_and(|place| is_site(site, place.file(), place.line()))
+    }
+
+    fn is_blamed_at(&self, site: &str) -> bool {
+        #[cfg(feature = "stall-stacks")]
+        if let Some(frame) = self.stack.as_ref().and_then(super::Stack::place_to_blame)
+            && let (Some(file), Some(line)) = (&frame.file, frame.line)
+        {
+            return is_site(site, file, line);
+        }
+        let _ = site;
+        false
+    }
+
+    /// The blame as far as it comes from the stack, and whether that is a place in the source.
+    fn stacked(&self) -> Option<(String, bool)> {
+        #[cfg(feature = "stall-stacks")]
+        return self.stack.as_ref().and_then(super::Stack::blamed);
+        #[cfg(not(feature = "stall-stacks"))]
+        return None;
+    }
+
+    /// What reports of the same site have in common. Names may have to be looked up for that.
     pub(super) fn site(&self) -> String {
-        // Without the stack, whose symbols take long to find and which this does not wait for.
-        let place = (self.watched_at)
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let place = self.blame().unwrap_or_default();
         let Some(call) = &self.call else {
             return format!("{} {place}", kind(self.cause));
         };
-        let target = match (&self.watched_at, &call.peer) {
-            (Some(_), _) => None,
-            (None, Some(peer)) => Some(of_a_service(peer)),
-            (None, None) => call.target(),
+        let target = match (place.is_empty(), &call.peer) {
+            (false, _) => None,
+            (true, Some(peer)) => Some(of_a_service(peer).to_owned()),
+            (true, None) => call.target(),
         };
         format!("{} {} {place}", call.syscall, target.unwrap_or_default())
     }
 }
 
+/// What is to blame: by the stack, with whether it is a place in the source, and where it was `watched`.
+pub(super) fn blame(
+    stacked: Option<(String, bool)>,
+    watched_at: Option<&'static Location<'static>>,
+) -> Option<String> {
+    match (stacked, watched_at) {
+        (Some((blamed, true)), _) | (Some((blamed, false)), None) => Some(blamed),
+        (_, watched_at) => watched_at.map(ToString::to_string),
+    }
+}
+
+fn is_site(site: &str, file: &str, line: u32) -> bool {
+    ends_with(file, site) || ends_with(&format!("{file}:{line}"), site)
+}
+
 /// A peer without its port, if that is one of those that clients are given: a client that came to us
 /// has another each time.
-fn of_a_service(peer: &str) -> String {
+pub(super) fn of_a_service(peer: &str) -> &str {
     match peer.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port >= 32_768) => {
-            host.to_owned()
-        }
-        _ => peer.to_owned(),
+        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port >= 32_768) => host,
+        _ => peer,
     }
 }
 
@@ -196,13 +220,24 @@ impl fmt::Display for Stall {
             Certainty::Slept(times) if times > 1 => write!(f, ", {times} times")?,
             Certainty::OneCall | Certainty::OnePoll | Certainty::Slept(_) => {}
         }
-        if let Some(blame) = self.blame() {
-            write!(f, " <- {blame}")?;
+        if let Some((blamed, _)) = self.stacked() {
+            write!(f, " <- {blamed}")?;
+        }
+        if let Some(place) = self.watched_at {
+            write!(f, " <- {place}")?;
         }
         if let Some(task) = self.task {
             write!(f, " (task {task})")?;
         }
-        f.write_str("; move it behind longshore::offload")
+        f.write_str(match (self.cause, &self.call) {
+            (_, Some(call)) if call.is_sleep() => {
+                "; await tokio::time::sleep, or move it behind longshore::offload"
+            }
+            (Cause::LockWait, _) => {
+                "; await what tokio::sync has for it, or move it behind longshore::offload"
+            }
+            _ => "; move it behind longshore::offload",
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     future::Future,
     panic::Location,
     pin::Pin,
@@ -16,28 +16,27 @@ use std::{
 };
 
 #[cfg(feature = "stall-stacks")]
-use super::stack::{Modules, Snapshot, Walked};
+use super::stack::Walked;
 use super::{
     place::Place,
     proc::BlockingCall,
     profile::{Profile, Row},
+    report::of_a_service,
 };
 use crate::{error::call_quietly, sync::Mutex};
 
-/// So many rows are told apart by their stacks.
-#[cfg(feature = "stall-stacks")]
-const STACKS: usize = 1024;
-/// For how long what is mapped is taken to be what it was.
-#[cfg(feature = "stall-stacks")]
-const MAPPED: Duration = Duration::from_secs(1);
+/// So many rows are told apart by more than the name of the call.
+const ROWS: usize = 1024;
 
 /// A worker that slept.
 pub(super) struct Sample {
     pub(super) call: Option<BlockingCall>,
+    /// What the call is about is known, as far as it ever is.
+    pub(super) is_whole: bool,
     /// The number of the place.
     pub(super) place: Option<u32>,
     #[cfg(feature = "stall-stacks")]
-    pub(super) stack: Option<Snapshot>,
+    pub(super) stack: Option<Walked>,
 }
 
 /// What one call of `profile_for` has seen so far.
@@ -51,20 +50,29 @@ pub(super) struct Samples {
 
 #[derive(Debug, Default)]
 struct Taken {
-    rows: HashMap<Key, Row>,
-    #[cfg(feature = "stall-stacks")]
-    modules: Option<(Instant, Modules)>,
+    rows: HashMap<Key, Counted>,
     /// There will be no more of them.
     over: bool,
     profile: Option<Profile>,
     waker: Option<Waker>,
 }
 
+/// A row, and whether what it says of its call comes from samples that were whole.
+#[derive(Clone, Debug)]
+struct Counted {
+    row: Row,
+    is_whole: bool,
+}
+
 /// What the samples of a row have in common.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct Key {
-    call: Option<(String, Option<String>)>,
+    syscall: Option<String>,
+    /// The peer or the path.
+    target: Option<String>,
+    /// The number of the place.
     place: Option<u32>,
+    /// The functions, as a number.
     stack: Option<u64>,
 }
 
@@ -84,26 +92,42 @@ impl Samples {
         if taken.over {
             return;
         }
-        #[cfg(feature = "stall-stacks")]
-        let walked = sample.stack.as_ref().and_then(|stack| taken.walk(stack));
-        let key = Key {
-            call: sample.call.as_ref().map(name),
+        let mut key = Key {
+            syscall: (sample.call.as_ref()).map(|call| call.syscall.to_string()),
+            target: sample.call.as_ref().and_then(target),
             place: sample.place,
             #[cfg(feature = "stall-stacks")]
-            stack: walked.as_ref().map(Walked::print),
+            stack: sample.stack.as_ref().map(Walked::print),
             #[cfg(not(feature = "stall-stacks"))]
             stack: None,
         };
-        let row = taken.rows.entry(key).or_insert_with(|| Row {
-            blocked: Duration::ZERO,
-            samples: 0,
+        let mut row = Row {
+            blocked: time,
+            samples: 1,
             call: sample.call.clone(),
             watched_at: sample.place.and_then(Place::source),
             #[cfg(feature = "stall-stacks")]
-            stack: walked.map(Walked::stack),
-        });
-        row.blocked += time;
-        row.samples += 1;
+            stack: sample.stack.clone().map(Walked::stack),
+        };
+        if taken.rows.len() >= ROWS && !taken.rows.contains_key(&key) {
+            key = Key {
+                syscall: key.syscall,
+                ..Key::default()
+            };
+            row.watched_at = None;
+            #[cfg(feature = "stall-stacks")]
+            {
+                row.stack = None;
+            }
+        }
+        let counted = Counted {
+            row,
+            is_whole: sample.is_whole,
+        };
+        match taken.rows.entry(key) {
+            Entry::Occupied(mut same) => same.get_mut().add(&counted),
+            Entry::Vacant(free) => drop(free.insert(counted)),
+        }
     }
 
     /// Whether there will be no more, because the time is over or nobody wants them.
@@ -116,7 +140,7 @@ impl Samples {
 
     /// There will be no more.
     pub(super) fn finish(self: &Arc<Self>, now: Instant) {
-        let rows = {
+        let rows: Vec<Counted> = {
             let mut taken = self.taken.lock();
             if taken.over {
                 return;
@@ -124,22 +148,18 @@ impl Samples {
             taken.over = true;
             taken.rows.drain().map(|(_, row)| row).collect()
         };
-        let profile = Profile {
-            lasted: now.saturating_duration_since(self.began),
-            workers: self.workers,
-            rows,
-        };
+        let lasted = now.saturating_duration_since(self.began);
         #[cfg(feature = "stall-stacks")]
-        if profile.rows.iter().any(|row| row.stack.is_some()) {
-            let (this, theirs) = (self.clone(), profile.clone());
+        if rows.iter().any(|counted| counted.row.stack.is_some()) {
+            let (this, theirs) = (self.clone(), rows.clone());
             let started = std::thread::Builder::new()
                 .name(String::from("longshore-profile"))
-                .spawn(move || this.complete(theirs));
+                .spawn(move || this.complete(theirs, lasted));
             if started.is_ok() {
                 return;
             }
         }
-        self.complete(profile);
+        self.complete(rows, lasted);
     }
 
     /// Nobody waits for them.
@@ -152,13 +172,18 @@ impl Samples {
         drop((rows, waker));
     }
 
-    fn complete(&self, mut profile: Profile) {
+    fn complete(&self, mut rows: Vec<Counted>, lasted: Duration) {
         // If looking for names fails in a way that nobody has thought of, the rows are as they are.
-        call_quietly(|| profile.rows = merged(&profile.rows));
-        profile.rows.sort_by_key(|row| Reverse(row.blocked));
+        call_quietly(|| rows = merged(&rows));
+        let mut rows: Vec<Row> = rows.into_iter().map(|counted| counted.row).collect();
+        rows.sort_by_key(|row| Reverse(row.blocked));
         let waker = {
             let mut taken = self.taken.lock();
-            taken.profile = Some(profile);
+            taken.profile = Some(Profile {
+                lasted,
+                workers: self.workers,
+                rows,
+            });
             taken.waker.take()
         };
         if let Some(waker) = waker {
@@ -168,44 +193,60 @@ impl Samples {
     }
 }
 
-#[cfg(feature = "stall-stacks")]
-impl Taken {
-    fn walk(&mut self, stack: &Snapshot) -> Option<Walked> {
-        if self.rows.len() >= STACKS {
-            return None;
-        }
-        let known = self.modules.take_if(|(at, _)| at.elapsed() < MAPPED);
-        let mut known = match known {
-            Some(known) => known,
-            None => (Instant::now(), Modules::now().ok()?),
-        };
-        let walked = stack.walk(&mut known.1);
-        self.modules = Some(known);
-        Some(walked)
+/// What a call is about, without what differs from one connection to the next.
+fn target(call: &BlockingCall) -> Option<String> {
+    match &call.peer {
+        Some(peer) => Some(of_a_service(peer).to_owned()),
+        None => call.target(),
     }
 }
 
-fn name(call: &BlockingCall) -> (String, Option<String>) {
-    (call.syscall.to_string(), call.target())
+impl Counted {
+    /// The same call, again.
+    fn add(&mut self, other: &Self) {
+        self.row.blocked += other.row.blocked;
+        self.row.samples += other.row.samples;
+        if !other.is_whole {
+            return;
+        }
+        if !self.is_whole {
+            self.row.call.clone_from(&other.row.call);
+            self.is_whole = true;
+            return;
+        }
+        if let (Some(call), Some(other)) = (&mut self.row.call, &other.row.call) {
+            let target = target(call).filter(|mine| Some(mine) == target(other).as_ref());
+            call.forget_what_differs(other);
+            // Peers that differ in their ports only.
+            if call.peer.is_none() && call.path.is_none() {
+                call.peer = target;
+            }
+        }
+    }
 }
 
-/// The rows, with those made one that the user cannot tell apart.
-fn merged(rows: &[Row]) -> Vec<Row> {
-    type Seen = (
-        Option<(String, Option<String>)>,
+/// The rows, with those made one that the user cannot tell apart: of a line of the program all calls of one
+/// name, whatever they are about.
+fn merged(rows: &[Counted]) -> Vec<Counted> {
+    type Seen<'a> = (
+        Option<&'a str>,
+        Option<String>,
         Option<&'static Location<'static>>,
         Option<String>,
     );
-    let mut merged: HashMap<Seen, Row> = HashMap::new();
-    for row in rows {
-        let seen = (row.call.as_ref().map(name), row.watched_at, row.blame());
-        merged
-            .entry(seen)
-            .and_modify(|same| {
-                same.blocked += row.blocked;
-                same.samples += row.samples;
-            })
-            .or_insert_with(|| row.clone());
+    let mut merged: HashMap<Seen<'_>, Counted> = HashMap::new();
+    for counted in rows {
+        let row = &counted.row;
+        let blamed = row.stacked().map(|(blamed, _)| blamed);
+        let about = match blamed {
+            Some(_) => None,
+            None => row.call.as_ref().and_then(target),
+        };
+        let syscall = row.call.as_ref().map(|call| &*call.syscall);
+        match merged.entry((syscall, about, row.watched_at, blamed)) {
+            Entry::Occupied(mut same) => same.get_mut().add(counted),
+            Entry::Vacant(free) => drop(free.insert(counted.clone())),
+        }
     }
     merged.into_values().collect()
 }
@@ -242,7 +283,7 @@ impl Drop for ProfileFor {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
+    use std::{borrow::Cow, path::PathBuf};
 
     use super::*;
 
@@ -257,6 +298,7 @@ mod tests {
                 path: None,
                 timeout: None,
             }),
+            is_whole: true,
             place: None,
             #[cfg(feature = "stall-stacks")]
             stack: None,
@@ -288,6 +330,74 @@ mod tests {
         };
         let times: Vec<u64> = profile.rows.iter().map(|row| row.samples).collect();
         assert_eq!((times, profile.blocked()), (vec![3, 1, 1], 45 * MILLIS));
+    }
+
+    #[test]
+    fn a_row_says_what_all_its_samples_have_in_common() {
+        let samples = Samples::new(Duration::MAX, 2);
+        for port in 40_000..40_012 {
+            let peer = format!("10.0.0.7:{port}");
+            samples.add(&sample(Some("recvfrom"), Some(&peer)), 10 * MILLIS);
+        }
+        for naps in [90, 20] {
+            let mut sample = sample(Some("clock_nanosleep"), None);
+            sample.call.as_mut().expect("it has one").timeout = Some(naps * MILLIS);
+            samples.add(&sample, naps * MILLIS);
+        }
+        // Of these two nothing is known but the name, which is no difference.
+        for is_whole in [false, true, false] {
+            let peer = is_whole.then_some("10.0.0.8:5432");
+            let sample = Sample {
+                is_whole,
+                ..sample(Some("read"), peer)
+            };
+            samples.add(&sample, MILLIS);
+        }
+        let mut future = ProfileFor { samples };
+        future.samples.finish(Instant::now());
+        let Poll::Ready(profile) = poll(&mut future) else {
+            panic!("it is over")
+        };
+        let calls: Vec<String> = profile
+            .rows
+            .iter()
+            .map(|row| {
+                row.call
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            })
+            .collect();
+        assert_eq!(
+            calls,
+            [
+                "recvfrom (10.0.0.7)",
+                "clock_nanosleep (fd 3)",
+                "read (fd 3)",
+                "read (10.0.0.8:5432)"
+            ]
+        );
+    }
+
+    #[test]
+    fn however_many_calls_there_are_the_rows_are_not() {
+        let samples = Samples::new(Duration::MAX, 2);
+        for file in 0..2 * ROWS {
+            let mut sample = sample(Some("read"), None);
+            let path = PathBuf::from(format!("/data/{file}"));
+            sample.call.as_mut().expect("it has one").path = Some(path);
+            samples.add(&sample, MILLIS);
+        }
+        let mut future = ProfileFor { samples };
+        future.samples.finish(Instant::now());
+        let Poll::Ready(profile) = poll(&mut future) else {
+            panic!("it is over")
+        };
+        assert_eq!(profile.rows.len(), ROWS + 1);
+        let first = &profile.rows[0];
+        assert_eq!(first.samples, ROWS as u64);
+        assert_eq!(first.call.as_ref().and_then(|call| call.path.clone()), None);
+        assert_eq!(profile.to_string().lines().count(), 2 + 25 + 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
     proc,
     report::{Cause, Certainty, Stall},
     slot::{Poller, Scope, Slot},
+    tell::Ignored,
 };
 use crate::sync::Mutex;
 
@@ -33,7 +34,7 @@ struct Check {
     scope: Scope,
     reports: Reports,
     /// Sites that may sleep.
-    ignored: Arc<[String]>,
+    ignored: Ignored,
 }
 
 thread_local! {
@@ -49,11 +50,11 @@ thread_local! {
 pub(super) struct Strict(Reports);
 
 impl Strict {
-    pub(super) fn on(scope: Scope, reports: Reports, ignored: Vec<String>) -> Self {
+    pub(super) fn on(scope: Scope, reports: Reports, ignored: Ignored) -> Self {
         let check = Check {
             scope,
             reports: reports.clone(),
-            ignored: ignored.into(),
+            ignored,
         };
         change(|checked| checked.push(check));
         WANTED.fetch_add(1, Relaxed);
@@ -133,7 +134,7 @@ pub(super) fn polling<T>(
         // Within another poll that is checked, to wait for these locks is not its fault.
         counting(|| {
             for check in listening {
-                if !check.ignored.iter().any(|site| stall.is_at(site)) {
+                if !check.ignored.has(&stall) {
                     check.reports.lock().push(stall.clone());
                 }
             }

@@ -27,8 +27,6 @@ use crate::sync::Mutex;
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) limits: Limits,
-    /// Sites that are not reported.
-    pub(super) ignored: Vec<String>,
     pub(super) listener: Listener,
 }
 
@@ -47,7 +45,6 @@ pub(super) struct Subject {
     anchor: AbortHandle,
     pub(super) closed: AtomicBool,
     pub(super) looks: AtomicU64,
-    pub(super) stalls: AtomicU64,
     /// The watchdog's own.
     pub(super) seen: Mutex<Traces>,
     pub(super) samples: Mutex<Vec<Arc<Samples>>>,
@@ -75,7 +72,6 @@ impl Subject {
             drivers: Mutex::default(),
             closed: AtomicBool::new(false),
             looks: AtomicU64::new(0),
-            stalls: AtomicU64::new(0),
             seen: Mutex::default(),
             samples: Mutex::default(),
         };
@@ -108,7 +104,7 @@ impl Subject {
     }
 
     pub(super) fn stalls(&self) -> u64 {
-        self.stalls.load(Relaxed)
+        self.settings.listener.stalls()
     }
 
     /// Nothing is told from here on.

@@ -1,14 +1,16 @@
 //! Who is told of a stall, and on which thread.
 //!
 //! What is the user's, a callback or a subscriber, never runs on the watchdog: it may take its time or
-//! panic, and nobody would be watched meanwhile. Each watch has a thread of its own for that, from its
-//! first report on.
+//! panic, and nobody would be watched meanwhile. Nor are names looked up there, which takes long, so that
+//! what depends on the line of the program is decided later as well: whether it is to be left out, and how
+//! often it was told already. Each watch has a thread of its own for all that, from its first report on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{self, TrySendError},
     },
     time::{Duration, Instant},
@@ -28,40 +30,105 @@ const SITES: usize = 4096;
 /// So many reports wait for a callback that is slow; who is not done with these is not given more.
 const WAITING: usize = 1024;
 
+/// Sites that are not reported.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ignored(Arc<[String]>);
+
+impl Ignored {
+    pub(super) fn sites(sites: Vec<String>) -> Self {
+        Self(sites.into())
+    }
+
+    /// Names may have to be looked up for that.
+    pub(super) fn has(&self, stall: &Stall) -> bool {
+        self.0.iter().any(|site| stall.is_at(site))
+    }
+
+    /// As far as that can be told without.
+    fn surely_has(&self, stall: &Stall) -> Option<bool> {
+        if self.0.iter().any(|site| stall.is_watched_at(site)) {
+            return Some(true);
+        }
+        #[cfg(feature = "stall-stacks")]
+        if stall.stack.is_some() && !self.0.is_empty() {
+            return None;
+        }
+        Some(false)
+    }
+}
+
 /// Where the reports of a watch go.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(super) struct Listener {
+    ignored: Ignored,
+    stalls: Arc<AtomicU64>,
+    ears: Ears,
+}
+
+#[derive(Debug)]
+pub(super) enum Ears {
     /// They are kept.
     Kept(Reports),
     Told(Voices),
 }
 
 impl Listener {
-    /// A stall has been seen; whether its end is to be told as well.
-    pub(super) fn begun(&self, stall: &Stall) -> bool {
-        match self {
-            Self::Kept(reports) => {
-                reports.lock().push(stall.clone());
-                false
-            }
-            Self::Told(voices) => voices.begun(stall),
+    pub(super) fn new(ignored: Ignored, ears: Ears) -> Self {
+        Self {
+            ignored,
+            stalls: Arc::default(),
+            ears,
         }
     }
 
-    pub(super) fn ended(&self, stall: Stall) {
-        if let Self::Told(voices) = self {
-            voices.send(Event::Ended(stall));
+    pub(super) fn ignored(&self) -> &Ignored {
+        &self.ignored
+    }
+
+    /// How many there were, without those that are ignored.
+    pub(super) fn stalls(&self) -> u64 {
+        self.stalls.load(Relaxed)
+    }
+
+    /// A stall has been seen; under which number its end is to be told as well.
+    pub(super) fn begun(&self, stall: &Stall) -> Option<u64> {
+        let ignored = self.ignored.surely_has(stall);
+        if ignored == Some(true) {
+            return None;
+        }
+        match &self.ears {
+            Ears::Kept(reports) => {
+                self.stalls.fetch_add(1, Relaxed);
+                reports.lock().push(stall.clone());
+                None
+            }
+            Ears::Told(voices) => {
+                if ignored == Some(false) {
+                    self.stalls.fetch_add(1, Relaxed);
+                    return voices.begun(stall.clone(), None);
+                }
+                let doubt = (self.ignored.clone(), self.stalls.clone());
+                voices.begun(stall.clone(), Some(doubt))
+            }
+        }
+    }
+
+    pub(super) fn ended(&self, number: u64, stall: Stall) {
+        if let Ears::Told(voices) = &self.ears {
+            voices.send(Event {
+                number,
+                stall,
+                what: What::Ended,
+            });
         }
     }
 }
 
 /// What is to be called, and how often.
 pub(super) struct Voices {
-    calls: Arc<Calls>,
-    /// So many for one site in such a time.
-    limit: Option<(u32, Duration)>,
-    sites: Mutex<HashMap<String, Window>>,
+    speaker: Arc<Speaker>,
     thread: Mutex<Option<mpsc::SyncSender<Event>>>,
+    next: AtomicU64,
 }
 
 #[derive(Default)]
@@ -70,57 +137,60 @@ pub(super) struct Calls {
     pub(super) on_end: Option<Callback>,
 }
 
+/// The thread that tells.
+struct Speaker {
+    calls: Calls,
+    /// So many for one site in such a time.
+    limit: Option<(u32, Duration)>,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    sites: HashMap<String, Window>,
+    /// The stalls that were told and are not over.
+    open: HashSet<u64>,
+}
+
 struct Window {
     since: Instant,
     told: u32,
 }
 
-enum Event {
-    Begun(Stall),
-    Ended(Stall),
+struct Event {
+    number: u64,
+    stall: Stall,
+    what: What,
+}
+
+enum What {
+    /// With what is not to be told, and with the count of what is, if it is not known yet which this is.
+    Begun(Option<(Ignored, Arc<AtomicU64>)>),
+    Ended,
 }
 
 impl Voices {
     pub(super) fn new(calls: Calls, limit: Option<(u32, Duration)>) -> Self {
-        Self {
-            calls: Arc::new(calls),
+        let speaker = Speaker {
+            calls,
             limit,
-            sites: Mutex::default(),
-            thread: Mutex::new(None),
-        }
-    }
-
-    fn begun(&self, stall: &Stall) -> bool {
-        if !self.may_tell(stall) {
-            return false;
-        }
-        self.send(Event::Begun(stall.clone()))
-    }
-
-    fn may_tell(&self, stall: &Stall) -> bool {
-        let limit = match self.limit {
-            Some(limit) => limit,
-            // Nobody wants the same line on a terminal again and again.
-            None if self.calls.prints() => (1, Duration::MAX),
-            None => return true,
+            told: Mutex::default(),
         };
-        let mut sites = self.sites.lock();
-        let (site, now) = (stall.site(), Instant::now());
-        if sites.len() >= SITES && !sites.contains_key(&site) {
-            sites.clear();
+        Self {
+            speaker: Arc::new(speaker),
+            thread: Mutex::new(None),
+            next: AtomicU64::new(0),
         }
-        let window = sites.entry(site).or_insert(Window {
-            since: now,
-            told: 0,
-        });
-        if now.duration_since(window.since) >= limit.1 {
-            *window = Window {
-                since: now,
-                told: 0,
-            };
-        }
-        window.told += 1;
-        window.told <= limit.0
+    }
+
+    fn begun(&self, stall: Stall, doubt: Option<(Ignored, Arc<AtomicU64>)>) -> Option<u64> {
+        let number = self.next.fetch_add(1, Relaxed);
+        let event = Event {
+            number,
+            stall,
+            what: What::Begun(doubt),
+        };
+        self.send(event).then_some(number)
     }
 
     /// False if too many are waiting.
@@ -135,13 +205,13 @@ impl Voices {
             None => event,
         };
         let (events, received) = mpsc::sync_channel(WAITING);
-        let calls = self.calls.clone();
+        let speaker = self.speaker.clone();
         // What runs there is the user's, so the stack is of the usual size.
         let started = std::thread::Builder::new()
             .name(String::from("longshore-tell"))
             .spawn(move || {
                 for event in received {
-                    calls.tell(&event);
+                    speaker.hear(&event);
                 }
             });
         if started.is_ok() {
@@ -151,16 +221,73 @@ impl Voices {
         } else {
             // Without a thread of its own it is told here, so that it is told at all.
             drop(thread);
-            self.calls.tell(&event);
+            self.speaker.hear(&event);
         }
         true
+    }
+}
+
+impl Speaker {
+    fn hear(&self, event: &Event) {
+        let is_wanted = match &event.what {
+            What::Ended => self.told.lock().open.remove(&event.number),
+            What::Begun(doubt) => {
+                if let Some((ignored, stalls)) = doubt {
+                    if ignored.has(&event.stall) {
+                        return;
+                    }
+                    stalls.fetch_add(1, Relaxed);
+                }
+                self.may_tell(event)
+            }
+        };
+        if is_wanted {
+            self.calls.tell(event);
+        }
+    }
+
+    fn may_tell(&self, event: &Event) -> bool {
+        let limit = match self.limit {
+            Some(limit) => Some(limit),
+            // Nobody wants the same line on a terminal again and again.
+            None if self.calls.prints() => Some((1, Duration::MAX)),
+            None => None,
+        };
+        let site = limit.map(|limit| (event.stall.site(), limit));
+        let mut told = self.told.lock();
+        let is_wanted = site.is_none_or(|(site, limit)| told.may_tell(site, limit));
+        if is_wanted {
+            told.open.insert(event.number);
+        }
+        is_wanted
+    }
+}
+
+impl Told {
+    fn may_tell(&mut self, site: String, (most, per): (u32, Duration)) -> bool {
+        let now = Instant::now();
+        if self.sites.len() >= SITES && !self.sites.contains_key(&site) {
+            self.sites.clear();
+        }
+        let window = self.sites.entry(site).or_insert(Window {
+            since: now,
+            told: 0,
+        });
+        if now.duration_since(window.since) >= per {
+            *window = Window {
+                since: now,
+                told: 0,
+            };
+        }
+        window.told = window.told.saturating_add(1);
+        window.told <= most
     }
 }
 
 impl fmt::Debug for Voices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Voices")
-            .field("limit", &self.limit)
+            .field("limit", &self.speaker.limit)
             .finish_non_exhaustive()
     }
 }
@@ -177,16 +304,16 @@ impl Calls {
     }
 
     fn tell(&self, event: &Event) {
-        let callback = match event {
-            Event::Begun(_) => &self.on_stall,
-            Event::Ended(_) => &self.on_end,
+        let Event { stall, what, .. } = event;
+        let callback = match what {
+            What::Begun(_) => &self.on_stall,
+            What::Ended => &self.on_end,
         };
-        let (Event::Begun(stall) | Event::Ended(stall)) = event;
         if let Some(callback) = callback {
             call_quietly(|| callback(stall));
         }
         call_quietly(|| trace(event));
-        if self.prints() && matches!(event, Event::Begun(_)) {
+        if self.prints() && matches!(what, What::Begun(_)) {
             // A closed standard error would make it panic.
             call_quietly(|| eprintln!("longshore: {stall}"));
         }
@@ -195,28 +322,38 @@ impl Calls {
 
 fn trace(event: &Event) {
     #[cfg(feature = "tracing")]
-    match event {
-        Event::Begun(stall) => tracing::warn!(
-            target: "longshore::stall",
-            worker = stall.worker,
-            thread = stall.thread,
-            task = stall.task,
-            cause = ?stall.cause,
-            certainty = ?stall.certainty,
-            call = stall.call.as_ref().map(tracing::field::display),
-            watched_at = stall.watched_at.map(tracing::field::display),
-            stalled_for = ?stall.stalled_for,
-            "{stall}"
-        ),
-        Event::Ended(stall) => tracing::warn!(
-            target: "longshore::stall",
-            worker = stall.worker,
-            thread = stall.thread,
-            task = stall.task,
-            watched_at = stall.watched_at.map(tracing::field::display),
-            total = ?stall.total.unwrap_or(stall.stalled_for),
-            "the stall is over"
-        ),
+    {
+        let Event { stall, what, .. } = event;
+        let call = stall.call.as_ref().map(tracing::field::display);
+        let watched_at = stall.watched_at.map(tracing::field::display);
+        // Names are not looked up for an event that nobody wants.
+        let blame = || stall.blame().map(tracing::field::display);
+        match what {
+            What::Begun(_) => tracing::warn!(
+                target: "longshore::stall",
+                worker = stall.worker,
+                thread = stall.thread,
+                task = stall.task,
+                cause = ?stall.cause,
+                certainty = ?stall.certainty,
+                call,
+                blame = blame(),
+                watched_at,
+                stalled_for = ?stall.stalled_for,
+                "{stall}"
+            ),
+            What::Ended => tracing::warn!(
+                target: "longshore::stall",
+                worker = stall.worker,
+                thread = stall.thread,
+                task = stall.task,
+                call,
+                blame = blame(),
+                watched_at,
+                total = ?stall.total.unwrap_or(stall.stalled_for),
+                "the stall is over"
+            ),
+        }
     }
     let _ = event;
 }

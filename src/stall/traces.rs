@@ -1,5 +1,9 @@
 //! What the watchdog keeps from one look to the next.
 
+use std::time::Instant;
+
+#[cfg(feature = "stall-stacks")]
+use super::stack::Modules;
 use super::{
     clock::Moment,
     proc::{Account, Eye, Names, Others},
@@ -12,6 +16,9 @@ pub(super) struct Traces {
     pub(super) workers: Vec<WorkerTrace>,
     pub(super) polls: Vec<PollTrace>,
     pub(super) names: Names,
+    /// What was mapped at that moment, for samples.
+    #[cfg(feature = "stall-stacks")]
+    pub(super) modules: Option<(Instant, Modules)>,
 }
 
 /// How far a worker has come: parks and unparks, and time busy.
@@ -54,7 +61,11 @@ pub(super) struct Before {
 #[derive(Debug)]
 pub(super) enum Told {
     /// Somebody is to hear of its end.
-    Open { stall: Box<Stall>, began: Seen },
+    Open {
+        stall: Box<Stall>,
+        began: Instant,
+        number: u64,
+    },
     /// Nobody is, or it was told as part of another.
     Silent,
 }

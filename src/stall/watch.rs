@@ -10,7 +10,7 @@ use super::{
     slot::Scope,
     strict::Reports,
     subject::{Settings, Subject},
-    tell::{Callback, Calls, Listener, Voices},
+    tell::{Callback, Calls, Ears, Ignored, Listener, Voices},
     trail::Limits,
     watching::Watching,
     workers::Workers,
@@ -139,8 +139,9 @@ impl Watch {
     /// file, with or without a line. Can be called several times.
     ///
     /// It is the place that is allowed, and not a kind of call: reading a file at the start is one thing,
-    /// reading one for each request another. A place is known for what is [`watched`](super::watched); for
-    /// anything else there is [`allow`](super::allow()).
+    /// reading one for each request another. A place is known for what is [`watched`](super::watched), and with
+    /// the feature `stall-stacks` the line that is to [blame](Stall::blame), if it is certain; for anything else
+    /// there is [`allow`](super::allow()).
     pub fn ignore(mut self, site: impl Into<String>) -> Self {
         self.ignored.push(site.into());
         self
@@ -224,10 +225,10 @@ impl Watch {
     pub fn deny(mut self) -> Deny {
         let reports = Reports::default();
         let limits = self.limits(None);
+        let ignored = Ignored::sites(std::mem::take(&mut self.ignored));
         let settings = Settings {
             limits,
-            ignored: std::mem::take(&mut self.ignored),
-            listener: Listener::Kept(reports.clone()),
+            listener: Listener::new(ignored, Ears::Kept(reports.clone())),
         };
         let handle = Handle::current();
         let subject = Arc::new(Subject::new(&handle, None, settings));
@@ -244,11 +245,12 @@ impl Watch {
     }
 
     fn settings(&mut self, cpu: Option<Duration>) -> Settings {
+        let ignored = Ignored::sites(std::mem::take(&mut self.ignored));
         let calls = std::mem::take(&mut self.calls);
+        let voices = Voices::new(calls, self.limit);
         Settings {
             limits: self.limits(cpu),
-            ignored: std::mem::take(&mut self.ignored),
-            listener: Listener::Told(Voices::new(calls, self.limit)),
+            listener: Listener::new(ignored, Ears::Told(voices)),
         }
     }
 }

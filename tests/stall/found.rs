@@ -24,7 +24,7 @@ pub(crate) fn assert_sound(stall: &Stall, end: &Stall) {
     assert!(
         stall
             .to_string()
-            .ends_with("; move it behind longshore::offload")
+            .ends_with("move it behind longshore::offload")
     );
 }
 

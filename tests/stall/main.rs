@@ -17,6 +17,8 @@ mod guards;
 mod handed_on;
 #[cfg(feature = "ureq")]
 mod http;
+#[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
+mod lines;
 mod nested;
 mod process;
 mod profiles;

@@ -24,12 +24,16 @@ mod polls;
 mod telling;
 mod worker;
 
+#[cfg(feature = "stall-stacks")]
+use std::time::Instant;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use self::worker::WorkerLook;
+#[cfg(feature = "stall-stacks")]
+use super::stack::Modules;
 use super::{
     finding::call_of,
     proc::State,
@@ -110,7 +114,10 @@ fn take_sample(
     let mut call = call_of(&mut seen.names, &sleep);
     let eye = seen.workers[worker].eye.as_ref();
     #[cfg(feature = "stall-stacks")]
-    let stack = eye.and_then(|(thread, _)| super::finding::snapshot_of(*thread, &sleep));
+    let stack = eye.and_then(|(thread, _)| {
+        let modules = modules(&mut seen.modules)?;
+        super::finding::walked(*thread, &sleep, modules)
+    });
     let still = eye
         .and_then(|(_, eye)| eye.look())
         .is_some_and(|look| matches!(look.state, State::Asleep(again) if again == sleep));
@@ -119,6 +126,7 @@ fn take_sample(
     }
     let sample = Sample {
         call,
+        is_whole: still && !seen.names.have_left_out(),
         place: look.place,
         #[cfg(feature = "stall-stacks")]
         stack: stack.filter(|_| still),
@@ -126,6 +134,16 @@ fn take_sample(
     for samples in samples {
         samples.add(&sample, step);
     }
+}
+
+/// What is mapped, which is taken to stay as it is for a moment.
+#[cfg(feature = "stall-stacks")]
+fn modules(known: &mut Option<(Instant, Modules)>) -> Option<&mut Modules> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    if (known.as_ref()).is_none_or(|(at, _)| at.elapsed() >= MOMENT) {
+        *known = Some((Instant::now(), Modules::now().ok()?));
+    }
+    known.as_mut().map(|(_, modules)| modules)
 }
 
 fn is_parked((count, _): Progress) -> bool {

@@ -48,27 +48,30 @@ impl Subject {
     }
 
     pub(super) fn tell(&self, stall: Stall, now: Seen) -> Told {
-        let ignored = self.settings.ignored.iter().any(|site| stall.is_at(site));
-        if ignored || self.closed.load(Relaxed) {
+        if self.closed.load(Relaxed) {
             return Told::Silent;
         }
-        self.stalls.fetch_add(1, Relaxed);
-        if !self.settings.listener.begun(&stall) {
+        let Some(number) = self.settings.listener.begun(&stall) else {
             return Told::Silent;
-        }
+        };
         let began = now.at.checked_sub(stall.stalled_for).unwrap_or(now.at);
         Told::Open {
             stall: Box::new(stall),
-            began: Seen { at: began, ..now },
+            began,
+            number,
         }
     }
 
     pub(super) fn end(&self, told: Option<Told>, now: Seen) {
-        if let Some(Told::Open { mut stall, began }) = told
+        if let Some(Told::Open {
+            mut stall,
+            began,
+            number,
+        }) = told
             && !self.closed.load(Relaxed)
         {
-            stall.total = Some(now.at.saturating_duration_since(began.at));
-            self.settings.listener.ended(*stall);
+            stall.total = Some(now.at.saturating_duration_since(began));
+            self.settings.listener.ended(number, *stall);
         }
     }
 }

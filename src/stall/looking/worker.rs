@@ -40,6 +40,7 @@ impl Subject {
             workers,
             polls,
             names,
+            ..
         } = seen;
         let trace = &mut workers[worker];
         let progress = self.progress(worker);

@@ -26,12 +26,31 @@ impl BlockingCall {
         self.syscall.starts_with("futex")
     }
 
+    /// Whether it waits for time to pass, and nothing else.
+    #[must_use]
+    pub fn is_sleep(&self) -> bool {
+        ["nanosleep", "clock_nanosleep"].contains(&&*self.syscall)
+    }
+
     /// Leaves no more than its name: the thread has been awake since its arguments were read.
     pub(in crate::stall) fn forget_what_it_is_about(&mut self) {
         self.fd = None;
         self.peer = None;
         self.path = None;
         self.timeout = None;
+    }
+
+    /// Leaves what it has in common with another call of that name.
+    pub(in crate::stall) fn forget_what_differs(&mut self, other: &Self) {
+        fn forget<T: PartialEq>(mine: &mut Option<T>, other: &Option<T>) {
+            if mine != other {
+                *mine = None;
+            }
+        }
+        forget(&mut self.fd, &other.fd);
+        forget(&mut self.peer, &other.peer);
+        forget(&mut self.path, &other.path);
+        forget(&mut self.timeout, &other.timeout);
     }
 
     /// What it is about, without what differs from one call to the next: calls that say the same

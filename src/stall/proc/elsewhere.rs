@@ -59,6 +59,10 @@ impl Names {
 
     pub(in crate::stall) fn forget(&mut self) {}
 
+    pub(in crate::stall) fn have_left_out(&self) -> bool {
+        false
+    }
+
     pub(in crate::stall) fn thread(_thread: u32) -> Option<String> {
         None
     }

@@ -20,15 +20,22 @@ use super::{
 #[derive(Debug, Default)]
 pub(in crate::stall) struct Names {
     peers: HashMap<u64, (Instant, Option<String>)>,
+    /// When the tables may be read again.
+    not_before: Option<Instant>,
+    /// Of the last call there is more to be known.
+    left_out: bool,
 }
 
 const REMEMBERED: usize = 256;
 /// A socket that has no peer may be given one.
 const UNCONNECTED: Duration = Duration::from_millis(250);
+/// Who has read the tables, which takes long where there are many sockets, does not for so many times as long.
+const REST: u32 = 4;
 
 impl Names {
     /// The call of these registers; `None` where the thread sleeps in none.
     pub(in crate::stall) fn call(&mut self, registers: &Registers) -> Option<BlockingCall> {
+        self.left_out = false;
         if registers.number < 0 {
             return None;
         }
@@ -76,6 +83,12 @@ impl Names {
     /// Forgets whose sockets are whose, which may have been closed meanwhile.
     pub(in crate::stall) fn forget(&mut self) {
         self.peers.clear();
+        self.not_before = None;
+    }
+
+    /// Whether what the last call is about was not looked for, since that had just been done for another.
+    pub(in crate::stall) fn have_left_out(&self) -> bool {
+        self.left_out
     }
 
     /// The name of a thread, as far as the system keeps it: fifteen bytes.
@@ -97,25 +110,46 @@ impl Names {
             call.peer = self.peer(inode);
         } else if bytes.starts_with(b"/") {
             call.path = Some(link);
-        } else if let Some(end) = bytes.iter().position(|byte| *byte == b':') {
-            // `pipe:[1234]`, `anon_inode:[eventfd]`: what kind of thing it is.
-            call.peer = Some(format!("a {}", String::from_utf8_lossy(&bytes[..end])));
+        } else {
+            call.peer = kind(bytes);
         }
     }
 
     fn peer(&mut self, inode: u64) -> Option<String> {
+        let now = Instant::now();
         if let Some((at, peer)) = self.peers.get(&inode)
-            && (peer.is_some() || at.elapsed() < UNCONNECTED)
+            && (peer.is_some() || now.duration_since(*at) < UNCONNECTED)
         {
             return peer.clone();
+        }
+        if self.not_before.is_some_and(|then| now < then) {
+            self.left_out = true;
+            return None;
         }
         if self.peers.len() >= REMEMBERED {
             self.peers.clear();
         }
         let peer = sockets::peer(inode);
-        self.peers.insert(inode, (Instant::now(), peer.clone()));
+        self.not_before = Some(now + now.elapsed() * REST);
+        self.peers.insert(inode, (now, peer.clone()));
         peer
     }
+}
+
+/// What kind of thing a descriptor is, of `pipe:[1234]` or `anon_inode:[eventfd]`.
+fn kind(link: &[u8]) -> Option<String> {
+    let link = str::from_utf8(link).ok()?;
+    let (kind, which) = link.split_once(':')?;
+    let kind = match kind {
+        "anon_inode" => which.trim_matches(['[', ']']),
+        _ => kind,
+    };
+    let article = if kind.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
+    Some(format!("{article} {kind}"))
 }
 
 fn fd(argument: u64) -> Option<i32> {
@@ -138,4 +172,17 @@ fn time(address: u64) -> Option<Duration> {
         .ok()
         .filter(|n| *n < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_that_is_no_file_is_named_by_its_kind() {
+        assert_eq!(kind(b"pipe:[1234]").as_deref(), Some("a pipe"));
+        assert_eq!(kind(b"anon_inode:[eventfd]").as_deref(), Some("an eventfd"));
+        assert_eq!(kind(b"anon_inode:inotify").as_deref(), Some("an inotify"));
+        assert_eq!(kind(b"what"), None);
+    }
 }

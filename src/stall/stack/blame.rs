@@ -2,35 +2,41 @@
 
 use super::frame::Frame;
 
-/// What the paths of code that came with the compiler or through Cargo have in them.
+/// What the paths of code that came with the compiler or with Cargo have in them.
 const FETCHED: &[&str] = &[
     "/rustc/",
     "/rustlib/src/",
+    "/library/alloc/src/",
+    "/library/core/src/",
+    "/library/std/src/",
     "/.rustup/",
     "/registry/src/",
     "/git/checkouts/",
     "/.cargo/registry/",
     "/.cargo/git/",
+    "/cargo/registry/",
+    "/vendor/",
 ];
 
 /// The source of this library.
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 
-/// Crates that a program uses and does not write, or names of several that begin so. For builds that
-/// have no paths.
+/// Crates that are no program's own, wherever their source is said to be.
+const NEVER: &[&str] = &["alloc", "core", "std", "tokio"];
+
+/// Crates that a program uses and does not write. For builds that have no paths.
 const KNOWN: &[&str] = &[
-    "actix",
     "addr2line",
     "alloc",
     "anyhow",
-    "async_",
     "axum",
+    "axum_core",
     "backtrace",
     "blocking",
     "bytes",
+    "color_eyre",
     "core",
     "criterion",
-    "crossbeam",
     "curl",
     "deadpool",
     "diesel",
@@ -41,11 +47,14 @@ const KNOWN: &[&str] = &[
     "h2",
     "hashbrown",
     "http",
+    "http_body",
+    "http_body_util",
     "hyper",
+    "isahc",
     "libc",
+    "lock_api",
     "log",
     "longshore",
-    "lock_api",
     "memchr",
     "minreq",
     "mio",
@@ -55,13 +64,19 @@ const KNOWN: &[&str] = &[
     "object",
     "once_cell",
     "openssl",
-    "panic_",
+    "openssl_sys",
+    "panic_abort",
+    "panic_unwind",
     "parking_lot",
+    "parking_lot_core",
     "polling",
     "postgres",
     "quinn",
+    "quinn_proto",
+    "quinn_udp",
     "r2d2",
     "rayon",
+    "rayon_core",
     "redis",
     "reqwest",
     "ring",
@@ -69,6 +84,8 @@ const KNOWN: &[&str] = &[
     "rustix",
     "rustls",
     "serde",
+    "serde_core",
+    "serde_json",
     "smol",
     "socket2",
     "sqlx",
@@ -82,12 +99,40 @@ const KNOWN: &[&str] = &[
     "tracing",
     "tungstenite",
     "ureq",
+    "ureq_proto",
     "webpki",
 ];
 
+/// The same for all that begin like this.
+const FAMILIES: &[&str] = &[
+    "actix_",
+    "async_",
+    "crossbeam_",
+    "deadpool_",
+    "diesel_",
+    "futures_",
+    "hyper_",
+    "mysql_",
+    "r2d2_",
+    "rustls_",
+    "sqlx_",
+    "tokio_",
+    "tower_",
+    "tracing_",
+];
+
+/// Whether this is where Tokio polls a task: what is outside of it is not of the task.
+pub(super) fn is_outside_of_a_task(frame: &Frame) -> bool {
+    let name = frame.function.as_deref().unwrap_or_default();
+    let name = name.trim_start_matches('<');
+    name.starts_with("tokio::runtime::task::") && name.contains("::poll")
+}
+
 /// Whether a function is of the program itself, by where its source is.
 pub(super) fn is_own_by_file(frame: &Frame) -> bool {
-    frame.file.as_deref().is_some_and(is_own_file)
+    let is = |name: Option<&str>, of: &[&str]| name.is_some_and(|name| of.contains(&name));
+    let name = frame.function.as_deref().and_then(crate_of);
+    frame.file.as_deref().is_some_and(is_own_file) && !is(name, NEVER)
 }
 
 /// The same by its name, if it is not known where its source is.
@@ -99,7 +144,9 @@ fn is_own_file(file: &str) -> bool {
     // What is written in another language was not written for Tokio: its caller is to blame.
     file.ends_with(".rs")
         && !FETCHED.iter().any(|part| file.contains(part))
-        && !file.starts_with("library/")
+        && !["library/", "vendor/"]
+            .iter()
+            .any(|start| file.starts_with(start))
         && file
             .strip_prefix(OURS)
             .is_none_or(|file| file.starts_with("bin/"))
@@ -107,11 +154,7 @@ fn is_own_file(file: &str) -> bool {
 
 fn is_own_name(function: &str) -> bool {
     crate_of(function).is_some_and(|name| {
-        !KNOWN.iter().any(|known| {
-            name.strip_prefix(known).is_some_and(|rest| {
-                known.ends_with('_') || rest.is_empty() || rest.starts_with('_')
-            })
-        })
+        !KNOWN.contains(&name) && !FAMILIES.iter().any(|family| name.starts_with(family))
     })
 }
 
@@ -147,10 +190,52 @@ mod tests {
             "library/std/src/thread/mod.rs",
             "/home/me/.cargo/registry/src/index-1949cf8c/ureq-3.5.1/src/run.rs",
             "/ci/cargo/git/checkouts/ureq-0a1b/src/run.rs",
+            "/usr/src/rustc-1.88.0/library/std/src/sync/mutex.rs",
+            "/build/rustc-1.88.0-src/library/core/src/ops/function.rs",
+            "/usr/share/cargo/registry/ureq-3.5.1/src/run.rs",
+            "/home/me/shop/vendor/ureq/src/run.rs",
+            "vendor/ureq/src/run.rs",
             "./nptl/pthread_create.c",
         ] {
             assert!(!is_own_file(file), "{file}");
         }
+    }
+
+    #[test]
+    fn the_standard_library_is_nobodys_own_wherever_it_was_built() {
+        let frame = |function: &str| Frame {
+            function: Some(String::from(function)),
+            file: Some(String::from("/somewhere/src/mutex.rs")),
+            line: None,
+            column: None,
+            module: String::new(),
+            address: 0,
+            inlined: false,
+            confidence: super::super::Confidence::Known,
+        };
+        assert!(is_own_by_file(&frame("shop::lock")));
+        assert!(is_own_by_file(&frame("lock")));
+        assert!(!is_own_by_file(&frame("std::sync::mutex::Mutex<T>::lock")));
+    }
+
+    #[test]
+    fn a_task_is_what_tokio_polls() {
+        let is = |function: &str| {
+            is_outside_of_a_task(&Frame {
+                function: Some(String::from(function)),
+                file: None,
+                line: None,
+                column: None,
+                module: String::new(),
+                address: 0,
+                inlined: false,
+                confidence: super::super::Confidence::Known,
+            })
+        };
+        assert!(is("tokio::runtime::task::raw::poll"));
+        assert!(is("<tokio::runtime::task::harness::Harness<T,S>>::poll"));
+        assert!(!is("tokio::runtime::task::waker::wake_by_val"));
+        assert!(!is("shop::poll"));
     }
 
     #[test]
@@ -161,6 +246,10 @@ mod tests {
             "<T as shop::Fetch>::fetch",
             "<&mut shop::Cart as core::fmt::Debug>::fmt",
             "ringer::call",
+            "core_service::serve",
+            "http_api::serve",
+            "log_ingest::read",
+            "object_store_of_ours::get",
         ] {
             assert!(is_own_name(name), "{name}");
         }
@@ -168,6 +257,7 @@ mod tests {
             "ring::aead::seal",
             "tokio_util::io::SyncIoBridge::read",
             "async_std::task::block_on",
+            "rustls_pki_types::parse",
             "<alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once",
             "core::ptr::drop_in_place<shop::Cart>",
             "__clock_nanosleep",

@@ -118,11 +118,11 @@ impl Tables {
         address: u64,
         registers: &Registers,
         stack: &Copied,
+        context: &mut UnwindContext<usize>,
     ) -> Result<Caller, Stop> {
         let section = EhFrame::new(&self.entries, LittleEndian);
         let entry = self.entry(&section, address)?;
-        let mut context = UnwindContext::new();
-        let row = entry.unwind_info_for_address(&section, &self.bases, &mut context, address)?;
+        let row = entry.unwind_info_for_address(&section, &self.bases, context, address)?;
         let frame = Frame {
             registers,
             stack,

@@ -1,6 +1,6 @@
 //! One function of a stack.
 
-use std::fmt;
+use std::{env, fmt, sync::LazyLock};
 
 /// One function of a [`Stack`](super::Stack), as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Frame {
     /// name alone in builds with line tables only; one that takes an optimised tail call's place is
     /// missing, as in every stack.
     pub function: Option<String>,
-    /// The source file, as it was given to the compiler.
+    /// The source file: as a rule its whole path, on the machine that compiled it.
     pub file: Option<String>,
     /// The line of the call, counted from one.
     pub line: Option<u32>,
@@ -58,7 +58,8 @@ impl Frame {
     }
 }
 
-/// The name, and on a second line the place in the source. With `{:#}` on one line, and a closure or the
+/// The name, and on a second line the place in the source, from the directory that the program was started
+/// in if it is below that. With `{:#}` on one line, and a closure or the
 /// inside of an async function by the name of the function that it is in.
 ///
 /// ```text
@@ -78,7 +79,7 @@ impl fmt::Display for Frame {
         }
         match &self.file {
             Some(file) => {
-                write!(f, "{gap}at {file}")?;
+                write!(f, "{gap}at {}", from_here(file))?;
                 for number in [self.line, self.column].into_iter().flatten() {
                     write!(f, ":{number}")?;
                 }
@@ -88,6 +89,19 @@ impl fmt::Display for Frame {
             None => Ok(()),
         }
     }
+}
+
+/// The path without that of the directory that the program was started in.
+fn from_here(file: &str) -> &str {
+    static HERE: LazyLock<Option<String>> = LazyLock::new(|| {
+        let here = env::current_dir().ok()?.into_os_string();
+        here.into_string().ok().filter(|here| here.len() > 1)
+    });
+    let inside = HERE.as_ref().and_then(|here| {
+        let rest = file.strip_prefix(here.as_str())?;
+        rest.strip_prefix('/')
+    });
+    inside.unwrap_or(file)
 }
 
 /// Without `::{{closure}}` at its end.

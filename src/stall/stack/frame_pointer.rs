@@ -11,8 +11,8 @@
 //! ```
 //!
 //! So the distance of the two is in its code. Where that cannot be read (the stack is aligned, or
-//! reserved in a loop) the stack is searched for such a pair, first for one with an address behind a call
-//! of this very function, then for one with an address behind any call.
+//! reserved in a loop) the stack is searched for such a pair: for the one with an address behind a call
+//! of this very function, and if there is none or more than one, the first that looks like it is a guess.
 
 use super::{frame::Confidence, memory::Copied, modules::Modules};
 
@@ -34,32 +34,47 @@ pub(super) fn recover(
         let back = stack.word(rbp.checked_add(8)?)?;
         call_before(back, modules)
     };
-    let computed = modules
-        .live()
-        .array::<BEGINNING>(function)
-        .and_then(|code| distance(&code))
-        .and_then(|distance| sp.checked_add(distance));
-    if let Some(rbp) = computed
-        && calls(rbp).is_some()
-    {
-        return Some((rbp, Confidence::Checked));
-    }
+    let is_of_this = |call: Call| call.target(modules) == Some(function);
+    let beginning = modules.live().array::<BEGINNING>(function);
+    let distance = beginning.and_then(|code| distance(&code));
     let mut guess = None;
-    // Both are of eight bytes, and so is everything that is pushed.
-    for rbp in (sp..stack.end().min(sp.saturating_add(FARTHEST))).step_by(8) {
-        match calls(rbp) {
-            Some(call) if call.target(modules) == Some(function) => {
-                return Some((rbp, Confidence::Checked));
-            }
-            Some(_) if guess.is_none() => guess = Some((rbp, Confidence::Guessed)),
-            _ => {}
+    if let Some(Distance { bytes, is_all }) = distance
+        && let Some(rbp) = sp.checked_add(bytes)
+        && let Some(call) = calls(rbp)
+    {
+        if is_all || is_of_this(call) {
+            return Some((rbp, Confidence::Checked));
         }
+        guess = Some((rbp, Confidence::Guessed));
     }
-    guess
+    // Both are of eight bytes, and so is everything that is pushed.
+    let places = (sp..stack.end().min(sp.saturating_add(FARTHEST))).step_by(8);
+    let calls = places.filter_map(|rbp| Some((rbp, calls(rbp)?)));
+    let mut of_this = None;
+    for (rbp, call) in calls {
+        if is_of_this(call) {
+            if let Some(first) = of_this {
+                // One is left over from an earlier call of the function.
+                return Some((first, Confidence::Guessed));
+            }
+            of_this = Some(rbp);
+        }
+        guess = guess.or(Some((rbp, Confidence::Guessed)));
+    }
+    of_this.map(|rbp| (rbp, Confidence::Checked)).or(guess)
 }
 
-/// How far above `rsp` `rbp` is, once all this has been executed.
-fn distance(code: &[u8]) -> Option<u64> {
+/// How far `rbp` is above `rsp`, as far as the beginning of a function tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Distance {
+    bytes: u64,
+    /// It says how much is reserved. If it does not, that may be nothing, or be said further down.
+    is_all: bool,
+}
+
+fn distance(code: &[u8]) -> Option<Distance> {
+    /// So much is reserved at once only by code that goes on to reserve more.
+    const PAGE: u64 = 4096;
     // `endbr64`, where jumps are checked.
     let code = code.strip_prefix(&[0xf3, 0x0f, 0x1e, 0xfa]).unwrap_or(code);
     let mut code = code.strip_prefix(&[0x55, 0x48, 0x89, 0xe5])?;
@@ -72,13 +87,19 @@ fn distance(code: &[u8]) -> Option<u64> {
         pushed += 8;
     }
     let reserved = match code {
-        [0x48, 0x83, 0xec, size, ..] if *size < 0x80 => u64::from(*size),
-        [0x48, 0x81, 0xec, a, b, c, d, ..] => u64::from(u32::from_le_bytes([*a, *b, *c, *d])),
-        // `and rsp`: it is aligned.
-        [0x48, 0x83, 0xe4, ..] => return None,
-        _ => 0,
+        [0x48, 0x83, 0xec, size, ..] if *size < 0x80 => Some(u64::from(*size)),
+        [0x48, 0x81, 0xec, a, b, c, d, ..] => {
+            let size = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            (size != PAGE).then_some(Some(size))?
+        }
+        // `and rsp`: it is aligned. `lea r11, [rsp - ...]`: it is reserved in a loop.
+        [0x48, 0x83, 0xe4, ..] | [0x4c, 0x8d, 0x9c, 0x24, ..] => return None,
+        _ => None,
     };
-    Some(pushed + reserved)
+    Some(Distance {
+        bytes: pushed + reserved.unwrap_or(0),
+        is_all: reserved.is_some(),
+    })
 }
 
 /// What a call goes to, as far as its code tells.
@@ -170,6 +191,17 @@ mod tests {
         };
         let of = |function| recover(function, 0x1000, &stack, &modules);
         assert_eq!(of(function), Some((0x1010, Confidence::Checked)));
+        // Two of that function: an earlier call of it has left one behind.
+        let words = [7, 0x1018, 0x1030, back, 0x1030, back];
+        let twice = Copied {
+            start: 0x1000,
+            bytes: words
+                .iter()
+                .flat_map(|word: &u64| word.to_le_bytes())
+                .collect(),
+        };
+        let found = recover(function, 0x1000, &twice, &modules);
+        assert_eq!(found, Some((0x1010, Confidence::Guessed)));
         assert_eq!(of(8), Some((0x1010, Confidence::Guessed)));
         assert_eq!(recover(function, 0x1018, &stack, &modules), None);
         assert_eq!(recover(function, u64::MAX - 7, &stack, &modules), None);
@@ -179,17 +211,35 @@ mod tests {
     fn the_distance_is_read_from_the_beginning_of_a_function() {
         let start = [0x55, 0x48, 0x89, 0xe5];
         let with = |rest: &[u8]| distance(&[&start, rest].concat());
+        let all = |bytes| {
+            Some(Distance {
+                bytes,
+                is_all: true,
+            })
+        };
+        let perhaps = |bytes| {
+            Some(Distance {
+                bytes,
+                is_all: false,
+            })
+        };
         assert_eq!(
             with(&[0x41, 0x56, 0x53, 0x48, 0x83, 0xec, 0x40]),
-            Some(16 + 0x40)
+            all(16 + 0x40)
         );
-        assert_eq!(with(&[0x48, 0x81, 0xec, 0, 2, 0, 0]), Some(0x200));
-        assert_eq!(with(&[0x50, 0xe8]), Some(8));
-        assert_eq!(with(&[]), Some(0));
+        assert_eq!(with(&[0x48, 0x81, 0xec, 0, 2, 0, 0]), all(0x200));
+        assert_eq!(with(&[0x50, 0xe8]), perhaps(8));
+        assert_eq!(with(&[]), perhaps(0));
         assert_eq!(with(&[0x41, 0x57, 0x48, 0x83, 0xe4, 0xc0]), None);
+        // Page by page, each of which is touched: one after the other, and in a loop.
+        assert_eq!(with(&[0x48, 0x81, 0xec, 0, 0x10, 0, 0]), None);
+        assert_eq!(
+            with(&[0x53, 0x4c, 0x8d, 0x9c, 0x24, 0, 0, 0xff, 0xff]),
+            None
+        );
         assert_eq!(
             distance(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5, 0x53]),
-            Some(8)
+            perhaps(8)
         );
         assert_eq!(distance(&[0x53, 0x48]), None);
     }

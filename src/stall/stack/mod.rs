@@ -11,17 +11,20 @@
 //! | as `cargo build --release` does | those that were not inlined | no |
 //! | stripped | none: `shop+0x172a27`, for `addr2line` and a file that is not | no |
 //!
-//! # In two steps
+//! # In three steps
 //!
 //! ```text
-//! watchdog         looks: asleep   capture()   looks: the same sleep   keeps the stack
-//! the thread       ──────────────── asleep ────────────────────────────────────────────►
-//! whoever reads it                                                       stack.frames()
+//! watchdog         looks: asleep   capture()   walk()   looks: the same sleep   keeps the stack
+//! the thread       ──────────────── asleep ─────────────────────────────────────────────────────►
+//! whoever reads it                                                                stack.frames()
 //! ```
 //!
-//! [`capture`] copies and does nothing else. A [`Stack`] does the work when it is read: the first time
-//! the symbols of the executable are looked for, which may take a second for a large one that was built
-//! for development, and they stay mapped from then on.
+//! [`capture`] copies, and `walk` finds the functions, as places in the files that are mapped by then: the
+//! tables of a file are read when one of its functions is first met, and are kept. A [`Stack`] looks for names
+//! when it is read: the first time the symbols of the file are looked for, which may take some hundred
+//! milliseconds for a large one that was built for development. It stays mapped from then on, with the files of
+//! debug information that it names. (Whoever truncates one of those while the program runs ends it with
+//! `SIGBUS`, as with any file that is mapped.)
 //!
 //! # What a snapshot does not have
 //!
@@ -55,7 +58,7 @@ mod symbols;
 mod unwind;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(in crate::stall) use self::elsewhere::{Modules, Snapshot, Walked, capture};
+pub(in crate::stall) use self::elsewhere::{Modules, Walked, capture};
 pub use self::{
     frame::{Confidence, Frame},
     trace::{End, Stack},
@@ -63,5 +66,5 @@ pub use self::{
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(in crate::stall) use self::{
     modules::Modules,
-    snapshot::{Snapshot, Walked, capture},
+    snapshot::{Walked, capture},
 };

@@ -53,6 +53,7 @@ impl Module {
         let (path, file) = candidates
             .into_iter()
             .find_map(|path| same(&path, &beginning).map(|file| (path, file)))?;
+        let symbols = Symbols::of(path, &file.metadata().ok()?);
         let cache = ReadCache::new(file);
         let elf = Elf::parse(&cache).ok()?;
         let segments = elf.segments().map(|segment| {
@@ -68,7 +69,7 @@ impl Module {
             beginning,
             segments: segments.collect(),
             tables: tables(&elf),
-            symbols: Mutex::new(Symbols::of(path)),
+            symbols: Mutex::new(symbols),
         })
     }
 

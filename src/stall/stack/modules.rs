@@ -79,6 +79,8 @@ fn read(path: &Path, base: u64, live: &Live) -> Option<Arc<Module>> {
         return Some(module.clone());
     }
     let module = Arc::new(Module::open(path, base, live)?);
+    // Of a library that was replaced and loaded again, the new one is wanted.
+    read.retain(|(other, _)| other != path);
     if read.len() >= MOST {
         read.clear();
     }

@@ -11,7 +11,7 @@ use super::{
     frame::Frame,
     memory::{Copied, Live},
     modules::Modules,
-    trace::{End, Source, Stack, Trace},
+    trace::{End, Stack, Trace},
     unwind::{self, Found},
 };
 
@@ -19,12 +19,9 @@ use super::{
 /// TLS within a few tasks takes half of it.
 const DEPTH: usize = 64 * 1024;
 
-/// A copy of the upper part of a thread's stack. A clone is cheap.
-#[derive(Clone, Debug)]
-pub(in crate::stall) struct Snapshot(Arc<Copy>);
-
+/// A copy of the upper part of a thread's stack.
 #[derive(Debug)]
-struct Copy {
+pub(in crate::stall) struct Snapshot {
     stack: Copied,
     pc: u64,
 }
@@ -44,7 +41,7 @@ pub(in crate::stall) fn capture(thread: u32, sp: u64, pc: u64) -> Option<Snapsho
         start: sp,
         bytes: Live::open().ok()?.read(sp, DEPTH)?,
     };
-    sleeps_there(thread, sp, pc).then(|| Snapshot(Arc::new(Copy { stack, pc })))
+    sleeps_there(thread, sp, pc).then_some(Snapshot { stack, pc })
 }
 
 /// The last two fields are the stack pointer and the program counter.
@@ -54,22 +51,10 @@ fn sleeps_there(thread: u32, sp: u64, pc: u64) -> bool {
 }
 
 impl Snapshot {
-    /// The functions on it. Nothing is looked up before they are asked for.
-    pub(in crate::stall) fn stack(&self) -> Stack {
-        Stack::of(Source::Copied(self.clone()))
-    }
-
-    /// Its functions, with names and lines.
-    pub(super) fn read(&self) -> Trace {
-        Modules::now().map_or_else(
-            |_| Trace::default(),
-            |mut modules| self.walk(&mut modules).read(),
-        )
-    }
-
-    /// Its functions, without names: much cheaper than with.
+    /// Its functions, without names, which are what takes long. It is done soon after the copy: what is mapped
+    /// may be something else later.
     pub(in crate::stall) fn walk(&self, modules: &mut Modules) -> Walked {
-        let Copy { stack, pc } = &*self.0;
+        let Self { stack, pc } = self;
         // Less has been read where nothing is mapped behind the stack. Where something is, it was copied as
         // well, and is not reached: the thread begins before it.
         let whole = stack.bytes.len() < DEPTH;
@@ -79,7 +64,7 @@ impl Snapshot {
 }
 
 /// The functions of a snapshot, as places in files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::stall) struct Walked {
     found: Vec<Found>,
     end: End,
@@ -95,8 +80,9 @@ impl Walked {
         print.finish()
     }
 
+    /// Nothing is looked up before it is asked for.
     pub(in crate::stall) fn stack(self) -> Stack {
-        Stack::of(Source::Walked(self))
+        Stack::of(self)
     }
 
     pub(super) fn read(&self) -> Trace {

@@ -1,6 +1,13 @@
 //! The names of functions and the places of calls in a file.
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use addr2line::Loader;
 
@@ -21,15 +28,18 @@ const MOST: usize = 16 * 1024;
 /// Those of one file, read when they are first asked for and mapped from then on.
 pub(super) struct Symbols {
     path: PathBuf,
+    /// The file of that path that is meant: device and inode.
+    file: (u64, u64),
     /// `Some(None)` if there are none.
     loader: Option<Option<Loader>>,
     answers: HashMap<u64, Arc<[Name]>>,
 }
 
 impl Symbols {
-    pub(super) fn of(path: PathBuf) -> Self {
+    pub(super) fn of(path: PathBuf, file: &Metadata) -> Self {
         Self {
             path,
+            file: (file.dev(), file.ino()),
             loader: None,
             answers: HashMap::new(),
         }
@@ -40,9 +50,14 @@ impl Symbols {
         if let Some(answer) = self.answers.get(&address) {
             return answer.clone();
         }
-        let loader = self
-            .loader
-            .get_or_insert_with(|| Loader::new(&self.path).ok());
+        let loader = self.loader.get_or_insert_with(|| {
+            // It may have been replaced since it was looked at.
+            let program = Path::new("/proc/self/exe");
+            let found = [self.path.as_path(), program].into_iter().find(|path| {
+                fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == self.file)
+            });
+            Loader::new(found?).ok()
+        });
         let names = loader.as_ref().map(|loader| look_up(loader, address));
         let answer: Arc<[Name]> = match names {
             Some(names) if !names.is_empty() => names.into(),
@@ -69,7 +84,16 @@ fn look_up(loader: &Loader, address: u64) -> Vec<Name> {
     // Whether the last name says where the function is.
     let mut whole = false;
     if let Ok(mut frames) = loader.find_frames(address) {
-        while let Ok(Some(frame)) = frames.next() {
+        loop {
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                // Of those that were inlined, without what they were inlined into, nothing is known.
+                Err(_) => {
+                    names.clear();
+                    break;
+                }
+            };
             let raw = frame
                 .function
                 .as_ref()
@@ -109,15 +133,21 @@ impl Name {
             None => true,
             // `{closure#0}`, which a symbol may write in another way.
             Some(bare) if bare.starts_with('{') => symbol.contains('{'),
-            Some(bare) => {
-                let bare = bare.split('<').next().unwrap_or(bare);
-                symbol.contains(bare)
-            }
+            Some(bare) => last_of(&symbol) == bare.split('<').next().unwrap_or(bare),
         };
         if is_it {
             self.function = Some(symbol);
         }
     }
+}
+
+/// `fetch` of `shop::price::fetch::<u8>`.
+fn last_of(path: &str) -> &str {
+    let path = match path.rsplit_once("::<") {
+        Some((path, rest)) if rest.ends_with('>') && !rest.contains(">::") => path,
+        _ => path,
+    };
+    path.rsplit_once("::").map_or(path, |(_, last)| last)
 }
 
 /// A name of Rust's, without the number at its end.
@@ -144,6 +174,13 @@ mod tests {
         assert_eq!(complete(None, symbol), "shop::price::fetch");
         assert_eq!(complete(Some("fetch<u8>"), symbol), "shop::price::fetch");
         assert_eq!(complete(Some("store"), symbol), "store");
+        // Merged with another of the same code, whose name has this one in it.
+        assert_eq!(complete(Some("fetc"), symbol), "fetc");
+        let generic = "_RINvNtC4shop5price5fetchhEB4_";
+        assert_eq!(
+            complete(Some("fetch<u8>"), generic),
+            "shop::price::fetch::<u8>"
+        );
         assert_eq!(complete(Some("{async_fn#0}"), symbol), "{async_fn#0}");
         assert_eq!(complete(None, "__poll"), "__poll");
         let closure = "_ZN4shop5fetch28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE";

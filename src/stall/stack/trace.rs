@@ -1,11 +1,14 @@
 //! A whole stack, as it is shown.
 
 use std::{
-    fmt,
+    fmt, panic,
     sync::{Arc, OnceLock},
 };
 
-use super::{Snapshot, Walked, blame, frame::Frame};
+use super::{
+    Walked, blame,
+    frame::{Confidence, Frame},
+};
 use crate::sync::Mutex;
 
 /// What a thread was doing: its functions, the innermost first.
@@ -22,13 +25,7 @@ pub struct Stack(Arc<Lazy>);
 struct Lazy {
     trace: OnceLock<Trace>,
     /// Taken when it is read.
-    source: Mutex<Option<Source>>,
-}
-
-/// What it is read from.
-pub(super) enum Source {
-    Copied(Snapshot),
-    Walked(Walked),
+    walked: Mutex<Option<Walked>>,
 }
 
 /// What has been found.
@@ -53,21 +50,19 @@ pub enum End {
 }
 
 impl Stack {
-    pub(super) fn of(source: Source) -> Self {
+    pub(super) fn of(walked: Walked) -> Self {
         Self(Arc::new(Lazy {
             trace: OnceLock::new(),
-            source: Mutex::new(Some(source)),
+            walked: Mutex::new(Some(walked)),
         }))
     }
 
     fn trace(&self) -> &Trace {
         self.0.trace.get_or_init(|| {
-            let source = self.0.source.lock().take();
-            match source {
-                Some(Source::Copied(snapshot)) => snapshot.read(),
-                Some(Source::Walked(walked)) => walked.read(),
-                None => Trace::default(),
-            }
+            let walked = self.0.walked.lock().take();
+            // A file that is damaged in a way that nobody has thought of is no reason to panic here.
+            let trace = panic::catch_unwind(|| walked.map(|walked| walked.read()));
+            trace.ok().flatten().unwrap_or_default()
         })
     }
 
@@ -84,16 +79,34 @@ impl Stack {
     }
 
     /// The innermost function of the program's own code: not of the standard library, of Tokio, of
-    /// this crate, nor of any other that Cargo has fetched.
+    /// this crate, nor of any other that Cargo has fetched. In a task it is one of what the task runs, and not of
+    /// who drives the runtime.
     ///
     /// Without debug information the paths of the source are not known. Then the names of functions
     /// decide, and a crate that is not known here counts as the program's own.
     #[must_use]
     pub fn blame(&self) -> Option<&Frame> {
+        let frames = self.frames();
+        // Outside of the task are the runtime and, on a current-thread one, whoever has called `block_on`.
+        let end = frames.iter().position(blame::is_outside_of_a_task);
+        let inside = &frames[..end.unwrap_or(frames.len())];
         // Where dependencies are built without debug information and the program is not, a crate that
         // is not known here has no paths, and the program has.
-        let by = |is_own: fn(&Frame) -> bool| self.frames().iter().find(|frame| is_own(frame));
+        let by = |is_own: fn(&Frame) -> bool| inside.iter().find(|frame| is_own(frame));
         by(blame::is_own_by_file).or_else(|| by(blame::is_own_by_name))
+    }
+
+    /// The same as text, and whether that is a place in the source, and certain.
+    pub(in crate::stall) fn blamed(&self) -> Option<(String, bool)> {
+        let frame = self.blame()?;
+        Some((format!("{frame:#}"), self.place_to_blame().is_some()))
+    }
+
+    /// The same, if it is certain and known by its place in the source.
+    pub(in crate::stall) fn place_to_blame(&self) -> Option<&Frame> {
+        let is_certain =
+            |frame: &&Frame| frame.file.is_some() && frame.confidence > Confidence::Guessed;
+        self.blame().filter(is_certain)
     }
 }
 
@@ -110,22 +123,21 @@ impl fmt::Debug for Stack {
 impl fmt::Display for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, frame) in self.frames().iter().enumerate() {
-            if number > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{number:>4}: {frame}")?;
+            let next = if number > 0 { "\n" } else { "" };
+            write!(f, "{next}{number:>4}: {frame}")?;
         }
+        let next = if self.frames().is_empty() { "" } else { "\n" };
         match self.end() {
             End::Thread => Ok(()),
-            End::TooDeep => f.write_str("\n      and further than was copied"),
-            End::Lost => f.write_str("\n      and what could not be followed"),
+            End::TooDeep => write!(f, "{next}      and further than was copied"),
+            End::Lost => write!(f, "{next}      and what could not be followed"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::frame::Confidence, *};
+    use super::*;
 
     fn frame(function: &str, file: Option<&str>) -> Frame {
         Frame {
@@ -143,7 +155,7 @@ mod tests {
     fn stack(frames: Vec<Frame>, end: End) -> Stack {
         Stack(Arc::new(Lazy {
             trace: OnceLock::from(Trace { frames, end }),
-            source: Mutex::default(),
+            walked: Mutex::default(),
         }))
     }
 
@@ -166,6 +178,29 @@ mod tests {
         );
         assert_eq!(blame(&all[..1]), None);
         assert_eq!(blame(&[]), None);
+    }
+
+    #[test]
+    fn who_drives_a_runtime_is_not_to_blame_for_its_tasks() {
+        let sleeps = frame("sleep", Some("/rustc/1/library/std/src/thread/mod.rs"));
+        let task = frame("tokio::runtime::task::raw::poll", None);
+        let main = frame("main", Some("src/main.rs"));
+        let blamed = |frames: &[&Frame]| {
+            let frames = frames.iter().copied().cloned().collect();
+            stack(frames, End::Thread).blame().is_some()
+        };
+        assert!(blamed(&[&sleeps, &main]));
+        assert!(!blamed(&[&sleeps, &task, &main]));
+        // A task that runs another runtime within it.
+        assert!(blamed(&[&sleeps, &main, &task]));
+    }
+
+    #[test]
+    fn nothing_is_shown_as_what_could_not_be_followed() {
+        assert_eq!(
+            stack(Vec::new(), End::Lost).to_string(),
+            "      and what could not be followed"
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use gimli::UnwindContext;
+
 use super::{
     cfi::{Caller, RBP, Registers, Stop},
     frame::Confidence,
@@ -16,7 +18,7 @@ use super::{
 const DEEPEST: usize = 512;
 
 /// A function on the way, without its name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) module: Arc<Module>,
     /// In the file: of what is executed next, or of the last byte of a call.
@@ -38,6 +40,7 @@ pub(super) fn walk(
         interrupted: true,
     };
     let mut confidence = Confidence::Known;
+    let mut context = UnwindContext::new();
     while found.len() < DEEPEST {
         let Caller {
             mut registers,
@@ -56,7 +59,7 @@ pub(super) fn walk(
         let Some(tables) = place.module.tables() else {
             return (found, End::Lost);
         };
-        let mut step = tables.step(place.address, &registers, stack);
+        let mut step = tables.step(place.address, &registers, stack, &mut context);
         if let Err(Stop::NeedsFramePointer(function)) = step {
             let function = pc.wrapping_sub(place.address.wrapping_sub(function));
             let recovered = frame_pointer::recover(function, registers.sp(), stack, modules);
@@ -66,12 +69,19 @@ pub(super) fn walk(
             };
             confidence = confidence.min(how);
             registers.set(RBP, rbp);
-            step = tables.step(place.address, &registers, stack);
+            step = tables.step(place.address, &registers, stack, &mut context);
         }
         caller = match step {
             // The caller's stack ends further up, or this goes round in a circle.
             Ok(caller) if caller.registers.sp() <= registers.sp() => return (found, End::Lost),
-            Ok(caller) if caller.registers.pc() == 0 => return (found, End::Thread),
+            Ok(caller) if caller.registers.pc() == 0 => {
+                // Where threads begin there is no address to return to; nor is there where a guess was wrong.
+                let end = match confidence {
+                    Confidence::Guessed => End::Lost,
+                    _ => End::Thread,
+                };
+                return (found, end);
+            }
             Ok(caller) => caller,
             Err(Stop::Beginning) => return (found, End::Thread),
             Err(Stop::Beyond(address)) if !whole && address >= stack.end() => {
