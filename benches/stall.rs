@@ -9,10 +9,14 @@
 //!   what a difference would have to be larger than.
 //! - `report`: how long after the beginning of a stall its report comes, with the default threshold of
 //!   100 ms.
+//! - `profile`: how much of one core the watchdog takes while it takes samples of workers that block most of
+//!   the time.
+//! - `names` (feature `stall-stacks`): how long it takes to find the line that is to blame of the first
+//!   report in a process, and of the next ones.
 //!
 //! ```text
 //! cargo bench --features stall --bench stall
-//! LONGSHORE_ROUNDS=31 cargo bench --features stall --bench stall
+//! LONGSHORE_ROUNDS=31 cargo bench --features stall-stacks --bench stall
 //! ```
 
 #[path = "support/figures.rs"]
@@ -43,7 +47,10 @@ fn main() {
     print_polls(rounds, polls);
     print_watchdog(seconds);
     print_work(rounds, tasks);
-    print_report(if in_earnest { rounds } else { 1 });
+    #[cfg(feature = "stall-stacks")]
+    print_names(rounds);
+    print_report(rounds);
+    print_profile(seconds);
 }
 
 fn two_workers() -> Builder {
@@ -266,10 +273,69 @@ fn print_report(rounds: usize) {
                 runtime.block_on(runtime.spawn(sleep))
             };
             let start = start.expect("it does not panic");
-            let told = told.recv().expect("it is reported");
+            let told = told.recv_timeout(Duration::from_secs(10));
+            let told = told.expect("it is reported");
             took.push(told.duration_since(start).as_secs_f64() * 1e3);
         }
         let worst = took.iter().copied().fold(0.0, f64::max);
         println!("{name:>24} {:>8.0}   worst {worst:.0}", median(&took));
     }
+}
+
+// ===== A profile =====
+
+fn print_profile(time: Duration) {
+    println!("\nprofile: per cent of a core while samples are taken, each worker asleep in a poll");
+    for workers in [1, 2, 16] {
+        let (runtime, watching) = watched_runtime(workers);
+        for _ in 0..workers {
+            runtime.spawn(async {
+                loop {
+                    thread::sleep(Duration::from_millis(20));
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+        }
+        let profile = watching.profile_for(2 * time);
+        let used = share(time);
+        drop(profile);
+        println!("{workers:>15} worker(s) {used:>8.2}");
+        runtime.shutdown_background();
+    }
+}
+
+// ===== Names =====
+
+/// A function of its own also in a build that is optimised, so that it has a name there.
+#[cfg(feature = "stall-stacks")]
+#[inline(never)]
+fn sleeps() {
+    thread::sleep(black_box(Duration::from_millis(250)));
+    black_box(());
+}
+
+#[cfg(feature = "stall-stacks")]
+fn print_names(rounds: usize) {
+    let (tell, told) = mpsc::channel();
+    let (runtime, _watching) = Watch::new()
+        .on_stall(move |stall| {
+            let start = Instant::now();
+            let blame = stall.blame();
+            let _ = tell.send((start.elapsed(), blame));
+        })
+        .build(&mut two_workers())
+        .expect("threads can be had");
+    let mut took = Vec::new();
+    for _ in 0..rounds.max(2) {
+        let blocked = runtime.spawn(async { sleeps() });
+        runtime.block_on(blocked).expect("it does not panic");
+        let told = told.recv_timeout(Duration::from_secs(10));
+        let (time, blame) = told.expect("it is reported");
+        assert!(blame.is_some(), "nobody is to blame");
+        took.push(time.as_secs_f64() * 1e3);
+    }
+    let first = took.remove(0);
+    println!("\nnames: ms until the line to blame is known");
+    println!("{:>24} {first:>8.2}", "first");
+    println!("{:>24} {:>8.3}", "later", median(&took));
 }

@@ -66,7 +66,8 @@ impl Deny {
     /// the system, for however short a time.
     ///
     /// This finds calls that are fast in a test and slow elsewhere. What did not sleep it does not see: a
-    /// file that is cached, a peer on the same machine that has answered already. It costs some tens of
+    /// file that is cached, a peer on the same machine that has answered already. What runs in
+    /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()). It costs some tens of
     /// microseconds a poll, and works on Linux only. (It counts the thread's voluntary context switches,
     /// in `/proc/thread-self/status`.)
     ///

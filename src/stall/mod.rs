@@ -4,8 +4,10 @@
 //! worker is stuck, in which call, with which peer, and for how long:
 //!
 //! ```text
-//! worker 1 blocked 110 ms in recvfrom (10.0.0.7:5432) <- src/price.rs:41:9 (task 9); move it behind longshore::offload
+//! worker 1 blocked 110 ms in recvfrom (10.0.0.7:5432) <- shop::fetch_price at src/price.rs:41:9; move it behind longshore::offload
 //! ```
+//!
+//! (The line is there with the feature `stall-stacks`, or for what is [`watched`](watched()).)
 //!
 //! The how-to is in `docs/stalls.md`, and here [below](guide).
 //!

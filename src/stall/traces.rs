@@ -36,6 +36,8 @@ pub(super) struct WorkerTrace {
     pub(super) told: Option<Told>,
     /// When the poll began that it was in when that was told.
     pub(super) told_of: Option<Moment>,
+    /// It was about one call, that of the last look of the trail.
+    pub(super) told_call: bool,
 }
 
 #[derive(Debug)]

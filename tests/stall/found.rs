@@ -220,3 +220,30 @@ fn a_stall_after_another_is_told_again() {
     }
     assert_eq!(watched.watching.stalls(), 3);
 }
+
+/// A service that is busy never parks its workers.
+#[test]
+fn calls_without_a_pause_are_told_one_by_one() {
+    crate::support::in_time(|| {
+        let watched = Watched::new(Flavour::CurrentThread);
+        let (watching, runtime) = (&watched.watching, &watched.runtime);
+        let calls = 3;
+        watching.block_on(runtime, async {
+            let tasks: Vec<_> = (0..calls)
+                .map(|_| tokio::spawn(async { thread::sleep(Duration::from_millis(400)) }))
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        for call in 0..calls {
+            let stall = watched.begun.recv_timeout(PATIENCE);
+            let stall = stall.unwrap_or_else(|_| panic!("call {call} is not reported"));
+            assert_eq!(stall.certainty, Certainty::OneCall, "{stall:?}");
+            let end = watched.ended.recv_timeout(PATIENCE).expect("it ends");
+            // The length of one, and not of all.
+            assert!(end.total < Some(Duration::from_millis(800)), "{end:?}");
+        }
+        assert_eq!(watching.stalls(), calls);
+    });
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::{
     proc::Look,
-    report::{Certainty, Stall},
+    report::Stall,
     slot::View,
     subject::{Driven, Subject},
     traces::{Told, Traces, WorkerTrace},
@@ -36,15 +36,11 @@ impl Subject {
         let (Some((_, eye)), Some(trail)) = (&trace.eye, &trace.trail) else {
             return false;
         };
-        let is_one_call = matches!(
-            &trace.told,
-            Some(Told::Open { stall, .. }) if stall.certainty == Certainty::OneCall
-        );
         let sleeps_on = |look: Look| trail.last().is_some_and(|last| look.same_sleep(last));
         trace.progress == Some(self.progress(worker))
             && matches!(self.thread_of(worker), Driven::By(_))
             && !eye.is_gone()
-            && (!is_one_call || eye.look().is_some_and(sleeps_on))
+            && (!trace.told_call || eye.look().is_some_and(sleeps_on))
     }
 
     pub(super) fn tell(&self, stall: Stall, now: Seen) -> Told {

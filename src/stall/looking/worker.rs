@@ -5,7 +5,7 @@ use super::{
         clock::Moment,
         finding::Found,
         proc::{Eye, Look, Sleep, State},
-        report::Cause,
+        report::{Cause, Certainty},
         slot::View,
         subject::{Driven, Subject},
         traces::{Told, Traces},
@@ -125,10 +125,15 @@ impl Subject {
         }
         if trace.told.is_some() {
             let poll = since(view);
-            if poll.is_none() || poll == trace.told_of {
+            let is_another_poll = poll.is_some() && poll != trace.told_of;
+            let last = trace.trail.as_ref().and_then(Trail::last);
+            let is_another_call = poll.is_none()
+                && trace.told_call
+                && (look.as_ref().zip(last)).is_some_and(|(look, last)| !look.same_sleep(last));
+            if !is_another_poll && !is_another_call {
                 return result;
             }
-            // It came to another one without a pause.
+            // It has gone on, and is somewhere else without a pause.
             self.end(trace.told.take(), now);
             trace.trail = None;
         }
@@ -164,6 +169,7 @@ impl Subject {
         if poll.as_ref().is_some_and(|poll| poll.told.is_some()) {
             trace.told = Some(Told::Silent);
             trace.told_of = since(view);
+            trace.told_call = false;
             return result;
         }
         let found = Found {
@@ -172,6 +178,7 @@ impl Subject {
             view,
         };
         let last = trail.last();
+        trace.told_call = verdict.certainty == Certainty::OneCall;
         let stall = match &trace.eye {
             Some((_, eye)) => found.stall(verdict, now, names, eye, last),
             None => found.bare(verdict, now),
