@@ -50,6 +50,10 @@ pub enum End {
 }
 
 impl Stack {
+    #[cfg_attr(
+        not(all(target_os = "linux", target_arch = "x86_64")),
+        expect(dead_code, reason = "elsewhere there are none")
+    )]
     pub(super) fn of(walked: Walked) -> Self {
         Self(Arc::new(Lazy {
             trace: OnceLock::new(),
