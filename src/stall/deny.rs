@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::{
-    report::Stall,
+    report::{Certainty, Stall},
     strict::{Reports, Strict},
     watch::Watch,
     watching::Watching,
@@ -67,7 +67,8 @@ impl Deny {
     ///
     /// This finds calls that are fast in a test and slow elsewhere. What did not sleep it does not see: a
     /// file that is cached, a peer on the same machine that has answered already. What runs in
-    /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()). It costs some tens of
+    /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()); so does what others have made
+    /// it wait for within a poll, as a lock of the allocator's or a page of memory that had to be read. It costs some tens of
     /// microseconds a poll, and works on Linux only. (It counts the thread's voluntary context switches,
     /// in `/proc/thread-self/status`.)
     ///
@@ -107,7 +108,7 @@ impl Deny {
         let mut reports = std::mem::take(&mut *self.reports.lock());
         let ignored = self.watching.subject().settings.listener.ignored();
         reports.retain(|stall| !ignored.has(stall));
-        reports
+        without_twins(reports)
     }
 
     /// The watch itself.
@@ -133,6 +134,28 @@ impl Drop for Deny {
             lines.join("\n")
         );
     }
+}
+
+/// A poll that was reported while it went on, and again by `strict` when it was over, is one.
+fn without_twins(reports: Vec<Stall>) -> Vec<Stall> {
+    let mut kept: Vec<(Stall, bool)> = Vec::with_capacity(reports.len());
+    for report in reports {
+        let is_of_strict = |stall: &Stall| matches!(stall.certainty, Certainty::Slept(_));
+        let twin = kept.iter_mut().rev().find(|(other, is_matched)| {
+            is_of_strict(&report)
+                && !is_of_strict(other)
+                && !is_matched
+                && other.thread == report.thread
+                && other.task == report.task
+                && other.watched_at == report.watched_at
+                && other.stalled_for <= report.stalled_for
+        });
+        match twin {
+            Some((_, is_matched)) => *is_matched = true,
+            None => kept.push((report, false)),
+        }
+    }
+    kept.into_iter().map(|(report, _)| report).collect()
 }
 
 fn count(stalls: usize) -> String {

@@ -34,26 +34,27 @@ impl Found<'_> {
         let sleep = verdict.sleep.clone();
         let mut stall = self.bare(verdict, now);
         let Some(sleep) = sleep else { return stall };
-        names.forget();
-        stall.call = call_of(names, &sleep);
+        let still = || {
+            let look = eye.look();
+            look.zip(last)
+                .is_some_and(|(look, last)| look.same_sleep(last))
+        };
+        // First what takes the least time: the longer it is, the sooner the thread is somewhere else.
         #[cfg(feature = "stall-stacks")]
-        let walked = stall.thread.and_then(|thread| {
-            let mut modules = Modules::now().ok()?;
-            walked(thread, &sleep, &mut modules)
-        });
+        {
+            let walked = stall.thread.and_then(|thread| {
+                let mut modules = Modules::now().ok()?;
+                walked(thread, &sleep, &mut modules)
+            });
+            stall.stack = walked.filter(|_| still()).map(Walked::stack);
+        }
+        names.forget(now.awake);
+        stall.call = call_of(names, &sleep);
         // If it has been awake meanwhile, what its arguments meant may be something else by now.
-        let still = eye
-            .look()
-            .zip(last)
-            .is_some_and(|(look, last)| look.same_sleep(last));
         if let Some(call) = &mut stall.call
-            && !still
+            && !still()
         {
             call.forget_what_it_is_about();
-        }
-        #[cfg(feature = "stall-stacks")]
-        {
-            stall.stack = walked.filter(|_| still).map(Walked::stack);
         }
         stall
     }

@@ -37,7 +37,7 @@
 //!   second at the most.
 //! - There is no report of a worker that is parked or busy, of closures of `spawn_blocking`,
 //!   `block_in_place` or a lane, nor of a process or machine that was stopped or short of processors.
-//! - A callback that panics or blocks harms nobody.
+//! - A callback that panics (where panics unwind) or blocks harms nobody.
 //!
 //! What it does not see is listed at the end of the [guide].
 

@@ -171,6 +171,7 @@ mod tests {
                 peer: peer.map(str::to_owned),
                 path: None,
                 timeout: None,
+                serves: false,
             }),
             watched_at: None,
             #[cfg(feature = "stall-stacks")]

@@ -128,12 +128,11 @@ impl Stall {
         let Some(call) = &self.call else {
             return format!("{} {place}", kind(self.cause));
         };
-        let target = match (place.is_empty(), &call.peer) {
-            (false, _) => None,
-            (true, Some(peer)) => Some(of_a_service(peer).to_owned()),
-            (true, None) => call.target(),
+        let about = match place.is_empty() {
+            true => call.service().unwrap_or_default(),
+            false => String::new(),
         };
-        format!("{} {} {place}", call.syscall, target.unwrap_or_default())
+        format!("{} {about} {place}", call.syscall)
     }
 }
 
@@ -152,15 +151,6 @@ fn is_site(site: &str, file: &str, line: u32) -> bool {
     ends_with(file, site) || ends_with(&format!("{file}:{line}"), site)
 }
 
-/// A peer without its port, if that is one of those that clients are given: a client that came to us
-/// has another each time.
-pub(super) fn of_a_service(peer: &str) -> &str {
-    match peer.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port >= 32_768) => host,
-        _ => peer,
-    }
-}
-
 fn kind(cause: Cause) -> &'static str {
     match cause {
         Cause::BlockingCall => "call",
@@ -170,12 +160,12 @@ fn kind(cause: Cause) -> &'static str {
     }
 }
 
-/// Whether a path ends with whole parts of another.
+/// Whether a path ends with whole parts of another, with either kind of slash.
 fn ends_with(path: &str, end: &str) -> bool {
+    let (path, end) = (path.replace('\\', "/"), end.replace('\\', "/"));
     !end.is_empty()
-        && path.strip_suffix(end).is_some_and(|rest| {
-            rest.is_empty() || rest.ends_with(['/', '\\']) || end.starts_with(['/', '\\'])
-        })
+        && (path.strip_suffix(&end))
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('/') || end.starts_with('/'))
 }
 
 /// In whole milliseconds, or finer where there is less than ten of them.
@@ -264,6 +254,7 @@ mod tests {
                 peer: Some(String::from("10.0.0.7:5432")),
                 path: None,
                 timeout: None,
+                serves: false,
             }),
             #[cfg(feature = "stall-stacks")]
             stack: None,
@@ -302,15 +293,17 @@ mod tests {
 
     #[test]
     fn clients_of_one_address_are_one_site_and_services_are_not() {
-        let site = |peer: &str| {
+        let site = |peer: &str, serves| {
             let mut stall = stall();
             stall.watched_at = None;
-            stall.call.as_mut().expect("it has one").peer = Some(peer.to_owned());
+            let call = stall.call.as_mut().expect("it has one");
+            call.peer = Some(peer.to_owned());
+            call.serves = serves;
             stall.site()
         };
-        assert_eq!(site("10.0.0.7:40001"), site("10.0.0.7:40002"));
-        assert_ne!(site("10.0.0.7:40001"), site("10.0.0.8:40001"));
-        assert_ne!(site("10.0.0.7:80"), site("10.0.0.7:5432"));
+        assert_eq!(site("10.0.0.7:40001", true), site("10.0.0.7:40002", true));
+        assert_ne!(site("10.0.0.7:40001", true), site("10.0.0.8:40001", true));
+        assert_ne!(site("10.0.0.7:50051", false), site("10.0.0.7:50052", false));
     }
 
     #[test]
@@ -322,6 +315,8 @@ mod tests {
         assert!(stall.is_at(&format!("report.rs:{line}")));
         assert!(!stall.is_at(&format!("report.rs:{}", line + 1)));
         assert!(!stall.is_at("port.rs"));
+        assert!(ends_with(r"src\config.rs", "src/config.rs"));
+        assert!(ends_with("src/config.rs", r"src\config.rs"));
         assert!(!stall.is_at(""));
     }
 }

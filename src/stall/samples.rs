@@ -21,7 +21,6 @@ use super::{
     place::Place,
     proc::BlockingCall,
     profile::{Profile, Row},
-    report::of_a_service,
 };
 use crate::{error::call_quietly, sync::Mutex};
 
@@ -94,7 +93,7 @@ impl Samples {
         }
         let mut key = Key {
             syscall: (sample.call.as_ref()).map(|call| call.syscall.to_string()),
-            target: sample.call.as_ref().and_then(target),
+            target: sample.call.as_ref().and_then(BlockingCall::service),
             place: sample.place,
             #[cfg(feature = "stall-stacks")]
             stack: sample.stack.as_ref().map(Walked::print),
@@ -193,14 +192,6 @@ impl Samples {
     }
 }
 
-/// What a call is about, without what differs from one connection to the next.
-fn target(call: &BlockingCall) -> Option<String> {
-    match &call.peer {
-        Some(peer) => Some(of_a_service(peer).to_owned()),
-        None => call.target(),
-    }
-}
-
 impl Counted {
     /// The same call, again.
     fn add(&mut self, other: &Self) {
@@ -215,11 +206,14 @@ impl Counted {
             return;
         }
         if let (Some(call), Some(other)) = (&mut self.row.call, &other.row.call) {
-            let target = target(call).filter(|mine| Some(mine) == target(other).as_ref());
+            let service = call
+                .service()
+                .filter(|mine| Some(mine) == other.service().as_ref());
             call.forget_what_differs(other);
-            // Peers that differ in their ports only.
+            // Clients that differ in their ports only.
             if call.peer.is_none() && call.path.is_none() {
-                call.peer = target;
+                call.peer = service;
+                call.serves = false;
             }
         }
     }
@@ -240,7 +234,7 @@ fn merged(rows: &[Counted]) -> Vec<Counted> {
         let blamed = row.stacked().map(|(blamed, _)| blamed);
         let about = match blamed {
             Some(_) => None,
-            None => row.call.as_ref().and_then(target),
+            None => row.call.as_ref().and_then(BlockingCall::service),
         };
         let syscall = row.call.as_ref().map(|call| &*call.syscall);
         match merged.entry((syscall, about, row.watched_at, blamed)) {
@@ -297,6 +291,7 @@ mod tests {
                 peer: peer.map(str::to_owned),
                 path: None,
                 timeout: None,
+                serves: false,
             }),
             is_whole: true,
             place: None,
@@ -337,7 +332,9 @@ mod tests {
         let samples = Samples::new(Duration::MAX, 2);
         for port in 40_000..40_012 {
             let peer = format!("10.0.0.7:{port}");
-            samples.add(&sample(Some("recvfrom"), Some(&peer)), 10 * MILLIS);
+            let mut sample = sample(Some("recvfrom"), Some(&peer));
+            sample.call.as_mut().expect("it has one").serves = true;
+            samples.add(&sample, 10 * MILLIS);
         }
         for naps in [90, 20] {
             let mut sample = sample(Some("clock_nanosleep"), None);

@@ -23,6 +23,16 @@ use crate::sync::Mutex;
 /// Where the reports go.
 pub(super) type Reports = Arc<Mutex<Vec<Stall>>>;
 
+/// More than this are not kept, for a test to be told of.
+const KEPT: usize = 1000;
+
+pub(super) fn keep(reports: &Reports, stall: Stall) {
+    let mut reports = reports.lock();
+    if reports.len() < KEPT {
+        reports.push(stall);
+    }
+}
+
 static WANTED: AtomicUsize = AtomicUsize::new(0);
 static CHECKED: Mutex<Vec<Check>> = Mutex::new(Vec::new());
 /// How often that has changed.
@@ -135,7 +145,7 @@ pub(super) fn polling<T>(
         counting(|| {
             for check in listening {
                 if !check.ignored.has(&stall) {
-                    check.reports.lock().push(stall.clone());
+                    keep(&check.reports, stall.clone());
                 }
             }
         });

@@ -1,7 +1,7 @@
 //! Who is told of a stall, and on which thread.
 //!
-//! What is the user's, a callback or a subscriber, never runs on the watchdog: it may take its time or
-//! panic, and nobody would be watched meanwhile. Nor are names looked up there, which takes long, so that
+//! What is the user's, a callback or a subscriber, never runs on the watchdog, if a thread can be had: it may
+//! take its time or panic, and nobody would be watched meanwhile. Nor are names looked up there, which takes long, so that
 //! what depends on the line of the program is decided later as well: whether it is to be left out, and how
 //! often it was told already. Each watch has a thread of its own for all that, from its first report on.
 
@@ -10,8 +10,8 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{self, TrySendError},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -19,7 +19,10 @@ use std::{
 #[cfg(feature = "tracing")]
 use tracing::subscriber::NoSubscriber;
 
-use super::{report::Stall, strict::Reports};
+use super::{
+    report::Stall,
+    strict::{self, Reports},
+};
 use crate::{error::call_quietly, sync::Mutex};
 
 /// A function that is given reports.
@@ -27,7 +30,8 @@ pub(super) type Callback = Box<dyn Fn(&Stall) + Send + Sync>;
 
 /// More sites than this are forgotten, and told of again.
 const SITES: usize = 4096;
-/// So many reports wait for a callback that is slow; who is not done with these is not given more.
+/// So many reports, and the ends of these, wait for a callback that is slow; who is not done with them is
+/// not given more.
 const WAITING: usize = 1024;
 
 /// Sites that are not reported.
@@ -99,7 +103,7 @@ impl Listener {
         match &self.ears {
             Ears::Kept(reports) => {
                 self.stalls.fetch_add(1, Relaxed);
-                reports.lock().push(stall.clone());
+                strict::keep(reports, stall.clone());
                 None
             }
             Ears::Told(voices) => {
@@ -127,7 +131,7 @@ impl Listener {
 /// What is to be called, and how often.
 pub(super) struct Voices {
     speaker: Arc<Speaker>,
-    thread: Mutex<Option<mpsc::SyncSender<Event>>>,
+    thread: Mutex<Option<mpsc::Sender<Event>>>,
     next: AtomicU64,
 }
 
@@ -143,6 +147,8 @@ struct Speaker {
     /// So many for one site in such a time.
     limit: Option<(u32, Duration)>,
     told: Mutex<Told>,
+    /// How many beginnings wait to be told.
+    waiting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -175,6 +181,7 @@ impl Voices {
             calls,
             limit,
             told: Mutex::default(),
+            waiting: AtomicUsize::new(0),
         };
         Self {
             speaker: Arc::new(speaker),
@@ -184,27 +191,31 @@ impl Voices {
     }
 
     fn begun(&self, stall: Stall, doubt: Option<(Ignored, Arc<AtomicU64>)>) -> Option<u64> {
+        // One call at a time: the watchdog's.
+        if self.speaker.waiting.load(Relaxed) >= WAITING {
+            return None;
+        }
+        self.speaker.waiting.fetch_add(1, Relaxed);
         let number = self.next.fetch_add(1, Relaxed);
         let event = Event {
             number,
             stall,
             what: What::Begun(doubt),
         };
-        self.send(event).then_some(number)
+        self.send(event);
+        Some(number)
     }
 
-    /// False if too many are waiting.
-    fn send(&self, event: Event) -> bool {
+    fn send(&self, event: Event) {
         let mut thread = self.thread.lock();
         let event = match &*thread {
-            Some(events) => match events.try_send(event) {
-                Ok(()) => return true,
-                Err(TrySendError::Full(_)) => return false,
-                Err(TrySendError::Disconnected(event)) => event,
+            Some(events) => match events.send(event) {
+                Ok(()) => return,
+                Err(mpsc::SendError(event)) => event,
             },
             None => event,
         };
-        let (events, received) = mpsc::sync_channel(WAITING);
+        let (events, received) = mpsc::channel();
         let speaker = self.speaker.clone();
         // What runs there is the user's, so the stack is of the usual size.
         let started = std::thread::Builder::new()
@@ -216,14 +227,13 @@ impl Voices {
             });
         if started.is_ok() {
             // It has just begun to receive.
-            let _ = events.try_send(event);
+            let _ = events.send(event);
             *thread = Some(events);
         } else {
             // Without a thread of its own it is told here, so that it is told at all.
             drop(thread);
             self.speaker.hear(&event);
         }
-        true
     }
 }
 
@@ -232,6 +242,7 @@ impl Speaker {
         let is_wanted = match &event.what {
             What::Ended => self.told.lock().open.remove(&event.number),
             What::Begun(doubt) => {
+                self.waiting.fetch_sub(1, Relaxed);
                 if let Some((ignored, stalls)) = doubt {
                     if ignored.has(&event.stall) {
                         return;
@@ -300,7 +311,7 @@ impl Calls {
         if !tracing::dispatcher::get_default(|here| here.is::<NoSubscriber>()) {
             return false;
         }
-        self.on_stall.is_none()
+        self.on_stall.is_none() && self.on_end.is_none()
     }
 
     fn tell(&self, event: &Event) {

@@ -1,6 +1,6 @@
 //! What the watchdog keeps from one look to the next.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 #[cfg(feature = "stall-stacks")]
 use super::stack::Modules;
@@ -16,6 +16,7 @@ pub(super) struct Traces {
     pub(super) workers: Vec<WorkerTrace>,
     pub(super) polls: Vec<PollTrace>,
     pub(super) names: Names,
+    pub(super) crowd: Crowd,
     /// What was mapped at that moment, for samples.
     #[cfg(feature = "stall-stacks")]
     pub(super) modules: Option<(Instant, Modules)>,
@@ -55,8 +56,25 @@ pub(super) struct PollTrace {
 /// What the other threads had used, and when that was.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) others: Others,
+    pub(super) others: Arc<Others>,
     pub(super) at: Seen,
+}
+
+/// What all threads did at one look, found out once for all that ask.
+#[derive(Debug, Default)]
+pub(super) struct Crowd(Option<(Moment, Arc<Others>)>);
+
+impl Crowd {
+    pub(super) fn now(&mut self, now: Seen) -> Option<Arc<Others>> {
+        if let Some((at, others)) = &self.0
+            && *at == now.awake
+        {
+            return Some(others.clone());
+        }
+        let others = Arc::new(Others::now()?);
+        self.0 = Some((now.awake, others.clone()));
+        Some(others)
+    }
 }
 
 /// A stall that is not over.

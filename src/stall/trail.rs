@@ -208,7 +208,7 @@ impl Trail {
     /// wanted it, and where it may be many polls, they have to take three times as long as usual.
     fn unseen(&self, now: Seen, limits: Limits, exact: bool) -> Option<Verdict> {
         let (long, certainty) = busy(limits, exact)?;
-        let long = if exact { long } else { long * 3 };
+        let long = if exact { long } else { long.saturating_mul(3) };
         let (lasted, awake) = (self.age(now), now.awake.since(self.began.awake));
         (lasted >= long && awake * 10 >= lasted * 9).then_some(Verdict {
             cause: Cause::Unknown,

@@ -121,15 +121,19 @@ impl Watch {
     /// It runs on a thread of its own, called `longshore-tell`, one report after the other: it may
     /// block, and if it panics that is contained. Of those that have to wait for it meanwhile, 1,024 do, and
     /// more are left out. Reports go there and, with the feature `tracing`, to the
-    /// subscriber as events of level `WARN` with the target `longshore::stall`. With neither, each site is
-    /// printed once to the standard error.
+    /// subscriber as events of level `WARN` with the target `longshore::stall`. With neither, and nothing given
+    /// to [`on_end`](Self::on_end), each site is printed once to the standard error.
+    ///
+    /// A callback that holds the [`Watching`] keeps it, and so the watch, for ever.
     pub fn on_stall(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.calls.on_stall = Some(Box::new(call) as Callback);
         self
     }
 
     /// What is called with each stall that was reported when it is over, with its
-    /// [`total`](Stall::total).
+    /// [`total`](Stall::total): that of a [`watched`](super::watched) poll is over with the poll, any other of one
+    /// call with the call (a process that is stopped and goes on ends it as well), and all others when the
+    /// worker goes on.
     pub fn on_end(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.calls.on_end = Some(Box::new(call) as Callback);
         self

@@ -24,8 +24,8 @@ static WATCHDOG: LazyLock<Mutex<Kennel>> = LazyLock::new(Mutex::default);
 #[derive(Default)]
 struct Kennel {
     subjects: Vec<Arc<Subject>>,
-    /// The thread, from when it is asked for until it has made up its mind to end.
-    thread: Option<Option<Thread>>,
+    /// The thread, until it has made up its mind to end.
+    thread: Option<Thread>,
 }
 
 /// Has a runtime watched from now on.
@@ -34,9 +34,7 @@ pub(super) fn watch(subject: Arc<Subject>) -> io::Result<()> {
     kennel.subjects.push(subject.clone());
     if let Some(thread) = &kennel.thread {
         // It may have a longer tick than this one needs.
-        if let Some(thread) = thread {
-            thread.unpark();
-        }
+        thread.unpark();
         return Ok(());
     }
     let started = std::thread::Builder::new()
@@ -45,7 +43,7 @@ pub(super) fn watch(subject: Arc<Subject>) -> io::Result<()> {
         .spawn(run);
     match started {
         Ok(handle) => {
-            kennel.thread = Some(Some(handle.thread().clone()));
+            kennel.thread = Some(handle.thread().clone());
             Ok(())
         }
         Err(refusal) => {
@@ -62,7 +60,7 @@ pub(super) fn let_go(subject: &Arc<Subject>) {
     let mut kennel = WATCHDOG.lock();
     kennel.subjects.retain(|other| !Arc::ptr_eq(other, subject));
     if kennel.subjects.is_empty()
-        && let Some(Some(thread)) = &kennel.thread
+        && let Some(thread) = &kennel.thread
     {
         thread.unpark();
     }

@@ -75,7 +75,9 @@ impl Watching {
     }
 
     /// How many stalls have been seen so far, those included that a
-    /// [`report_limit`](super::Watch::report_limit) kept back.
+    /// [`report_limit`](super::Watch::report_limit) kept back. Those that are to be
+    /// [ignored](super::Watch::ignore) are not; where it takes the stack to tell, a stall is counted when it is
+    /// told, and in [`deny`](super::deny()) in any case.
     #[must_use]
     pub fn stalls(&self) -> u64 {
         self.subject.stalls()

@@ -102,6 +102,7 @@ impl Workers {
             // Under the lock that `settle` holds: what is not in time for it sees what it has made.
             let mut early = self.early.lock();
             if self.threads.get().is_none() {
+                early.retain(|(other, _)| *other != index);
                 return early.push((index, thread));
             }
         }

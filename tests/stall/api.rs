@@ -21,6 +21,13 @@ fn the_types_can_be_sent_shared_and_moved() {
     is_free::<Row>();
     is_free::<Stall>();
     is_free::<Watching>();
+    #[cfg(feature = "stall-stacks")]
+    {
+        is_free::<longshore::stall::Confidence>();
+        is_free::<longshore::stall::End>();
+        is_free::<longshore::stall::Frame>();
+        is_free::<longshore::stall::Stack>();
+    }
     is_free::<Watched<std::future::Ready<u8>>>();
     is_send(&Watch::new());
 }

@@ -247,3 +247,56 @@ fn calls_without_a_pause_are_told_one_by_one() {
         assert_eq!(watching.stalls(), calls);
     });
 }
+
+/// Short polls that are watched as well, before and after it, are not taken for it.
+#[test]
+fn among_many_polls_each_that_blocks_is_found() {
+    crate::support::in_time(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        let watch = Watch::new().without_cpu();
+        let watched_runtime = Watched::built_by(&mut builder, watch);
+        let runtime = &watched_runtime.runtime;
+        let (gate, opener) = Gate::new();
+        for _ in 0..2 {
+            let gate = gate.clone();
+            runtime.spawn(watched(async move {
+                while !gate.is_open() {
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        for round in 0..15 {
+            let sleeps = watched(async { thread::sleep(Duration::from_millis(300)) });
+            runtime.block_on(runtime.spawn(sleeps)).unwrap();
+            let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            told.unwrap_or_else(|_| panic!("that of round {round} is not reported"));
+        }
+        drop(opener);
+    });
+}
+
+/// One after the other without a pause, watched and not.
+#[test]
+fn a_watched_poll_does_not_hide_the_next_that_is_not() {
+    crate::support::in_time(|| {
+        let watched_runtime = Watched::new(Flavour::CurrentThread);
+        let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
+        let nap = || thread::sleep(Duration::from_millis(400));
+        watching.block_on(runtime, async {
+            let tasks = [
+                tokio::spawn(watched(async move { nap() })),
+                tokio::spawn(longshore::stall::watched(async move { nap() })),
+            ];
+            let plain = tokio::spawn(async move { nap() });
+            for task in tasks {
+                task.await.unwrap();
+            }
+            plain.await.unwrap();
+        });
+        for stall in 0..3 {
+            let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            told.unwrap_or_else(|_| panic!("stall {stall} is not reported"));
+        }
+    });
+}

@@ -88,7 +88,8 @@ on_both! {
 
     /// Whatever does not sleep: yielding, computing, sleeping in Tokio, and waiting for others.
     fn strict_says_nothing_of_what_does_not_sleep(flavour: Flavour) {
-        let runtime = flavour.builder().build().unwrap();
+        // One worker, which has nobody to wait for: Tokio's timers have a lock.
+        let runtime = flavour.builder().worker_threads(1).build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict();
             let tasks: Vec<_> = (0..4)
@@ -108,6 +109,21 @@ on_both! {
             let waits = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(20)));
             watched(waits).await.unwrap();
             assert!(guard.into_reports().is_empty());
+        });
+    }
+
+    /// What is too long and has slept is told once.
+    fn strict_does_not_repeat_what_was_told(flavour: Flavour) {
+        let runtime = flavour.builder().build().unwrap();
+        runtime.block_on(async {
+            let guard = stall::deny().strict();
+            tokio::spawn(watched(async { thread::sleep(LONG) })).await.unwrap();
+            tokio::spawn(watched(async { thread::sleep(Duration::from_micros(50)) }))
+                .await
+                .unwrap();
+            let reports = guard.into_reports();
+            let told: Vec<Certainty> = reports.iter().map(|stall| stall.certainty).collect();
+            assert!(matches!(told[..], [Certainty::OneCall, Certainty::Slept(_)]), "{told:?}");
         });
     }
 
@@ -196,12 +212,14 @@ fn guards_that_run_side_by_side_see_their_own_runtime_only() {
 fn what_is_ignored_by_its_place_is_not_reported() {
     in_time(|| {
         let runtime = Flavour::MultiThread.builder().build().unwrap();
-        runtime.block_on(async {
-            let guard = Watch::new().ignore("stall/guards.rs").deny();
-            tokio::spawn(watched(async { thread::sleep(LONG) }))
-                .await
-                .unwrap();
-            assert!(guard.into_reports().is_empty());
-        });
+        for (site, expected) in [("stall/guards.rs", 0), ("stall/others.rs", 1)] {
+            runtime.block_on(async {
+                let guard = Watch::new().ignore(site).deny();
+                tokio::spawn(watched(async { thread::sleep(LONG) }))
+                    .await
+                    .unwrap();
+                assert_eq!(guard.into_reports().len(), expected, "{site}");
+            });
+        }
     });
 }

@@ -144,6 +144,80 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
     });
 }
 
+/// It has computed until then, and goes on doing so on another thread.
+#[test]
+fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
+    in_time(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        let watched = Watched::built_by(&mut builder, Watch::new().without_cpu());
+        watched.is_quiet(async {
+            let (gate, opener) = Gate::new();
+            let mut tasks = Vec::new();
+            for _ in 0..8 {
+                let gate = gate.clone();
+                tasks.push(tokio::spawn(async move {
+                    while !gate.is_open() {
+                        compute(Duration::from_millis(6));
+                        tokio::task::yield_now().await;
+                    }
+                }));
+            }
+            for round in 0..6 {
+                // So that it comes at all points of the 61 ticks in which nothing is noted.
+                tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+                let in_place = tokio::spawn(async {
+                    block_in_place(|| thread::sleep(Duration::from_millis(250)));
+                });
+                in_place.await.unwrap();
+            }
+            drop(opener);
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
+/// A future that is watched and run to its end within `block_in_place` holds up no worker either.
+#[test]
+fn what_runs_within_block_in_place_is_not_reported() {
+    in_time(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        let watched_runtime = Watched::built_by(&mut builder, Watch::new().without_cpu());
+        watched_runtime.is_quiet(async {
+            for _ in 0..4 {
+                let (gate, opener) = Gate::new();
+                let in_place = tokio::spawn(async {
+                    block_in_place(|| {
+                        thread::sleep(Duration::from_millis(60));
+                        let blocks = watched(async { thread::sleep(Duration::from_millis(400)) });
+                        Handle::current().block_on(blocks);
+                    });
+                });
+                // The thread that is the worker by now parks, and then has a lot to do.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let mut tasks = Vec::new();
+                for _ in 0..8 {
+                    let gate = gate.clone();
+                    tasks.push(tokio::spawn(async move {
+                        while !gate.is_open() {
+                            compute(Duration::from_millis(6));
+                            tokio::task::yield_now().await;
+                        }
+                    }));
+                }
+                in_place.await.unwrap();
+                drop(opener);
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            }
+        });
+    });
+}
+
 /// What was busy for a moment is no worker that has a lot to do.
 #[test]
 fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 /// How long "in the end" may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// So many looks are more than twice the default threshold.
+/// So many looks, 10 ms apart or more, are more than twice the default threshold.
 pub(crate) const LOOKS: u64 = 40;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,16 +202,23 @@ pub(crate) fn assert_quiet(watching: &Watching, begun: &mpsc::Receiver<Stall>) {
 
 /// Waits, without blocking the runtime, until the detector has looked so many times more.
 pub(crate) async fn looks(watching: &Watching, looks: u64) {
-    let until = watching.looks() + looks;
-    while watching.looks() < until {
+    let (until, end) = (watching.looks() + looks, at_least(looks));
+    while watching.looks() < until || Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// The same, on a thread that may be blocked.
 pub(crate) fn wait_for_looks(watching: &Watching, looks: u64) {
-    let until = watching.looks() + looks;
-    settles("it looks", || watching.looks() >= until);
+    let (until, end) = (watching.looks() + looks, at_least(looks));
+    settles("it looks", || {
+        watching.looks() >= until && Instant::now() >= end
+    });
+}
+
+/// It looks more often while another test has a shorter threshold.
+fn at_least(looks: u64) -> Instant {
+    Instant::now() + Duration::from_millis(10 * looks)
 }
 
 #[track_caller]

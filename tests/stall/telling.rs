@@ -117,3 +117,20 @@ fn without_anybody_to_tell_each_site_is_printed_once() {
     assert!(lines[0].contains("a lock"), "{text}");
     assert!(lines[1].contains("clock_nanosleep"), "{text}");
 }
+
+/// Who listens to the ends only is not told once for each site.
+#[test]
+fn ends_are_told_without_beginnings() {
+    in_time(|| {
+        let (tell, told) = mpsc::channel();
+        let watch = Watch::new().on_end(move |stall| {
+            let _ = tell.send(stall.total);
+        });
+        let (runtime, watching) = watch.build(&mut Flavour::MultiThread.builder()).unwrap();
+        for _ in 0..3 {
+            block(&runtime, &watching);
+            let total = told.recv_timeout(PATIENCE).expect("it is told");
+            assert!(total.is_some());
+        }
+    });
+}

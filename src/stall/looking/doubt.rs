@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::super::{
-    proc::Others,
     subject::Subject,
-    traces::Before,
+    traces::{Before, Crowd},
     trail::{Seen, Trail},
     workers,
 };
@@ -25,20 +24,24 @@ pub(super) enum Doubt {
     Outlasted,
 }
 
+/// Whose thread is in doubt, and what is known of it.
+pub(super) struct Suspect<'a> {
+    pub(super) worker: usize,
+    pub(super) thread: u32,
+    pub(super) trail: &'a Trail,
+    /// What the others had done when it had been there for a while.
+    pub(super) before: &'a mut Option<Before>,
+}
+
 impl Subject {
     /// What the other threads have done so far, for `doubt` to compare with.
     ///
     /// Taken half-way: what gets that far is rare enough that it may cost a little more.
-    pub(super) fn note_others(
-        &self,
-        thread: u32,
-        trail: &Trail,
-        before: &mut Option<Before>,
-        now: Seen,
-    ) {
-        if !self.single && before.is_none() && trail.age(now) >= self.threshold() / 2 {
-            let others = Others::of(thread);
-            *before = others.map(|others| Before { others, at: now });
+    pub(super) fn note_others(&self, suspect: &mut Suspect<'_>, crowd: &mut Crowd, now: Seen) {
+        let is_half_way = suspect.trail.age(now) >= self.threshold() / 2;
+        if !self.single && suspect.before.is_none() && is_half_way {
+            let others = crowd.now(now);
+            *suspect.before = others.map(|others| Before { others, at: now });
         }
     }
 
@@ -51,35 +54,43 @@ impl Subject {
     /// long, the worker is stuck as well. While there is such a thread, nothing is said; whether there is
     /// one is asked anew each time that half the threshold has passed. Where threads cannot be looked at,
     /// there may always be one.
-    pub(super) fn doubt(
-        &self,
-        thread: u32,
-        trail: &Trail,
-        before: &mut Option<Before>,
-        now: Seen,
-    ) -> Doubt {
+    pub(super) fn doubt(&self, mut suspect: Suspect<'_>, crowd: &mut Crowd, now: Seen) -> Doubt {
         if self.single {
             return Doubt::None;
         }
-        let is_over = trail.age(now) >= self.threshold().saturating_add(IN_DOUBT);
-        let Some(Before { others, at }) = before else {
-            return match trail.last() {
-                None if !is_over => Doubt::Some,
-                _ => Doubt::None,
+        let is_over = suspect.trail.age(now) >= self.threshold().saturating_add(IN_DOUBT);
+        let is_blind = suspect.trail.last().is_none();
+        if suspect.before.is_none() && !is_blind && !is_over {
+            // It has computed until now, so that nobody has asked.
+            self.note_others(&mut suspect, crowd, now);
+            if suspect.before.is_some() {
+                return Doubt::Some;
+            }
+        }
+        let Some(Before { others, at }) = &suspect.before else {
+            return match is_blind && !is_over {
+                true => Doubt::Some,
+                false => Doubt::None,
             };
         };
         if !is_over && now.awake.since(at.awake) < self.threshold() / 4 {
             return Doubt::Some;
         }
         let busy = (self.threshold() / 20).max(A_LITTLE);
-        if !others.any_busy(thread, busy, workers::is_worker) {
+        // Another worker is not this one. This one may be known to have been on another thread.
+        let known = self.workers.thread(suspect.worker);
+        let is_another = |other| known != Some(other) && workers::is_worker(other);
+        let is_any_busy = crowd
+            .now(now)
+            .is_some_and(|crowd| crowd.any_busy(others, suspect.thread, busy, is_another));
+        if !is_any_busy {
             return Doubt::None;
         }
         if is_over {
             return Doubt::Outlasted;
         }
-        *before = None;
-        self.note_others(thread, trail, before, now);
+        *suspect.before = None;
+        self.note_others(&mut suspect, crowd, now);
         Doubt::Some
     }
 }

@@ -59,7 +59,7 @@ impl Subject {
         let polls = views.iter().filter(mine).filter(|v| v.poll.is_some());
         let polls: Vec<&View> = polls.collect();
         if self.closed.load(Relaxed) {
-            return self.let_go(seen, now);
+            return self.let_go(seen);
         }
         if self.gone.load(Relaxed) {
             return self.outlive(seen, now, &polls);
@@ -111,16 +111,18 @@ fn take_sample(
     step: Duration,
 ) {
     let Some(sleep) = look.asleep else { return };
-    let mut call = call_of(&mut seen.names, &sleep);
     let eye = seen.workers[worker].eye.as_ref();
+    let still = || {
+        let look = eye.and_then(|(_, eye)| eye.look());
+        look.is_some_and(|look| matches!(look.state, State::Asleep(again) if again == sleep))
+    };
     #[cfg(feature = "stall-stacks")]
     let stack = eye.and_then(|(thread, _)| {
         let modules = modules(&mut seen.modules)?;
-        super::finding::walked(*thread, &sleep, modules)
+        super::finding::walked(*thread, &sleep, modules).filter(|_| still())
     });
-    let still = eye
-        .and_then(|(_, eye)| eye.look())
-        .is_some_and(|look| matches!(look.state, State::Asleep(again) if again == sleep));
+    let mut call = call_of(&mut seen.names, &sleep);
+    let still = still();
     if let Some(call) = call.as_mut().filter(|_| !still) {
         call.forget_what_it_is_about();
     }
@@ -129,7 +131,7 @@ fn take_sample(
         is_whole: still && !seen.names.have_left_out(),
         place: look.place,
         #[cfg(feature = "stall-stacks")]
-        stack: stack.filter(|_| still),
+        stack,
     };
     for samples in samples {
         samples.add(&sample, step);

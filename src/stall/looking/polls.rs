@@ -9,7 +9,7 @@ use super::{
         traces::{PollTrace, Told, Traces},
         trail::{Seen, Trail},
     },
-    doubt::Doubt,
+    doubt::{Doubt, Suspect},
     is_parked,
 };
 
@@ -23,7 +23,10 @@ impl Subject {
     ) {
         self.end_polls(seen, now, views);
         for view in views {
-            let Some(poll) = view.poll else { continue };
+            // What has begun since the clock was set cannot be told from what follows before the next look.
+            let Some(poll) = view.poll.filter(|poll| poll.since < now.awake) else {
+                continue;
+            };
             match seen.polls.iter().position(|trace| trace.is(view)) {
                 None => seen.polls.push(self.begin_poll(view, poll, now)),
                 Some(known) => self.look_at_poll(seen, known, now, view, allowed),
@@ -40,9 +43,7 @@ impl Subject {
     }
 
     fn begin_poll(&self, view: &View, poll: Polled, now: Seen) -> PollTrace {
-        // What it said itself as the poll began is newer than what others know.
-        let worker = view.worker.or_else(|| self.workers.index(view.thread));
-        let worker = worker.filter(|worker| *worker < self.metrics.num_workers());
+        let worker = (view.worker).filter(|worker| *worker < self.metrics.num_workers());
         PollTrace {
             thread: view.thread,
             since: poll.since,
@@ -62,7 +63,12 @@ impl Subject {
         view: &View,
         allowed: &[u32],
     ) {
-        let Traces { polls, names, .. } = seen;
+        let Traces {
+            polls,
+            names,
+            crowd,
+            ..
+        } = seen;
         let trace = &mut polls[known];
         if trace.told.is_some() {
             return;
@@ -85,18 +91,22 @@ impl Subject {
             return;
         }
         trace.trail.look(look, now);
-        if trace.on.is_some() {
-            self.note_others(view.thread, &trace.trail, &mut trace.others, now);
+        let mut suspect = trace.on.map(|(worker, _)| Suspect {
+            worker,
+            thread: view.thread,
+            trail: &trace.trail,
+            before: &mut trace.others,
+        });
+        if let Some(suspect) = &mut suspect {
+            self.note_others(suspect, crowd, now);
         }
         let Some(mut verdict) = trace.trail.verdict(now, self.settings.limits, true) else {
             return;
         };
-        if trace.on.is_some() {
-            match self.doubt(view.thread, &trace.trail, &mut trace.others, now) {
-                Doubt::None => {}
-                Doubt::Some => return,
-                Doubt::Outlasted => verdict.is_of_a_worker_only(),
-            }
+        match suspect.map_or(Doubt::None, |suspect| self.doubt(suspect, crowd, now)) {
+            Doubt::None => {}
+            Doubt::Some => return,
+            Doubt::Outlasted => verdict.is_of_a_worker_only(),
         }
         let found = Found {
             worker: trace.on.map(|(worker, _)| worker),

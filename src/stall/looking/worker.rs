@@ -11,7 +11,7 @@ use super::{
         traces::{Told, Traces},
         trail::{Seen, Trail},
     },
-    doubt::Doubt,
+    doubt::{Doubt, Suspect},
     is_parked,
 };
 
@@ -40,6 +40,7 @@ impl Subject {
             workers,
             polls,
             names,
+            crowd,
             ..
         } = seen;
         let trace = &mut workers[worker];
@@ -125,7 +126,7 @@ impl Subject {
         }
         if trace.told.is_some() {
             let poll = since(view);
-            let is_another_poll = poll.is_some() && poll != trace.told_of;
+            let is_another_poll = poll != trace.told_of;
             let last = trace.trail.as_ref().and_then(Trail::last);
             let is_another_call = poll.is_none()
                 && trace.told_call
@@ -142,10 +143,17 @@ impl Subject {
         }
         let trail = trace.trail.get_or_insert_with(|| Trail::begin(now));
         trail.look(look, now);
-        if let Some(thread) = thread
-            && trail.sleeps()
+        let trail = &*trail;
+        let mut suspect = thread.map(|thread| Suspect {
+            worker,
+            thread,
+            trail,
+            before: &mut trace.others,
+        });
+        if let Some(suspect) = &mut suspect
+            && suspect.trail.sleeps()
         {
-            self.note_others(thread, trail, &mut trace.others, now);
+            self.note_others(suspect, crowd, now);
         }
         // If the worker is on another thread by now, and well, that one may say so.
         result.unknown |= trail.age(now) >= self.threshold() / 2;
@@ -154,15 +162,15 @@ impl Subject {
         };
         // Of a worker that computes the threshold is long enough for another one to show; and where its
         // thread cannot be looked at, it is not the thread that this is about.
-        if let Some(thread) = thread
-            && trail.last().is_some()
-            && !matches!(verdict.cause, Cause::Cpu { .. })
+        let is_of_the_thread =
+            trail.last().is_some() && !matches!(verdict.cause, Cause::Cpu { .. });
+        match suspect
+            .filter(|_| is_of_the_thread)
+            .map_or(Doubt::None, |it| self.doubt(it, crowd, now))
         {
-            match self.doubt(thread, trail, &mut trace.others, now) {
-                Doubt::None => {}
-                Doubt::Some => return result,
-                Doubt::Outlasted => verdict.is_of_a_worker_only(),
-            }
+            Doubt::None => {}
+            Doubt::Some => return result,
+            Doubt::Outlasted => verdict.is_of_a_worker_only(),
         }
         // One stall is told once, by its poll or by its worker.
         let poll = polls.iter_mut().find(|poll| Some(poll.thread) == thread);

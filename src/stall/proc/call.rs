@@ -17,6 +17,8 @@ pub struct BlockingCall {
     pub path: Option<PathBuf>,
     /// How long it waits at the most, where that is an argument: for a sleep, its length.
     pub timeout: Option<Duration>,
+    /// The peer is a client, whose port means nothing.
+    pub(in crate::stall) serves: bool,
 }
 
 impl BlockingCall {
@@ -53,8 +55,16 @@ impl BlockingCall {
         forget(&mut self.timeout, &other.timeout);
     }
 
-    /// What it is about, without what differs from one call to the next: calls that say the same
+    /// What it is about, without what differs from one connection to the next: calls that say the same
     /// here are counted as one in a [`Profile`](crate::stall::Profile).
+    pub(in crate::stall) fn service(&self) -> Option<String> {
+        match &self.peer {
+            Some(peer) if self.serves => peer.rsplit_once(':').map(|(host, _)| host.to_owned()),
+            _ => self.target(),
+        }
+    }
+
+    /// What it is about.
     pub(in crate::stall) fn target(&self) -> Option<String> {
         match (&self.peer, &self.path) {
             (Some(peer), _) => Some(peer.clone()),

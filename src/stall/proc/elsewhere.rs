@@ -1,6 +1,6 @@
 //! Where there is no `/proc` that is known here: nothing is told, so nothing is told wrong.
 
-use super::{Account, BlockingCall, Look, Registers};
+use super::{super::clock::Moment, Account, BlockingCall, Look, Registers};
 
 pub(in crate::stall) fn this_thread() -> u32 {
     super::number_of_our_own()
@@ -35,12 +35,13 @@ impl Eye {
 pub(in crate::stall) struct Others;
 
 impl Others {
-    pub(in crate::stall) fn of(_thread: u32) -> Option<Self> {
+    pub(in crate::stall) fn now() -> Option<Self> {
         None
     }
 
     pub(in crate::stall) fn any_busy(
         &self,
+        _before: &Self,
         _thread: u32,
         _time: std::time::Duration,
         _is_known: impl Fn(u32) -> bool,
@@ -57,7 +58,7 @@ impl Names {
         None
     }
 
-    pub(in crate::stall) fn forget(&mut self) {}
+    pub(in crate::stall) fn forget(&mut self, _now: Moment) {}
 
     pub(in crate::stall) fn have_left_out(&self) -> bool {
         false

@@ -11,25 +11,24 @@ use std::{
 };
 
 use super::{
-    BlockingCall, Registers, memory, sockets,
+    super::clock::Moment,
+    BlockingCall, Registers, memory,
+    sockets::{self, Peer},
     syscalls::{self, Shape},
 };
 
-/// Names calls, and remembers peers by the inodes of their sockets: to find one takes as long as the
-/// tables of the system are.
+/// Names calls, and remembers the tables of sockets: to read them takes long where there are many.
 #[derive(Debug, Default)]
 pub(in crate::stall) struct Names {
-    peers: HashMap<u64, (Instant, Option<String>)>,
+    peers: HashMap<u64, Peer>,
     /// When the tables may be read again.
     not_before: Option<Instant>,
+    forgotten: Moment,
     /// Of the last call there is more to be known.
     left_out: bool,
 }
 
-const REMEMBERED: usize = 256;
-/// A socket that has no peer may be given one.
-const UNCONNECTED: Duration = Duration::from_millis(250);
-/// Who has read the tables, which takes long where there are many sockets, does not for so many times as long.
+/// Who has read the tables does not for so many times as long as that took.
 const REST: u32 = 4;
 
 impl Names {
@@ -46,6 +45,7 @@ impl Names {
                 peer: None,
                 path: None,
                 timeout: None,
+                serves: false,
             });
         };
         let mut call = BlockingCall {
@@ -54,6 +54,7 @@ impl Names {
             peer: None,
             path: None,
             timeout: None,
+            serves: false,
         };
         let arguments = registers.arguments;
         match shape {
@@ -80,10 +81,13 @@ impl Names {
         Some(call)
     }
 
-    /// Forgets whose sockets are whose, which may have been closed meanwhile.
-    pub(in crate::stall) fn forget(&mut self) {
-        self.peers.clear();
-        self.not_before = None;
+    /// Forgets whose sockets are whose, which may have been closed since the last look.
+    pub(in crate::stall) fn forget(&mut self, now: Moment) {
+        if self.forgotten != now {
+            self.forgotten = now;
+            self.peers = HashMap::new();
+            self.not_before = None;
+        }
     }
 
     /// Whether what the last call is about was not looked for, since that had just been done for another.
@@ -107,7 +111,10 @@ impl Names {
             .and_then(|rest| rest.strip_suffix(b"]"))
             .and_then(|inode| str::from_utf8(inode).ok()?.parse().ok());
         if let Some(inode) = socket {
-            call.peer = self.peer(inode);
+            if let Some(peer) = self.peer(inode) {
+                call.peer = Some(peer.name.clone());
+                call.serves = peer.is_client;
+            }
         } else if bytes.starts_with(b"/") {
             call.path = Some(link);
         } else {
@@ -115,24 +122,18 @@ impl Names {
         }
     }
 
-    fn peer(&mut self, inode: u64) -> Option<String> {
-        let now = Instant::now();
-        if let Some((at, peer)) = self.peers.get(&inode)
-            && (peer.is_some() || now.duration_since(*at) < UNCONNECTED)
-        {
-            return peer.clone();
+    /// One that has none yet is looked for again.
+    fn peer(&mut self, inode: u64) -> Option<&Peer> {
+        if !self.peers.contains_key(&inode) {
+            let now = Instant::now();
+            if self.not_before.is_some_and(|then| now < then) {
+                self.left_out = true;
+                return None;
+            }
+            self.peers = sockets::peers();
+            self.not_before = Some(now + now.elapsed() * REST);
         }
-        if self.not_before.is_some_and(|then| now < then) {
-            self.left_out = true;
-            return None;
-        }
-        if self.peers.len() >= REMEMBERED {
-            self.peers.clear();
-        }
-        let peer = sockets::peer(inode);
-        self.not_before = Some(now + now.elapsed() * REST);
-        self.peers.insert(inode, (now, peer.clone()));
-        peer
+        self.peers.get(&inode)
     }
 }
 
