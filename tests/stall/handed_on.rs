@@ -322,37 +322,39 @@ fn a_thread_that_was_a_worker_may_block_afterwards() {
 /// The thread that takes the worker over blocks in its turn, after it has parked once.
 #[test]
 fn a_successor_that_stalls_is_reported() {
-    in_time(|| {
-        let (watch, begun, _) = listen(Watch::new());
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let (runtime, watching) = watch.build(builder.worker_threads(1).enable_all()).unwrap();
-        let (gate, opener) = Gate::new();
-        let theirs = gate.clone();
-        let (tell, in_place) = mpsc::channel();
-        runtime.spawn(async move {
-            block_in_place(|| {
-                tell.send(()).unwrap();
-                theirs.wait();
-            });
+    in_time(successor_stalls);
+}
+
+pub(crate) fn successor_stalls() {
+    let (watch, begun, _) = listen(Watch::new());
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let (runtime, watching) = watch.build(builder.worker_threads(1).enable_all()).unwrap();
+    let (gate, opener) = Gate::new();
+    let theirs = gate.clone();
+    let (tell, in_place) = mpsc::channel();
+    runtime.spawn(async move {
+        block_in_place(|| {
+            tell.send(()).unwrap();
+            theirs.wait();
         });
-        in_place.recv().unwrap();
-        wait_for_looks(&watching, 5);
-        assert_quiet(&watching, &begun);
-        runtime.spawn(async move {
-            // Not a lock, so that it can be told from what the other one waits for.
-            while !gate.is_open() {
-                thread::sleep(Duration::from_secs(1));
-            }
-        });
-        let stall = begun.recv_timeout(PATIENCE);
-        drop(opener);
-        let stall = stall.expect("it is reported");
-        assert_eq!(
-            (stall.worker, stall.cause),
-            (Some(0), Cause::BlockingCall),
-            "{stall}"
-        );
     });
+    in_place.recv().unwrap();
+    wait_for_looks(&watching, 5);
+    assert_quiet(&watching, &begun);
+    runtime.spawn(async move {
+        // Not a lock, so that it can be told from what the other one waits for.
+        while !gate.is_open() {
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+    let stall = begun.recv_timeout(PATIENCE);
+    drop(opener);
+    let stall = stall.expect("it is reported");
+    assert_eq!(
+        (stall.worker, stall.cause),
+        (Some(0), Cause::BlockingCall),
+        "{stall}"
+    );
 }
 
 /// Attached from within a task, and from outside.

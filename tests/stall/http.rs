@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A server that answers when the gate opens.
-fn slow_server(gate: Gate) -> String {
+pub(crate) fn slow_server(gate: Gate) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {

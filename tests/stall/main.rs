@@ -17,9 +17,11 @@ mod guards;
 mod handed_on;
 #[cfg(feature = "ureq")]
 mod http;
+mod interrupted;
 #[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
 mod lines;
 mod nested;
+mod overloaded;
 mod process;
 mod profiles;
 mod quiet;

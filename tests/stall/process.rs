@@ -1,20 +1,14 @@
-//! Processes and machines in trouble: stopped, closed to inspection, stripped, short of processors.
+//! Processes in trouble: stopped, closed to inspection, stripped.
 
 use std::{
     env, fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc,
-    },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use longshore::stall::{Cause, Certainty, Watch};
+use longshore::stall::{Cause, Certainty};
 use rustix::{
     process::{DumpableBehavior, Pid, Signal, kill_process, set_dumpable_behavior},
     thread::set_thread_uid,
@@ -22,7 +16,7 @@ use rustix::{
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, child, child_of, compute, in_child,
-    in_time, listen, looks, passes, wait_for_looks,
+    in_time, looks, passes, wait_for_looks,
 };
 
 macro_rules! this_test {
@@ -47,7 +41,7 @@ fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
     if in_child() {
         let multi = Watched::new(Flavour::MultiThread);
         let runtime = &multi.runtime;
-        // Half of what would be too long, over and over, and computing.
+        // Less than what would be too long, over and over, and computing.
         for _ in 0..2 {
             runtime.spawn(async {
                 loop {
@@ -77,17 +71,69 @@ fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
             assert!(lines.read_line(&mut line).unwrap() > 0, "it ended");
         }
         let pid = Pid::from_child(&child.0);
-        for _ in 0..3 {
+        for stopped in [1200, 400] {
             kill_process(pid, Signal::STOP).unwrap();
-            thread::sleep(Duration::from_millis(400));
+            thread::sleep(Duration::from_millis(stopped));
             kill_process(pid, Signal::CONT).unwrap();
             thread::sleep(Duration::from_millis(50));
         }
         child.0.stdin.take().unwrap().write_all(b"on\n").unwrap();
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
+        let mut error = child.0.stderr.take().unwrap();
+        error.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("1 passed"), "{rest}");
         assert!(child.0.wait().unwrap().success());
+    });
+}
+
+/// A child is another program, and what goes on in its parent is no concern of it.
+#[test]
+fn a_process_may_start_others_while_it_is_stalled() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        let (gate, opener) = Gate::new();
+        let blocked = watched.runtime.spawn(async move { gate.wait() });
+        watched.begun.recv_timeout(PATIENCE).expect("it is told");
+        for child in 0..5 {
+            let output = Command::new("sh")
+                .args(["-c", "echo $((6 * $0)) && exec sleep 0.02"])
+                .arg(child.to_string())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(output.stdout, format!("{}\n", 6 * child).into_bytes());
+        }
+        wait_for_looks(&watched.watching, 3);
+        drop(opener);
+        watched.runtime.block_on(blocked).unwrap();
+        watched.ended.recv_timeout(PATIENCE).expect("it is over");
+        assert_eq!(watched.watching.stalls(), 1);
+    });
+}
+
+/// Whoever waits for a child to end is stalled as by anything else, and the child ends as it would.
+#[test]
+fn to_wait_for_another_process_is_a_stall() {
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        let (stall, _) = watched.stall(|gate| {
+            let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+            let input = child.stdin.take().unwrap();
+            // Until its input ends, which is when this is told.
+            let feeds = thread::spawn(move || {
+                gate.wait();
+                drop(input);
+            });
+            assert!(child.wait().unwrap().success());
+            feeds.join().unwrap();
+        });
+        assert_eq!(
+            (stall.cause, stall.certainty),
+            (Cause::BlockingCall, Certainty::OneCall)
+        );
+        let call = stall.call.expect("it is known");
+        assert!(["wait4", "waitid"].contains(&&*call.syscall), "{call}");
     });
 }
 
@@ -174,199 +220,4 @@ fn a_stripped_binary_is_told_all_the_same() {
     if let Err(payload) = result {
         std::panic::resume_unwind(payload);
     }
-}
-
-/// Keeps all processors busy until it is dropped.
-struct Overload {
-    over: Arc<AtomicBool>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
-
-impl Overload {
-    fn begin() -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let processors = thread::available_parallelism().unwrap().get();
-        let threads = (0..=processors)
-            .map(|_| {
-                let over = over.clone();
-                thread::spawn(move || {
-                    while !over.load(SeqCst) {
-                        compute(Duration::from_millis(1));
-                    }
-                })
-            })
-            .collect();
-        Self { over, threads }
-    }
-}
-
-impl Drop for Overload {
-    fn drop(&mut self) {
-        self.over.store(true, SeqCst);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
-
-on_both! {
-    fn a_machine_that_is_short_of_processors_is_nobodys_stall(flavour: Flavour) {
-        let _overload = Overload::begin();
-        let watched_runtime = Watched::new(flavour);
-        watched_runtime.is_quiet(async {
-            let (gate, opener) = Gate::new();
-            let mut tasks = Vec::new();
-            for _ in 0..8 {
-                let gate = gate.clone();
-                tasks.push(tokio::spawn(longshore::stall::watched(async move {
-                    while !gate.is_open() {
-                        compute(Duration::from_millis(2));
-                        tokio::task::yield_now().await;
-                    }
-                })));
-            }
-            let theirs = gate.clone();
-            tasks.push(tokio::spawn(async {
-                tokio::task::spawn_blocking(move || theirs.wait()).await.unwrap();
-            }));
-            looks(&watched_runtime.watching, 2 * LOOKS).await;
-            drop(opener);
-            for task in tasks {
-                task.await.unwrap();
-            }
-        });
-    }
-
-    fn a_stall_is_found_on_a_machine_that_is_short_of_processors(flavour: Flavour) {
-        let _overload = Overload::begin();
-        let watched = Watched::new(flavour);
-        let (stall, _) = watched.stall(|gate| gate.wait());
-        assert_eq!((stall.cause, stall.certainty), (Cause::LockWait, Certainty::OneCall));
-    }
-}
-
-/// Every call that a signal would end before its time: here none is sent, so none is ended.
-#[test]
-fn no_blocking_call_is_interrupted() {
-    in_time(|| {
-        const WAIT: Duration = Duration::from_millis(150);
-        type Call = Box<dyn FnOnce() + Send>;
-        let calls: Vec<(&str, Call)> = vec![
-            ("sleep", Box::new(|| thread::sleep(WAIT))),
-            ("park", Box::new(|| thread::park_timeout(WAIT))),
-            (
-                "a channel",
-                Box::new(|| {
-                    let (_keep, never) = mpsc::channel::<()>();
-                    let error = never.recv_timeout(WAIT).unwrap_err();
-                    assert_eq!(error, mpsc::RecvTimeoutError::Timeout);
-                }),
-            ),
-            (
-                "a condition",
-                Box::new(|| {
-                    let (lock, condition) = (Mutex::new(()), std::sync::Condvar::new());
-                    let (_guard, result) = condition
-                        .wait_timeout_while(lock.lock().unwrap(), WAIT, |()| true)
-                        .unwrap();
-                    assert!(result.timed_out());
-                }),
-            ),
-            (
-                "a lock",
-                Box::new(|| {
-                    let lock = Arc::new(Mutex::new(()));
-                    let guard = lock.lock().unwrap();
-                    let theirs = lock.clone();
-                    let waits = thread::spawn(move || drop(theirs.lock().unwrap()));
-                    thread::sleep(WAIT);
-                    drop(guard);
-                    waits.join().unwrap();
-                }),
-            ),
-            (
-                "a read with a timeout",
-                Box::new(|| {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                    stream.set_read_timeout(Some(WAIT)).unwrap();
-                    let error = stream.read(&mut [0]).unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                }),
-            ),
-            (
-                "a read without one",
-                Box::new(|| {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                    let (mut peer, _) = listener.accept().unwrap();
-                    let writes = thread::spawn(move || {
-                        thread::sleep(WAIT);
-                        peer.write_all(b"x").unwrap();
-                    });
-                    assert_eq!(stream.read(&mut [0]).unwrap(), 1);
-                    writes.join().unwrap();
-                }),
-            ),
-            (
-                "a datagram with a timeout",
-                Box::new(|| {
-                    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-                    socket.set_read_timeout(Some(WAIT)).unwrap();
-                    let error = socket.recv(&mut [0]).unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                }),
-            ),
-            (
-                "accept",
-                Box::new(|| {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let address = listener.local_addr().unwrap();
-                    let connects = thread::spawn(move || {
-                        thread::sleep(WAIT);
-                        drop(TcpStream::connect(address).unwrap());
-                    });
-                    listener.accept().unwrap();
-                    connects.join().unwrap();
-                }),
-            ),
-            (
-                "poll",
-                Box::new(|| {
-                    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-                    let mut fds = [rustix::event::PollFd::new(
-                        &socket,
-                        rustix::event::PollFlags::IN,
-                    )];
-                    let wait = rustix::event::Timespec {
-                        tv_sec: 0,
-                        tv_nsec: 150_000_000,
-                    };
-                    assert_eq!(rustix::event::poll(&mut fds, Some(&wait)), Ok(0));
-                }),
-            ),
-            (
-                "another process",
-                Box::new(|| {
-                    let status = Command::new("sleep").arg("0.15").status().unwrap();
-                    assert!(status.success());
-                }),
-            ),
-        ];
-        let (watch, begun, _) = listen(Watch::new().threshold(Duration::from_millis(30)));
-        let mut builder = Flavour::MultiThread.builder();
-        // A name of its own, or threads of other tests that compute might be its workers.
-        builder.thread_name("uninterrupted");
-        let (runtime, watching) = watch.build(&mut builder).unwrap();
-        for (name, call) in calls {
-            let (start, before) = (Instant::now(), watching.looks());
-            runtime
-                .block_on(runtime.spawn(async move { call() }))
-                .unwrap();
-            // Not before its time: a little is what clocks differ by.
-            assert!(start.elapsed() >= WAIT - Duration::from_millis(2), "{name}");
-            assert!(watching.looks() >= before + 5, "{name} was not looked at");
-        }
-        assert!(begun.recv_timeout(PATIENCE).is_ok(), "none was reported");
-    });
 }
