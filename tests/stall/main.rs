@@ -26,4 +26,5 @@ mod process;
 mod profiles;
 mod quiet;
 mod runtimes;
+mod several;
 mod telling;

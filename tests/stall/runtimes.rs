@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -146,6 +147,34 @@ on_both! {
             looks(&watched_runtime.watching, LOOKS).await;
         });
     }
+}
+
+/// A worker is left to itself, and so is what it is stuck in.
+#[test]
+fn a_runtime_that_is_left_behind_while_it_is_stalled() {
+    in_time(|| {
+        let Watched {
+            runtime,
+            watching,
+            begun,
+            ended,
+        } = Watched::new(Flavour::MultiThread);
+        let (gate, opener) = Gate::new();
+        let (done, is_done) = mpsc::channel();
+        runtime.spawn(async move {
+            gate.wait();
+            done.send(()).unwrap();
+        });
+        begun.recv_timeout(PATIENCE).expect("it is reported");
+        runtime.shutdown_background();
+        wait_for_looks(&watching, LOOKS);
+        drop(opener);
+        is_done.recv_timeout(PATIENCE).expect("it goes on");
+        wait_for_looks(&watching, LOOKS / 2);
+        // That it is over was told once, if at all.
+        assert!(ended.try_iter().count() <= 1);
+        assert_eq!((watching.stalls(), begun.try_iter().count()), (1, 0));
+    });
 }
 
 #[test]
