@@ -11,6 +11,7 @@
 mod support;
 
 mod api;
+mod edges;
 mod ends;
 mod found;
 mod guards;
