@@ -158,6 +158,30 @@ on_both! {
         });
     }
 
+    /// Most of them are over before anybody has looked.
+    fn ten_thousand_jobs_of_a_lane(flavour: Flavour) {
+        const JOBS: usize = 10_000;
+        let watched_runtime = Watched::new(flavour);
+        let done = watched_runtime.is_quiet(async {
+            let lane = Lane::builder("many").limit(4).queue(JOBS).build();
+            let mut jobs = Vec::with_capacity(JOBS);
+            for job in 0..JOBS {
+                jobs.push(tokio::spawn(watched(lane.offload(move || job))));
+                // To hand them all in takes longer than one poll should.
+                if job % 100 == 0 {
+                    task::yield_now().await;
+                }
+            }
+            let mut done = Vec::with_capacity(JOBS);
+            for job in jobs {
+                done.push(job.await.unwrap().unwrap());
+            }
+            looks(&watched_runtime.watching, LOOKS).await;
+            done
+        });
+        assert!(done.into_iter().eq(0..JOBS));
+    }
+
     fn what_is_allowed(flavour: Flavour) {
         let watched_runtime = Watched::new(flavour);
         let watching = &watched_runtime.watching;
