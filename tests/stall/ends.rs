@@ -2,6 +2,8 @@
 
 use std::{thread, time::Duration};
 
+use longshore::stall::{Watch, watched};
+
 use crate::support::{Flavour, Gate, LOOKS, PATIENCE, Watched, wait_for_looks};
 
 on_both! {
@@ -30,5 +32,37 @@ on_both! {
         assert!(early.is_err(), "it is not over: {early:?}");
         let end = ended.recv_timeout(PATIENCE).expect("it ends");
         assert!(end.total > Some(stall.stalled_for + Duration::from_millis(300)), "{end:?}");
+    }
+
+    /// The first is told of its worker, which does not pause before it is in a poll that is watched.
+    fn of_two_in_a_row_the_first_is_over_when_the_second_begins(flavour: Flavour) {
+        let mut builder = flavour.builder();
+        let watched_runtime = Watched::built_by(builder.worker_threads(1), Watch::new());
+        let [(first, open_first), (second, open_second)] = [Gate::new(), Gate::new()];
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
+            scope.spawn(move || {
+                watching.block_on(runtime, async move {
+                    // Both are in the queue before the first goes on.
+                    let first = tokio::spawn(async move { first.wait() });
+                    let second = tokio::spawn(watched(async move { second.wait() }));
+                    first.await.unwrap();
+                    second.await.unwrap();
+                });
+            });
+            let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(open_first);
+            let told_next = watched_runtime.begun.recv_timeout(PATIENCE);
+            // Whatever is told comes in order.
+            let end = watched_runtime.ended.try_recv();
+            drop(open_second);
+            let (told, told_next) = (told.expect("it is told"), told_next.expect("so is this"));
+            assert_eq!((told.watched_at, told_next.watched_at.is_some()), (None, true));
+            let end = end.expect("the first is over");
+            assert_eq!(end.watched_at, None);
+            assert!(end.total >= Some(told.stalled_for), "{end:?}");
+        });
+        let end = watched_runtime.ended.recv_timeout(PATIENCE).expect("so is the second");
+        assert!(end.watched_at.is_some());
     }
 }

@@ -218,23 +218,31 @@ fn what_runs_within_block_in_place_is_not_reported() {
     });
 }
 
-/// What was busy for a moment is no worker that has a lot to do.
+/// What was busy for a moment is no worker that has a lot to do, once that moment is over.
 #[test]
 fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
     in_time(|| {
-        let watched = Watched::new(Flavour::MultiThread);
+        let threshold = Duration::from_millis(300);
+        let mut builder = Flavour::MultiThread.builder();
+        // A name of its own, or threads of other tests that compute might be its workers.
+        builder.thread_name("meanwhile");
+        let watched = Watched::built_by(&mut builder, Watch::new().threshold(threshold));
         let handle = watched.runtime.handle().clone();
+        let watching = watched.watching.clone();
         let (stall, _) = watched.stall(move |gate| {
-            let watching = gate.clone();
-            thread::spawn(move || {
-                // Once it has slept for more than half of the threshold.
-                thread::sleep(Duration::from_millis(65));
+            let computes = thread::spawn(move || {
+                // Between the half of the threshold, when it is noted what others have used, and the whole.
+                wait_for_looks(&watching, 20);
                 handle.spawn_blocking(|| compute(Duration::from_millis(60)));
-                watching.wait();
             });
             gate.wait();
+            computes.join().unwrap();
         });
         assert_eq!(stall.cause, Cause::LockWait);
+        assert_eq!(stall.certainty, Certainty::OneCall, "{stall}");
+        // Of a worker that is in doubt to the end this is told a second after the threshold.
+        let soon = threshold + Duration::from_millis(900);
+        assert!(stall.stalled_for < soon, "{stall}");
     });
 }
 

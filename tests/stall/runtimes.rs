@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use longshore::stall::{Watch, watched};
+use longshore::stall::{Cause, Watch, watched};
 use tokio::runtime::Handle;
 
 use crate::support::{
@@ -45,33 +45,31 @@ on_both! {
         }
     }
 
-    /// The builder keeps the hook. What the second runtime does is no business of the first one's watch.
+    /// The builder keeps the hook. The threads of the second runtime are no workers of the first.
     fn a_builder_may_build_another_runtime(flavour: Flavour) {
-        let (watch, begun, _ended) = listen(Watch::new());
         let mut builder = flavour.builder();
-        let (runtime, watching) = watch.build(&mut builder).unwrap();
+        let watched_runtime = Watched::built_by(builder.worker_threads(1), Watch::new());
         let other = builder.build().unwrap();
-        // Parks, and so learns, and then blocks for long.
-        other.block_on(async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            tokio::spawn(async { tokio::time::sleep(Duration::from_millis(5)).await }).await.unwrap();
+        let (tell, told) = mpsc::channel();
+        let (stall, _) = watched_runtime.stall(move |gate| {
+            let (say, has_parked) = mpsc::channel();
+            let theirs = gate.clone();
+            let drives = thread::spawn(move || {
+                let nap = || tokio::time::sleep(Duration::from_millis(5));
+                other.block_on(async { tokio::spawn(nap()).await.unwrap() });
+                say.send(()).unwrap();
+                theirs.wait();
+            });
+            // The other's worker, since the one that is looked at does not.
+            has_parked.recv().unwrap();
+            tell.send(fs::read_link("/proc/thread-self").unwrap()).unwrap();
+            gate.wait();
+            drives.join().unwrap();
         });
-        let (gate, opener) = Gate::new();
-        let blocked = thread::spawn(move || {
-            let blocks = other.spawn(async move { gate.wait() });
-            other.block_on(blocks).unwrap();
-        });
-        watching.block_on(&runtime, async {
-            // Busy, and in good health: no poll takes long, and no park in between.
-            let end = std::time::Instant::now() + Duration::from_millis(400);
-            while std::time::Instant::now() < end {
-                crate::support::compute(Duration::from_millis(2));
-                tokio::task::yield_now().await;
-            }
-        });
-        assert_quiet(&watching, &begun);
-        drop(opener);
-        blocked.join().unwrap();
+        let stuck = told.recv().unwrap();
+        let thread = stall.thread.expect("it is known").to_string();
+        assert!(stuck.ends_with(&thread), "{stuck:?}, {stall:?}");
+        assert_eq!(stall.cause, Cause::LockWait);
     }
 
     fn a_runtime_that_is_dropped_while_it_is_stalled(flavour: Flavour) {
