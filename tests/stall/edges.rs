@@ -234,11 +234,11 @@ fn the_longest_threshold_is_never_reached() {
         for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
             let watched_runtime = Watched::with(flavour, longest());
             let watching = watched_runtime.watching.clone();
-            let profile = watching.profile_for(Duration::from_millis(200));
+            let profile = watching.profile_for(Duration::from_millis(100));
             let profile = watched_runtime.is_quiet(async move {
                 let blocks = watched(async move {
                     compute(Duration::from_millis(50));
-                    wait_for_looks(&watching, LOOKS);
+                    wait_for_looks(&watching, LOOKS / 2);
                 });
                 tokio::spawn(blocks).await.unwrap();
                 profile.await

@@ -352,7 +352,7 @@ pub(crate) fn successor_stalls() {
     runtime.spawn(async move {
         // Not a lock, so that it can be told from what the other one waits for.
         while !gate.is_open() {
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(Duration::from_millis(300));
         }
     });
     let stall = begun.recv_timeout(PATIENCE);

@@ -196,7 +196,7 @@ on_both! {
         let watched = named(flavour, "asleep", Watch::new());
         let (stall, _) = watched.stall(|gate| {
             while !gate.is_open() {
-                thread::sleep(Duration::from_millis(500));
+                thread::sleep(Duration::from_millis(300));
             }
         });
         assert_eq!((stall.cause, stall.certainty), (Cause::BlockingCall, Certainty::OneCall));
@@ -218,7 +218,8 @@ on_both! {
 
     fn a_worker_that_computes_is_found_if_that_is_asked_for(flavour: Flavour) {
         let _overload = Overload::begin();
-        let watch = Watch::new().cpu_threshold(Duration::from_millis(100));
+        let short = Duration::from_millis(50);
+        let watch = Watch::new().threshold(short).cpu_threshold(short);
         let watched = named(flavour, "computing", watch);
         let (stall, _) = watched.stall(|gate| {
             while !gate.is_open() {

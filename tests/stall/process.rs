@@ -39,52 +39,59 @@ impl Drop for Killed {
 #[test]
 fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
     if in_child() {
-        let multi = Watched::new(Flavour::MultiThread);
-        let runtime = &multi.runtime;
-        // Less than what would be too long, over and over, and computing.
-        for _ in 0..2 {
-            runtime.spawn(async {
-                loop {
-                    thread::sleep(Duration::from_millis(20));
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                    compute(Duration::from_millis(1));
-                    tokio::task::yield_now().await;
-                }
-            });
-        }
-        wait_for_looks(&multi.watching, 5);
-        println!("ready");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).unwrap();
-        wait_for_looks(&multi.watching, LOOKS);
-        return assert_quiet(&multi.watching, &multi.begun);
+        return naps([20, 20]);
     }
     in_time(|| {
-        let mut command = child(this_test!(
-            "a_process_that_is_stopped_and_goes_on_reports_nothing"
-        ));
-        let mut child = Killed(command.stdin(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(child.0.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("ready") {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended");
-        }
-        let pid = Pid::from_child(&child.0);
-        for stopped in [1200, 400] {
-            kill_process(pid, Signal::STOP).unwrap();
-            thread::sleep(Duration::from_millis(stopped));
-            kill_process(pid, Signal::CONT).unwrap();
-            thread::sleep(Duration::from_millis(50));
-        }
-        child.0.stdin.take().unwrap().write_all(b"on\n").unwrap();
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).unwrap();
-        let mut error = child.0.stderr.take().unwrap();
-        error.read_to_string(&mut rest).unwrap();
-        assert!(rest.contains("1 passed"), "{rest}");
-        assert!(child.0.wait().unwrap().success());
+        let name = this_test!("a_process_that_is_stopped_and_goes_on_reports_nothing");
+        is_stopped(child(name), &[1200]);
     });
+}
+
+/// Has workers sleep for so many milliseconds each, over and over, and compute, while the process is stopped.
+fn naps(times: [u64; 2]) {
+    let multi = Watched::new(Flavour::MultiThread);
+    for time in times {
+        multi.runtime.spawn(async move {
+            loop {
+                thread::sleep(Duration::from_millis(time));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                compute(Duration::from_millis(1));
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    wait_for_looks(&multi.watching, 5);
+    println!("ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    wait_for_looks(&multi.watching, LOOKS);
+    assert_quiet(&multi.watching, &multi.begun);
+}
+
+/// Stops it for so many milliseconds each, once it is ready, and has it end well.
+#[track_caller]
+fn is_stopped(mut command: Command, times: &[u64]) {
+    let mut child = Killed(command.stdin(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("ready") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    let pid = Pid::from_child(&child.0);
+    for time in times {
+        kill_process(pid, Signal::STOP).unwrap();
+        thread::sleep(Duration::from_millis(*time));
+        kill_process(pid, Signal::CONT).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+    child.0.stdin.take().unwrap().write_all(b"on\n").unwrap();
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    let mut error = child.0.stderr.take().unwrap();
+    error.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("1 passed"), "{rest}");
+    assert!(child.0.wait().unwrap().success());
 }
 
 /// A child is another program, and what goes on in its parent is no concern of it.

@@ -98,7 +98,7 @@ on_both! {
                 let watching = [low.attach(&handle).unwrap(), high.attach(&handle).unwrap()];
                 tokio::spawn(async move { gate.wait() }).await.unwrap();
                 for watching in &watching {
-                    looks(watching, LOOKS).await;
+                    looks(watching, LOOKS / 2).await;
                     assert_eq!(watching.stalls(), 1);
                 }
             });
