@@ -58,6 +58,8 @@ pub(super) struct PollTrace {
 pub(super) struct Before {
     pub(super) others: Arc<Others>,
     pub(super) at: Seen,
+    /// And when it was asked for the first time.
+    pub(super) first: Arc<Others>,
 }
 
 /// What all threads did at one look, found out once for all that ask.

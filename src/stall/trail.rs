@@ -279,6 +279,7 @@ mod tests {
             account: Account {
                 turns,
                 cpu: Duration::ZERO,
+                in_line: Duration::ZERO,
             },
         }
     }
@@ -289,6 +290,7 @@ mod tests {
             account: Account {
                 turns: 1,
                 cpu: Duration::from_millis(cpu),
+                in_line: Duration::ZERO,
             },
         }
     }

@@ -83,14 +83,18 @@ fn run() {
         Patience::lasting(tick).park();
         let now = Instant::now();
         // Whatever kept it from looking, it has not looked.
-        let step = now.saturating_duration_since(last).min(2 * tick);
+        let passed = now.saturating_duration_since(last);
+        let step = passed.min(2 * tick);
         last = now;
         let awake = clock::advance(step);
         let now = Seen { at: now, awake };
         let views = slot::views();
         for subject in &subjects {
             // A fault in here must not be the end of all watches.
-            call_quietly(|| subject.look(now, step, &views));
+            call_quietly(|| {
+                subject.begin_anew_after(passed - step, now);
+                subject.look(now, step, &views);
+            });
         }
         // What is dropped with the last handle may be the user's.
         drop_quietly(subjects);

@@ -13,11 +13,14 @@ use std::{
 
 use longshore::stall::{Cause, Stall, Watch, Watching, allow, watched};
 
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::JoinHandle,
+};
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, child, compute, in_child, in_time,
-    looks, settles, wait_for_looks,
+    listen, looks, settles, wait_for_looks,
 };
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -248,4 +251,40 @@ fn the_longest_threshold_is_never_reached() {
             assert_quiet(&watched_runtime.watching, &watched_runtime.begun);
         }
     });
+}
+
+/// Of a worker that was stuck before it was attached to it is not known which thread it is on. The other
+/// one is looked at as if nothing was.
+#[test]
+fn the_longest_threshold_for_computing_hides_no_sleep() {
+    in_time(|| {
+        let runtime = Flavour::MultiThread.builder().build().unwrap();
+        let (gate, opener) = Gate::new();
+        let first = is_stuck_on_the_first(&runtime, &gate);
+        let (watch, begun, _ended) = listen(Watch::new().cpu_threshold(Duration::MAX));
+        let _watching = watch.attach(runtime.handle()).unwrap();
+        let second = runtime.spawn(async move { gate.wait() });
+        let stall = begun.recv_timeout(PATIENCE);
+        drop(opener);
+        let stall = stall.expect("it is told");
+        assert_eq!((stall.worker, stall.cause), (Some(1), Cause::LockWait));
+        runtime.block_on(async { (first.await.unwrap(), second.await.unwrap()) });
+    });
+}
+
+/// Blocks the first worker: it is the one that is looked at before the others.
+fn is_stuck_on_the_first(runtime: &Runtime, gate: &Gate) -> JoinHandle<()> {
+    let (tell, told) = mpsc::channel();
+    let (once, _opener) = Gate::new();
+    loop {
+        let (tell, gate, once) = (tell.clone(), gate.clone(), once.clone());
+        let task = runtime.spawn(async move {
+            let is_first = tokio::runtime::worker_index() == Some(0);
+            tell.send(is_first).unwrap();
+            if is_first { gate.wait() } else { once.wait() }
+        });
+        if told.recv().unwrap() {
+            return task;
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A machine that is short of processors: it is nobody's stall, and hides none.
 
 use std::{
-    hint,
+    fs, hint,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -254,4 +254,43 @@ fn a_successor_that_stalls_is_found() {
         let _overload = Overload::begin();
         handed_on::successor_stalls();
     });
+}
+
+/// The worker goes on elsewhere, in good health but for the processors that it does not get: at five
+/// milliseconds a poll it takes 61 of them until Tokio notes that.
+#[test]
+fn a_worker_that_was_handed_on_is_not_reported() {
+    in_time(|| {
+        let _overload = [Overload::begin(), Overload::begin()];
+        let watched = named(Flavour::MultiThread, "handed on", Watch::new());
+        watched.is_quiet(async {
+            let (gate, opener) = Gate::new();
+            let mut tasks = (IN_PLACE.begin)(&gate);
+            for _ in 0..8 {
+                let gate = gate.clone();
+                tasks.push(tokio::spawn(async move {
+                    while !gate.is_open() {
+                        use_processor(Duration::from_millis(5));
+                        task::yield_now().await;
+                    }
+                }));
+            }
+            looks(&watched.watching, 4 * LOOKS).await;
+            drop(opener);
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
+/// Computes until the thread was given so much time on a processor.
+fn use_processor(time: Duration) {
+    let used = || {
+        let account = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        let (used, _) = account.split_once(' ').unwrap();
+        Duration::from_nanos(used.parse().unwrap())
+    };
+    let end = used() + time;
+    while used() < end {}
 }

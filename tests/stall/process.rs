@@ -47,6 +47,19 @@ fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
     });
 }
 
+/// The same of sleeps that are nearly too long: the watchdog has seen enough of them for half of its
+/// threshold, and not for the other half.
+#[test]
+fn a_process_that_is_stopped_in_a_long_sleep_reports_nothing() {
+    if in_child() {
+        return naps([20, 60]);
+    }
+    in_time(|| {
+        let name = this_test!("a_process_that_is_stopped_in_a_long_sleep_reports_nothing");
+        is_stopped(child(name), &[1200, 400]);
+    });
+}
+
 /// Has workers sleep for so many milliseconds each, over and over, and compute, while the process is stopped.
 fn naps(times: [u64; 2]) {
     let multi = Watched::new(Flavour::MultiThread);

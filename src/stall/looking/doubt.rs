@@ -9,18 +9,17 @@ use super::super::{
     workers,
 };
 
-/// For how long another thread that computes may be a worker that is just busy: no longer than Tokio
-/// takes to note the progress of one whose polls are not too long themselves.
+/// How much processor time another thread may use that may be a worker that is just busy: no more than
+/// Tokio takes to note the progress of one whose polls are not too long themselves. And for how long nothing
+/// is said where that cannot be seen.
 const IN_DOUBT: Duration = Duration::from_secs(1);
-/// Processor time that no thread uses by just being there.
-const A_LITTLE: Duration = Duration::from_micros(500);
 
 pub(super) enum Doubt {
     None,
     /// Nothing is to be said yet.
     Some,
-    /// There is still such a thread, and so much time has passed that the worker is stuck in any case, on
-    /// one thread or on the other.
+    /// There is still such a thread, and it has computed for so long that the worker is stuck in any case,
+    /// on one thread or on the other.
     Outlasted,
 }
 
@@ -41,7 +40,11 @@ impl Subject {
         let is_half_way = suspect.trail.age(now) >= self.threshold() / 2;
         if !self.single && suspect.before.is_none() && is_half_way {
             let others = crowd.now(now);
-            *suspect.before = others.map(|others| Before { others, at: now });
+            *suspect.before = others.map(|others| Before {
+                first: others.clone(),
+                others,
+                at: now,
+            });
         }
     }
 
@@ -52,45 +55,45 @@ impl Subject {
     /// after so many ticks. Until then nothing is known of its thread but that it has the name of all
     /// the others, and that it computes; if it does not, the worker is stuck there, and if it does for very
     /// long, the worker is stuck as well. While there is such a thread, nothing is said; whether there is
-    /// one is asked anew each time that half the threshold has passed. Where threads cannot be looked at,
+    /// one is asked anew as half the threshold passes, again and again. Where threads cannot be looked at,
     /// there may always be one.
     pub(super) fn doubt(&self, mut suspect: Suspect<'_>, crowd: &mut Crowd, now: Seen) -> Doubt {
         if self.single {
             return Doubt::None;
         }
-        let is_over = suspect.trail.age(now) >= self.threshold().saturating_add(IN_DOUBT);
-        let is_blind = suspect.trail.last().is_none();
-        if suspect.before.is_none() && !is_blind && !is_over {
+        let Some(before) = suspect.before else {
+            if suspect.trail.last().is_none() {
+                let is_over = suspect.trail.age(now) >= self.threshold().saturating_add(IN_DOUBT);
+                return if is_over { Doubt::None } else { Doubt::Some };
+            }
             // It has computed until now, so that nobody has asked.
             self.note_others(&mut suspect, crowd, now);
-            if suspect.before.is_some() {
-                return Doubt::Some;
-            }
-        }
-        let Some(Before { others, at }) = &suspect.before else {
-            return match is_blind && !is_over {
-                true => Doubt::Some,
-                false => Doubt::None,
+            return match suspect.before {
+                Some(_) => Doubt::Some,
+                None => Doubt::None,
             };
         };
-        if !is_over && now.awake.since(at.awake) < self.threshold() / 4 {
+        if now.awake.since(before.at.awake) < self.threshold() / 4 {
             return Doubt::Some;
         }
-        let busy = (self.threshold() / 20).max(A_LITTLE);
+        let Some(others) = crowd.now(now) else {
+            return Doubt::None;
+        };
         // Another worker is not this one. This one may be known to have been on another thread.
         let known = self.workers.thread(suspect.worker);
         let is_another = |other| known != Some(other) && workers::is_worker(other);
-        let is_any_busy = crowd
-            .now(now)
-            .is_some_and(|crowd| crowd.any_busy(others, suspect.thread, busy, is_another));
-        if !is_any_busy {
-            return Doubt::None;
+        let time = now.at.saturating_duration_since(before.at.at);
+        let since = (&*before.others, time);
+        match others.busy(suspect.thread, since, &before.first, is_another) {
+            None => Doubt::None,
+            Some(used) if used >= IN_DOUBT => Doubt::Outlasted,
+            Some(_) => {
+                if time >= self.threshold() / 2 {
+                    before.others = others;
+                    before.at = now;
+                }
+                Doubt::Some
+            }
         }
-        if is_over {
-            return Doubt::Outlasted;
-        }
-        *suspect.before = None;
-        self.note_others(&mut suspect, crowd, now);
-        Doubt::Some
     }
 }

@@ -41,13 +41,16 @@ use super::{
     slot::View,
     subject::Subject,
     traces::{Progress, Traces, WorkerTrace},
-    trail::Seen,
+    trail::{Seen, Trail},
 };
 
 /// So many looks lie between two tries to learn who an unknown worker is.
 const PROBE_EVERY: u64 = 5;
 /// So many of the first looks do that for workers that have nothing to do as well.
 const LEARNING: u64 = 20 * PROBE_EVERY;
+
+/// A thread that is not given a processor at once waits for so long, on a machine that is not idle.
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 impl Subject {
     /// One look at everything. Only the watchdog calls this.
@@ -86,6 +89,24 @@ impl Subject {
         let unknown = unknown || (self.looks() < LEARNING && !self.workers.all_known());
         if unknown && self.looks().is_multiple_of(PROBE_EVERY) {
             self.probe();
+        }
+    }
+
+    /// What was seen before so much time in which nobody has looked is forgotten: the process may have been
+    /// stopped, and what is seen now is the same sleep and has not taken as long.
+    pub(super) fn begin_anew_after(&self, unseen: Duration, now: Seen) {
+        if unseen < (self.threshold() / 2).max(A_MOMENT) {
+            return;
+        }
+        let mut seen = self.seen.lock();
+        for trace in &mut seen.workers {
+            if trace.told.is_none() {
+                trace.trail = None;
+            }
+        }
+        for trace in &mut seen.polls {
+            trace.trail = Trail::begin(now);
+            trace.others = None;
         }
     }
 

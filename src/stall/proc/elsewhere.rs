@@ -1,5 +1,7 @@
 //! Where there is no `/proc` that is known here: nothing is told, so nothing is told wrong.
 
+use std::time::Duration;
+
 use super::{super::clock::Moment, Account, BlockingCall, Look, Registers};
 
 pub(in crate::stall) fn this_thread() -> u32 {
@@ -39,14 +41,14 @@ impl Others {
         None
     }
 
-    pub(in crate::stall) fn any_busy(
+    pub(in crate::stall) fn busy(
         &self,
-        _before: &Self,
         _thread: u32,
-        _time: std::time::Duration,
+        _before: (&Self, Duration),
+        _first: &Self,
         _is_known: impl Fn(u32) -> bool,
-    ) -> bool {
-        false
+    ) -> Option<Duration> {
+        None
     }
 }
 

@@ -57,13 +57,15 @@ pub(super) struct Look {
 }
 
 /// What a thread has been given so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Account {
     /// How often it was given a processor. Two looks at a sleeping thread with the same number are
     /// looks at the same sleep.
     pub(super) turns: u64,
     /// How much processor time it has used.
     pub(super) cpu: Duration,
+    /// How long it was in line for that.
+    pub(super) in_line: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fs, time::Duration};
 
-use super::Eye;
+use super::{Account, Eye};
+
+/// Processor time that no thread uses by just being there.
+const A_LITTLE: Duration = Duration::from_micros(500);
 
 /// What all threads were doing at one moment, and how much processor time they had used.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ struct Other {
     /// rule with a number. So if a worker has been handed on to another thread (`block_in_place`), that is
     /// one of those whose names are the same but for these.
     name: Vec<u8>,
-    used: Duration,
+    account: Account,
     asleep: bool,
 }
 
@@ -27,7 +30,7 @@ impl Others {
             let look = Eye::on(thread).look()?;
             let other = Other {
                 name: name(thread)?,
-                used: look.account.cpu,
+                account: look.account,
                 asleep: look.is_asleep(),
             };
             Some((thread, other))
@@ -35,25 +38,38 @@ impl Others {
         Some(Self(others.collect()))
     }
 
-    /// Whether any with the name of `thread`, other than those that are known, is busy: it has used so much
-    /// processor time since `before`, or it is on a processor or in line for one now.
-    pub(in crate::stall) fn any_busy(
+    /// Whether any with the name of `thread` that is not known has been busy for the `time` since `before`:
+    /// then, how much processor time the one that has used most has used since `first`.
+    ///
+    /// Busy is who does not sleep most of the time, and is given processors if there are any.
+    pub(in crate::stall) fn busy(
         &self,
-        before: &Self,
         thread: u32,
-        time: Duration,
+        (before, time): (&Self, Duration),
+        first: &Self,
         is_known: impl Fn(u32) -> bool,
-    ) -> bool {
-        let Some(this) = self.0.get(&thread) else {
-            return false;
+    ) -> Option<Duration> {
+        let this = self.0.get(&thread)?;
+        let is_busy = |at: &u32, other: &Other| {
+            let before = before.account(*at);
+            let used = other.account.cpu.saturating_sub(before.cpu);
+            let in_line = other.account.in_line.saturating_sub(before.in_line);
+            // Who is in line at the moment may have been so for long, which is not counted yet.
+            !other.asleep || (used >= (time / 5).max(A_LITTLE) && used + in_line >= time / 2)
         };
-        let mut alike = (self.0.iter()).filter(|(at, it)| **at != thread && it.name == this.name);
-        alike.any(|(at, other)| {
-            let before = before.0.get(at).map_or(Duration::ZERO, |then| then.used);
-            // On a machine that is short of processors, one that is busy gets little of them.
-            let busy = other.used.saturating_sub(before) >= time || !other.asleep;
-            busy && !is_known(*at)
-        })
+        self.0
+            .iter()
+            .filter(|(at, other)| **at != thread && other.name == this.name)
+            .filter(|(at, other)| is_busy(at, other) && !is_known(**at))
+            .map(|(at, other)| other.account.cpu.saturating_sub(first.account(*at).cpu))
+            .max()
+    }
+
+    /// Nothing, of one that was not there yet.
+    fn account(&self, thread: u32) -> Account {
+        self.0
+            .get(&thread)
+            .map_or(Account::default(), |other| other.account)
     }
 }
 

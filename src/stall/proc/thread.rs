@@ -172,12 +172,13 @@ impl Eye {
     pub(in crate::stall) fn account(&self) -> Option<Account> {
         let text = Text::read(self.schedstat()?)?;
         let mut fields = text.as_str()?.split_ascii_whitespace();
-        let cpu: u64 = fields.next()?.parse().ok()?;
-        let turns: u64 = fields.nth(1)?.parse().ok()?;
+        let mut number = || fields.next()?.parse::<u64>().ok();
+        let (cpu, in_line, turns) = (number()?, number()?, number()?);
         // A thread that was never given a processor cannot be looked at: this kernel does not count.
         (turns > 0).then(|| Account {
             turns,
             cpu: Duration::from_nanos(cpu),
+            in_line: Duration::from_nanos(in_line),
         })
     }
 }
