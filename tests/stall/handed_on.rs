@@ -151,31 +151,31 @@ fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
         let watched = Watched::built_by(&mut builder, Watch::new().without_cpu());
-        watched.is_quiet(async {
+        let runtime = &watched.runtime;
+        for round in 0..8 {
             let (gate, opener) = Gate::new();
-            let mut tasks = Vec::new();
-            for _ in 0..8 {
-                let gate = gate.clone();
-                tasks.push(tokio::spawn(async move {
-                    while !gate.is_open() {
-                        compute(Duration::from_millis(6));
-                        tokio::task::yield_now().await;
-                    }
-                }));
-            }
-            for round in 0..6 {
-                // So that it comes at all points of the 61 ticks in which nothing is noted.
-                tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
-                let in_place = tokio::spawn(async {
-                    block_in_place(|| thread::sleep(Duration::from_millis(250)));
-                });
-                in_place.await.unwrap();
-            }
+            let busy: Vec<_> = (0..8)
+                .map(|_| {
+                    let gate = gate.clone();
+                    runtime.spawn(async move {
+                        while !gate.is_open() {
+                            compute(Duration::from_millis(6));
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come at all
+            // points of the 61 ticks in between.
+            thread::sleep(Duration::from_millis(400 + 37 * round));
+            let in_place = async { block_in_place(|| thread::sleep(Duration::from_millis(250))) };
+            runtime.block_on(runtime.spawn(in_place)).unwrap();
             drop(opener);
-            for task in tasks {
-                task.await.unwrap();
+            for task in busy {
+                runtime.block_on(task).unwrap();
             }
-        });
+        }
+        assert_quiet(&watched.watching, &watched.begun);
     });
 }
 
