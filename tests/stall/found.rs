@@ -254,7 +254,10 @@ fn among_many_polls_each_that_blocks_is_found() {
     crate::support::in_time(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
-        let watch = Watch::new().without_cpu();
+        // Short, so that it can be tried often: to be taken for another is a matter of chance.
+        let watch = Watch::new()
+            .threshold(Duration::from_millis(30))
+            .without_cpu();
         let watched_runtime = Watched::built_by(&mut builder, watch);
         let runtime = &watched_runtime.runtime;
         let (gate, opener) = Gate::new();
@@ -266,8 +269,8 @@ fn among_many_polls_each_that_blocks_is_found() {
                 }
             }));
         }
-        for round in 0..15 {
-            let sleeps = watched(async { thread::sleep(Duration::from_millis(300)) });
+        for round in 0..40 {
+            let sleeps = watched(async { thread::sleep(Duration::from_millis(100)) });
             runtime.block_on(runtime.spawn(sleeps)).unwrap();
             let told = watched_runtime.begun.recv_timeout(PATIENCE);
             told.unwrap_or_else(|_| panic!("that of round {round} is not reported"));
@@ -282,19 +285,21 @@ fn a_watched_poll_does_not_hide_the_next_that_is_not() {
     crate::support::in_time(|| {
         let watched_runtime = Watched::new(Flavour::CurrentThread);
         let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
-        let nap = || thread::sleep(Duration::from_millis(400));
+        let nap = |millis| thread::sleep(Duration::from_millis(millis));
+        let pairs = 4;
         watching.block_on(runtime, async {
-            let tasks = [
-                tokio::spawn(watched(async move { nap() })),
-                tokio::spawn(longshore::stall::watched(async move { nap() })),
-            ];
-            let plain = tokio::spawn(async move { nap() });
+            let mut tasks = Vec::new();
+            for pair in 0..pairs {
+                // At another point between two looks each time.
+                let millis = 250 + 3 * pair;
+                tasks.push(tokio::spawn(watched(async move { nap(millis) })));
+                tasks.push(tokio::spawn(async move { nap(millis) }));
+            }
             for task in tasks {
                 task.await.unwrap();
             }
-            plain.await.unwrap();
         });
-        for stall in 0..3 {
+        for stall in 0..2 * pairs {
             let told = watched_runtime.begun.recv_timeout(PATIENCE);
             told.unwrap_or_else(|_| panic!("stall {stall} is not reported"));
         }
