@@ -270,6 +270,8 @@ fn among_many_polls_each_that_blocks_is_found() {
             }));
         }
         for round in 0..40 {
+            // At another point between two looks each time, and after some of them.
+            thread::sleep(Duration::from_micros(12_000 + 337 * round));
             let sleeps = watched(async { thread::sleep(Duration::from_millis(100)) });
             runtime.block_on(runtime.spawn(sleeps)).unwrap();
             let told = watched_runtime.begun.recv_timeout(PATIENCE);
