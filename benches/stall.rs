@@ -143,6 +143,7 @@ fn print_watchdog(time: Duration) {
         ("idle, 64 workers", 64, 0),
         ("busy, 4 tasks", 2, 4),
         ("busy, 50 tasks", 2, 50),
+        ("busy, 64 and 500", 64, 500),
     ] {
         let (runtime, _watching) = watched_runtime(workers);
         for _ in 0..tasks {
