@@ -116,13 +116,17 @@ pub(crate) fn started(core: &Core, meta: &Meta, state: JobState, now: Instant) {
 }
 
 /// What a job took.
-#[cfg_attr(
-    not(any(feature = "metrics", feature = "tracing")),
-    expect(dead_code, reason = "nobody is told")
-)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took {
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(dead_code, reason = "only its event tells of it")
+    )]
     pub(crate) waited: Duration,
+    #[cfg_attr(
+        not(any(feature = "metrics", feature = "tracing")),
+        expect(dead_code, reason = "nobody is told")
+    )]
     pub(crate) ran: Duration,
 }
 

@@ -43,8 +43,10 @@
 
 mod allow;
 mod clock;
+mod counted;
 mod deny;
 mod finding;
+mod listener;
 mod looking;
 mod place;
 mod proc;

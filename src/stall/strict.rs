@@ -13,10 +13,10 @@ use std::{
 use tokio::runtime;
 
 use super::{
+    listener::Ignored,
     proc,
     report::{Cause, Certainty, Stall},
     slot::{Poller, Scope, Slot},
-    tell::Ignored,
 };
 use crate::sync::Mutex;
 

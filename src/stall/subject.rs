@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use super::{
+    listener::Listener,
     samples::Samples,
     slot::Scope,
-    tell::Listener,
     traces::{Progress, Traces},
     trail::Limits,
     workers::{self, Probes, Workers},

@@ -19,10 +19,7 @@ use std::{
 #[cfg(feature = "tracing")]
 use tracing::subscriber::NoSubscriber;
 
-use super::{
-    report::Stall,
-    strict::{self, Reports},
-};
+use super::{listener::Ignored, report::Stall};
 use crate::{error::call_quietly, sync::Mutex};
 
 /// A function that is given reports.
@@ -34,99 +31,8 @@ const SITES: usize = 4096;
 /// not given more.
 const WAITING: usize = 1024;
 
-/// Sites that are not reported.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ignored(Arc<[String]>);
-
-impl Ignored {
-    pub(super) fn sites(sites: Vec<String>) -> Self {
-        Self(sites.into())
-    }
-
-    /// Names may have to be looked up for that.
-    pub(super) fn has(&self, stall: &Stall) -> bool {
-        self.0.iter().any(|site| stall.is_at(site))
-    }
-
-    /// As far as that can be told without.
-    fn surely_has(&self, stall: &Stall) -> Option<bool> {
-        if self.0.iter().any(|site| stall.is_watched_at(site)) {
-            return Some(true);
-        }
-        #[cfg(feature = "stall-stacks")]
-        if stall.stack.is_some() && !self.0.is_empty() {
-            return None;
-        }
-        Some(false)
-    }
-}
-
-/// Where the reports of a watch go.
-#[derive(Debug)]
-pub(super) struct Listener {
-    ignored: Ignored,
-    stalls: Arc<AtomicU64>,
-    ears: Ears,
-}
-
-#[derive(Debug)]
-pub(super) enum Ears {
-    /// They are kept.
-    Kept(Reports),
-    Told(Voices),
-}
-
-impl Listener {
-    pub(super) fn new(ignored: Ignored, ears: Ears) -> Self {
-        Self {
-            ignored,
-            stalls: Arc::default(),
-            ears,
-        }
-    }
-
-    pub(super) fn ignored(&self) -> &Ignored {
-        &self.ignored
-    }
-
-    /// How many there were, without those that are ignored.
-    pub(super) fn stalls(&self) -> u64 {
-        self.stalls.load(Relaxed)
-    }
-
-    /// A stall has been seen; under which number its end is to be told as well.
-    pub(super) fn begun(&self, stall: &Stall) -> Option<u64> {
-        let ignored = self.ignored.surely_has(stall);
-        if ignored == Some(true) {
-            return None;
-        }
-        match &self.ears {
-            Ears::Kept(reports) => {
-                self.stalls.fetch_add(1, Relaxed);
-                strict::keep(reports, stall.clone());
-                None
-            }
-            Ears::Told(voices) => {
-                if ignored == Some(false) {
-                    self.stalls.fetch_add(1, Relaxed);
-                    return voices.begun(stall.clone(), None);
-                }
-                let doubt = (self.ignored.clone(), self.stalls.clone());
-                voices.begun(stall.clone(), Some(doubt))
-            }
-        }
-    }
-
-    pub(super) fn ended(&self, number: u64, stall: Stall) {
-        if let Ears::Told(voices) = &self.ears {
-            voices.send(Event {
-                number,
-                stall,
-                what: What::Ended,
-            });
-        }
-    }
-}
+/// What is not to be told, and the count of what is.
+pub(super) type Undecided = (Ignored, Arc<AtomicU64>);
 
 /// What is to be called, and how often.
 pub(super) struct Voices {
@@ -170,8 +76,8 @@ struct Event {
 }
 
 enum What {
-    /// With what is not to be told, and with the count of what is, if it is not known yet which this is.
-    Begun(Option<(Ignored, Arc<AtomicU64>)>),
+    /// `Some` if it is not known yet whether it is to be told.
+    Begun(Option<Undecided>),
     Ended,
 }
 
@@ -190,7 +96,8 @@ impl Voices {
         }
     }
 
-    fn begun(&self, stall: Stall, doubt: Option<(Ignored, Arc<AtomicU64>)>) -> Option<u64> {
+    /// Gives the number under which its end is to be told; `None` if too many are waiting.
+    pub(super) fn begun(&self, stall: Stall, doubt: Option<Undecided>) -> Option<u64> {
         // One call at a time: the watchdog's.
         if self.speaker.waiting.load(Relaxed) >= WAITING {
             return None;
@@ -204,6 +111,14 @@ impl Voices {
         };
         self.send(event);
         Some(number)
+    }
+
+    pub(super) fn ended(&self, number: u64, stall: Stall) {
+        self.send(Event {
+            number,
+            stall,
+            what: What::Ended,
+        });
     }
 
     fn send(&self, event: Event) {

@@ -6,11 +6,12 @@ use tokio::runtime::{self, Handle, Runtime};
 
 use super::{
     deny::Deny,
+    listener::{Ears, Ignored, Listener},
     report::Stall,
     slot::Scope,
     strict::Reports,
     subject::{Settings, Subject},
-    tell::{Callback, Calls, Ears, Ignored, Listener, Voices},
+    tell::{Callback, Calls, Voices},
     trail::Limits,
     watching::Watching,
     workers::Workers,

@@ -4,11 +4,11 @@ use super::{
     super::{
         clock::Moment,
         finding::Found,
-        proc::{Eye, Look, Sleep, State},
+        proc::{Account, Eye, Look, Sleep, State},
         report::{Cause, Certainty},
         slot::View,
         subject::{Driven, Subject},
-        traces::{Told, Traces},
+        traces::{Progress, Told, Traces, WorkerTrace},
         trail::{Seen, Trail},
     },
     doubt::{Doubt, Suspect},
@@ -25,6 +25,15 @@ pub(super) struct WorkerLook {
     pub(super) unknown: bool,
 }
 
+/// Where a worker is at one look.
+struct Here {
+    worker: usize,
+    progress: Progress,
+    /// It has made progress since the last one.
+    moved: bool,
+    thread: Option<u32>,
+}
+
 impl Subject {
     pub(super) fn look_at_worker(
         &self,
@@ -35,103 +44,34 @@ impl Subject {
         allowed: &[u32],
         sampling: bool,
     ) -> WorkerLook {
-        let mut result = WorkerLook::default();
-        let Traces {
-            workers,
-            polls,
-            names,
-            crowd,
-            ..
-        } = seen;
-        let trace = &mut workers[worker];
-        let progress = self.progress(worker);
-        let moved = trace.progress != Some(progress);
-        if moved {
-            trace.progress = Some(progress);
-            trace.trail = None;
-            self.end(trace.told.take(), now);
-        }
-        let Driven::By(thread) = self.thread_of(worker) else {
-            trace.trail = None;
-            self.end(trace.told.take(), now);
-            return result;
+        let trace = &mut seen.workers[worker];
+        let Some(here) = self.arrive(trace, worker, now) else {
+            return WorkerLook::default();
         };
-        if is_parked(progress) && !moved {
-            return result;
-        }
-        result.unknown = thread.is_none();
-        if trace.eye.as_ref().map(|(thread, _)| *thread) != thread {
-            trace.eye = thread.map(|thread| (thread, Eye::on(thread)));
-            trace.last = None;
-            trace.trail = None;
-        }
-        // Of one that goes on, as most do, only its account is read: that is the cheaper half.
-        let wanted = !moved || sampling;
-        let eye = trace.eye.as_ref().map(|(_, eye)| eye);
-        let (look, account) = match eye {
-            Some(eye) if wanted => {
-                let look = eye.look();
-                let account = look.as_ref().map(|look| look.account);
-                (look, account)
-            }
-            Some(eye) => (None, eye.account()),
-            None => (None, None),
-        };
-        if account.is_none()
-            && let Some(thread) = thread
-            && eye.is_some_and(Eye::is_gone)
-        {
-            // It ended while others were the worker.
-            self.workers.unlearn(worker, thread);
-            result.unknown = true;
-        }
-        if self.progress(worker) != progress {
-            // It went on while we looked, so that nothing is known of where it was.
-            return result;
-        }
-        if let Some(account) = account {
-            // Since when it has not been given a processor: before the worker came to where it is?
-            let before = match trace.last {
-                Some((then, same)) if same == account => then != progress,
-                _ => {
-                    trace.last = Some((progress, account));
-                    false
-                }
+        let thread = here.thread;
+        let Some(look) = self.glance(trace, &here, sampling) else {
+            return WorkerLook {
+                unknown: !self.single && self.workers.thread(worker).is_none(),
+                ..WorkerLook::default()
             };
-            if before && look.as_ref().is_some_and(Look::is_asleep) {
-                if let Some(thread) = thread
-                    && !self.single
-                {
-                    self.workers.unlearn(worker, thread);
-                }
-                trace.trail = None;
-                return result;
-            }
-        }
-        if is_parked(progress) || thread.is_some_and(|thread| allowed.contains(&thread)) {
+        };
+        let mut result = WorkerLook {
+            unknown: thread.is_none(),
+            ..WorkerLook::default()
+        };
+        let is_allowed = thread.is_some_and(|thread| allowed.contains(&thread));
+        if is_parked(here.progress) || is_allowed || (here.moved && !sampling) {
             trace.trail = None;
             return result;
         }
-        if moved && !sampling {
-            trace.trail = None;
-            return result;
-        }
-        let view = views
-            .iter()
-            .find(|view| Some(view.thread) == thread)
-            .copied();
+        let view = views.iter().find(|view| Some(view.thread) == thread);
+        let view = view.copied();
         if let Some(State::Asleep(sleep)) = look.as_ref().map(|look| &look.state) {
             result.asleep = Some(sleep.clone());
             result.place = view.and_then(|view| view.poll).map(|poll| poll.place);
         }
         if trace.told.is_some() {
-            let poll = since(view);
-            let is_another_poll = poll != trace.told_of;
-            let last = trace.trail.as_ref().and_then(Trail::last);
-            let is_another_call = poll.is_none()
-                && trace.told_call
-                && (look.as_ref().zip(last)).is_some_and(|(look, last)| !look.same_sleep(last));
-            if !is_another_poll && !is_another_call {
+            if trace.is_still_what_was_told(look.as_ref(), since(view)) {
                 return result;
             }
             // It has gone on, and is somewhere else without a pause.
@@ -143,7 +83,85 @@ impl Subject {
         }
         let trail = trace.trail.get_or_insert_with(|| Trail::begin(now));
         trail.look(look, now);
-        let trail = &*trail;
+        // If the worker is on another thread by now, and well, that one may say so.
+        result.unknown |= trail.age(now) >= self.threshold() / 2;
+        self.judge(seen, &here, view, now);
+        result
+    }
+
+    /// Sees to it that the trace is of where the worker is now; `None` if it is not at work.
+    fn arrive(&self, trace: &mut WorkerTrace, worker: usize, now: Seen) -> Option<Here> {
+        let progress = self.progress(worker);
+        let moved = trace.progress != Some(progress);
+        if moved {
+            trace.progress = Some(progress);
+            trace.trail = None;
+            self.end(trace.told.take(), now);
+        }
+        let Driven::By(thread) = self.thread_of(worker) else {
+            trace.trail = None;
+            self.end(trace.told.take(), now);
+            return None;
+        };
+        if is_parked(progress) && !moved {
+            return None;
+        }
+        if trace.eye.as_ref().map(|(thread, _)| *thread) != thread {
+            trace.eye = thread.map(|thread| (thread, Eye::on(thread)));
+            trace.last = None;
+            trace.trail = None;
+        }
+        Some(Here {
+            worker,
+            progress,
+            moved,
+            thread,
+        })
+    }
+
+    /// What its thread does, as far as that can be seen; `None` if it is not known where the worker is.
+    fn glance(&self, trace: &mut WorkerTrace, here: &Here, sampling: bool) -> Option<Option<Look>> {
+        let eye = trace.eye.as_ref().map(|(_, eye)| eye);
+        // Of one that goes on, as most do, only its account is read: that is the cheaper half.
+        let (look, account) = if here.moved && !sampling {
+            (None, eye.and_then(Eye::account))
+        } else {
+            let look = eye.and_then(Eye::look);
+            let account = look.as_ref().map(|look| look.account);
+            (look, account)
+        };
+        let has_ended = account.is_none() && eye.is_some_and(Eye::is_gone);
+        if self.progress(here.worker) != here.progress {
+            // It went on while we looked.
+            return None;
+        }
+        // Asleep since before the worker came to where it is.
+        let stayed = account.is_some_and(|account| trace.has_stayed(here.progress, account))
+            && look.as_ref().is_some_and(Look::is_asleep);
+        if has_ended || stayed {
+            if let Some(thread) = here.thread
+                && !self.single
+            {
+                self.workers.unlearn(here.worker, thread);
+            }
+            trace.trail = None;
+            return None;
+        }
+        Some(look)
+    }
+
+    /// Tells of it if it is a stall by now.
+    fn judge(&self, seen: &mut Traces, here: &Here, view: Option<&View>, now: Seen) {
+        let Traces {
+            workers,
+            polls,
+            names,
+            crowd,
+            ..
+        } = seen;
+        let Here { worker, thread, .. } = *here;
+        let trace = &mut workers[worker];
+        let Some(trail) = &trace.trail else { return };
         let mut suspect = thread.map(|thread| Suspect {
             worker,
             thread,
@@ -151,52 +169,70 @@ impl Subject {
             before: &mut trace.others,
         });
         if let Some(suspect) = &mut suspect
-            && suspect.trail.sleeps()
+            && trail.sleeps()
         {
             self.note_others(suspect, crowd, now);
         }
-        // If the worker is on another thread by now, and well, that one may say so.
-        result.unknown |= trail.age(now) >= self.threshold() / 2;
         let Some(mut verdict) = trail.verdict(now, self.settings.limits, false) else {
-            return result;
+            return;
         };
         // Of a worker that computes the threshold is long enough for another one to show; and where its
         // thread cannot be looked at, it is not the thread that this is about.
         let is_of_the_thread =
             trail.last().is_some() && !matches!(verdict.cause, Cause::Cpu { .. });
-        match suspect
-            .filter(|_| is_of_the_thread)
-            .map_or(Doubt::None, |it| self.doubt(it, crowd, now))
-        {
+        let suspect = suspect.filter(|_| is_of_the_thread);
+        match suspect.map_or(Doubt::None, |suspect| self.doubt(suspect, crowd, now)) {
             Doubt::None => {}
-            Doubt::Some => return result,
+            Doubt::Some => return,
             Doubt::Outlasted => verdict.is_of_a_worker_only(),
         }
+        trace.told_of = since(view);
         // One stall is told once, by its poll or by its worker.
         let poll = polls.iter_mut().find(|poll| Some(poll.thread) == thread);
         if poll.as_ref().is_some_and(|poll| poll.told.is_some()) {
             trace.told = Some(Told::Silent);
-            trace.told_of = since(view);
             trace.told_call = false;
-            return result;
+            return;
         }
+        trace.told_call = verdict.certainty == Certainty::OneCall;
         let found = Found {
             worker: Some(worker),
             thread,
             view,
         };
-        let last = trail.last();
-        trace.told_call = verdict.certainty == Certainty::OneCall;
         let stall = match &trace.eye {
-            Some((_, eye)) => found.stall(verdict, now, names, eye, last),
+            Some((_, eye)) => found.stall(verdict, now, names, eye, trail.last()),
             None => found.bare(verdict, now),
         };
         if let Some(poll) = poll {
             poll.told = Some(Told::Silent);
         }
         trace.told = Some(self.tell(stall, now));
-        trace.told_of = since(view);
-        result
+    }
+}
+
+impl WorkerTrace {
+    /// Whether the thread has not been given a processor since before the worker came to where it is.
+    fn has_stayed(&mut self, progress: Progress, account: Account) -> bool {
+        match self.last {
+            Some((then, same)) if same == account => then != progress,
+            _ => {
+                self.last = Some((progress, account));
+                false
+            }
+        }
+    }
+
+    /// Whether the worker is in the poll that was told, or in the call if it was told as one.
+    fn is_still_what_was_told(&self, look: Option<&Look>, poll: Option<Moment>) -> bool {
+        if poll != self.told_of {
+            return false;
+        }
+        let last = self.trail.as_ref().and_then(Trail::last);
+        let is_another_call = look
+            .zip(last)
+            .is_some_and(|(look, last)| !look.same_sleep(last));
+        poll.is_some() || !self.told_call || !is_another_call
     }
 }
 
