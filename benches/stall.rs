@@ -47,7 +47,7 @@ fn main() {
     print_polls(rounds, polls);
     print_watchdog(seconds);
     print_work(rounds, tasks);
-    #[cfg(feature = "stall-stacks")]
+    #[cfg(all(feature = "stall-stacks", target_os = "linux", target_arch = "x86_64"))]
     print_names(rounds);
     print_report(rounds);
     print_profile(seconds);
@@ -308,14 +308,14 @@ fn print_profile(time: Duration) {
 // ===== Names =====
 
 /// A function of its own also in a build that is optimised, so that it has a name there.
-#[cfg(feature = "stall-stacks")]
+#[cfg(all(feature = "stall-stacks", target_os = "linux", target_arch = "x86_64"))]
 #[inline(never)]
 fn sleeps() {
     thread::sleep(black_box(Duration::from_millis(250)));
     black_box(());
 }
 
-#[cfg(feature = "stall-stacks")]
+#[cfg(all(feature = "stall-stacks", target_os = "linux", target_arch = "x86_64"))]
 fn print_names(rounds: usize) {
     let (tell, told) = mpsc::channel();
     let (runtime, _watching) = Watch::new()

@@ -183,7 +183,8 @@
 //! - A job that waits for other jobs keeps its thread, and while it waits for several, or for one of
 //!   another lane, there is a thread more for what runs in its slot.
 //! - While anything is watched by `stall`, there is one thread called `longshore-stall`, and for each
-//!   watch that has had something to tell one called `longshore-tell`.
+//!   watch that has had something to tell one called `longshore-tell`. When a profile with stacks is over,
+//!   one called `longshore-profile` looks up their names and ends.
 //! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
 //!   which end after a second without work.
 //!

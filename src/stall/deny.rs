@@ -4,7 +4,7 @@ use std::thread;
 
 use super::{
     report::{Certainty, Stall},
-    strict::{Reports, Strict},
+    strict::{KEPT, Reports, Strict},
     watch::Watch,
     watching::Watching,
 };
@@ -128,8 +128,9 @@ impl Drop for Deny {
             return;
         }
         let lines: Vec<String> = reports.iter().map(ToString::to_string).collect();
+        let more = if lines.len() >= KEPT { " or more" } else { "" };
         panic!(
-            "{} stalled the runtime:\n{}",
+            "{}{more} stalled the runtime:\n{}",
             count(lines.len()),
             lines.join("\n")
         );

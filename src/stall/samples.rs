@@ -60,7 +60,7 @@ struct Taken {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct Key {
     syscall: Option<String>,
-    /// The peer or the path.
+    /// The peer or the path, if there is no stack.
     target: Option<String>,
     /// The number of the place.
     place: Option<u32>,
@@ -101,6 +101,10 @@ impl Samples {
             #[cfg(feature = "stall-stacks")]
             stack: sample.stack.clone().map(Walked::stack),
         };
+        if key.stack.is_some() {
+            // What a line of the program calls is one row, whatever it is about.
+            key.target = None;
+        }
         if taken.rows.len() >= ROWS && !taken.rows.contains_key(&key) {
             key = Key {
                 syscall: key.syscall,

@@ -24,7 +24,7 @@ use crate::sync::Mutex;
 pub(super) type Reports = Arc<Mutex<Vec<Stall>>>;
 
 /// More than this are not kept, for a test to be told of.
-const KEPT: usize = 1000;
+pub(super) const KEPT: usize = 1000;
 
 pub(super) fn keep(reports: &Reports, stall: Stall) {
     let mut reports = reports.lock();

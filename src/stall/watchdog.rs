@@ -6,7 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{clock, slot, subject::Subject, trail::Seen};
+use super::{
+    clock,
+    proc::{Eye, this_thread},
+    slot,
+    subject::Subject,
+    trail::Seen,
+};
 use crate::{
     error::{call_quietly, drop_quietly},
     sync::{Mutex, Patience, Thread},
@@ -68,6 +74,7 @@ pub(super) fn let_go(subject: &Arc<Subject>) {
 
 fn run() {
     let mut last = Instant::now();
+    let mut waits = Waits::of_this_thread();
     loop {
         let subjects = {
             let mut kennel = WATCHDOG.lock();
@@ -86,17 +93,60 @@ fn run() {
         let passed = now.saturating_duration_since(last);
         let step = passed.min(2 * tick);
         last = now;
+        let stopped = waits.other_than_for_a_processor(passed - step);
         let awake = clock::advance(step);
         let now = Seen { at: now, awake };
         let views = slot::views();
         for subject in &subjects {
             // A fault in here must not be the end of all watches.
             call_quietly(|| {
-                subject.begin_anew_after(passed - step, now);
+                subject.begin_anew_after(stopped, now);
                 subject.look(now, step, &views);
             });
         }
         // What is dropped with the last handle may be the user's.
         drop_quietly(subjects);
+    }
+}
+
+/// Tells what kept this thread from looking: a process that was stopped is another thing than a machine that
+/// is short of processors.
+struct Waits {
+    eye: Eye,
+    in_line: Duration,
+    looks: u32,
+}
+
+/// Now and then, so that what it has waited for in small pieces is not taken for one long wait.
+const LOOKS: u32 = 16;
+
+impl Waits {
+    fn of_this_thread() -> Self {
+        let mut this = Self {
+            eye: Eye::on(this_thread()),
+            in_line: Duration::ZERO,
+            looks: 0,
+        };
+        this.in_line();
+        this
+    }
+
+    /// How long it has been in line for a processor since this was asked for last.
+    fn in_line(&mut self) -> Duration {
+        let before = self.in_line;
+        if let Some(account) = self.eye.account() {
+            self.in_line = account.in_line;
+        }
+        self.looks = 0;
+        self.in_line.saturating_sub(before)
+    }
+
+    /// Of the time that has passed without a look, that in which it did not want to look.
+    fn other_than_for_a_processor(&mut self, unseen: Duration) -> Duration {
+        self.looks += 1;
+        if unseen.is_zero() && self.looks < LOOKS {
+            return unseen;
+        }
+        unseen.saturating_sub(self.in_line())
     }
 }

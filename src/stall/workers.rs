@@ -3,7 +3,7 @@
 //! Tokio says how its workers fare by their index, and not on which thread they are. Threads say so
 //! themselves: in the hook that Tokio calls before a worker parks, or in a task that is spawned for it.
 //! A worker may change its thread (`block_in_place`), so what is known here can be out of date; it is
-//! found out by `subject` then, and taken back.
+//! found out by `looking` then, and taken back.
 
 use std::{
     sync::{

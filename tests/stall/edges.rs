@@ -237,8 +237,8 @@ fn the_longest_threshold_is_never_reached() {
         for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
             let watched_runtime = Watched::with(flavour, longest());
             let watching = watched_runtime.watching.clone();
-            let profile = watching.profile_for(Duration::from_millis(100));
             let profile = watched_runtime.is_quiet(async move {
+                let profile = watching.profile_for(Duration::from_secs(1));
                 let blocks = watched(async move {
                     compute(Duration::from_millis(50));
                     wait_for_looks(&watching, LOOKS / 2);

@@ -269,13 +269,15 @@ fn among_many_polls_each_that_blocks_is_found() {
                 }
             }));
         }
-        for round in 0..40 {
+        for round in 0..30 {
             // At another point between two looks each time, and after some of them.
             thread::sleep(Duration::from_micros(12_000 + 337 * round));
-            let sleeps = watched(async { thread::sleep(Duration::from_millis(100)) });
-            runtime.block_on(runtime.spawn(sleeps)).unwrap();
+            let (blocks, release) = Gate::new();
+            let blocked = runtime.spawn(watched(async move { blocks.wait() }));
             let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(release);
             told.unwrap_or_else(|_| panic!("that of round {round} is not reported"));
+            runtime.block_on(blocked).unwrap();
         }
         drop(opener);
     });

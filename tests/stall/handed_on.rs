@@ -388,6 +388,29 @@ fn a_runtime_that_is_there_already_is_watched() {
     });
 }
 
+/// Each of them might be the worker for a moment, and none is for long.
+#[test]
+fn beside_a_pool_of_many_that_compute_a_little_a_stall_is_reported() {
+    in_time(|| {
+        let mut builder = Flavour::MultiThread.builder();
+        builder.thread_name("a busy pool");
+        let watched = Watched::built_by(&mut builder, Watch::new());
+        let (gate, opener) = Gate::new();
+        for _ in 0..200 {
+            let gate = gate.clone();
+            watched.runtime.spawn_blocking(move || {
+                while !gate.is_open() {
+                    compute(Duration::from_micros(300));
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        let (stall, _) = watched.stall(|gate| gate.wait());
+        drop(opener);
+        assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+    });
+}
+
 /// It might be the worker by now, and is told from one by how long it computes.
 #[test]
 fn beside_a_thread_that_computes_a_stall_is_reported_later() {

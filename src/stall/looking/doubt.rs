@@ -13,13 +13,15 @@ use super::super::{
 /// Tokio takes to note the progress of one whose polls are not too long themselves. And for how long nothing
 /// is said where that cannot be seen.
 const IN_DOUBT: Duration = Duration::from_secs(1);
+/// For how long there may be such threads at all, which may be another one each time.
+const LONGEST: Duration = Duration::from_secs(3);
 
 pub(super) enum Doubt {
     None,
     /// Nothing is to be said yet.
     Some,
-    /// There is still such a thread, and it has computed for so long that the worker is stuck in any case,
-    /// on one thread or on the other.
+    /// There still is such a thread, and it has computed for so long, or so much time has passed, that the
+    /// worker is stuck in any case, on one thread or on the other.
     Outlasted,
 }
 
@@ -82,11 +84,12 @@ impl Subject {
         // Another worker is not this one. This one may be known to have been on another thread.
         let known = self.workers.thread(suspect.worker);
         let is_another = |other| known != Some(other) && workers::is_worker(other);
+        let is_old = suspect.trail.age(now) >= self.threshold().saturating_add(LONGEST);
         let time = now.at.saturating_duration_since(before.at.at);
         let since = (&*before.others, time);
         match others.busy(suspect.thread, since, &before.first, is_another) {
             None => Doubt::None,
-            Some(used) if used >= IN_DOUBT => Doubt::Outlasted,
+            Some(used) if used >= IN_DOUBT || is_old => Doubt::Outlasted,
             Some(_) => {
                 if time >= self.threshold() / 2 {
                     before.others = others;

@@ -49,7 +49,7 @@ const PROBE_EVERY: u64 = 5;
 /// So many of the first looks do that for workers that have nothing to do as well.
 const LEARNING: u64 = 20 * PROBE_EVERY;
 
-/// A thread that is not given a processor at once waits for so long, on a machine that is not idle.
+/// So much is nothing.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 impl Subject {
@@ -92,10 +92,10 @@ impl Subject {
         }
     }
 
-    /// What was seen before so much time in which nobody has looked is forgotten: the process may have been
-    /// stopped, and what is seen now is the same sleep and has not taken as long.
-    pub(super) fn begin_anew_after(&self, unseen: Duration, now: Seen) {
-        if unseen < (self.threshold() / 2).max(A_MOMENT) {
+    /// What was seen before the process was stopped for so long is forgotten: what is seen now is the same
+    /// sleep, and has not taken as long.
+    pub(super) fn begin_anew_after(&self, stopped: Duration, now: Seen) {
+        if stopped < (self.threshold() / 2).max(A_MOMENT) {
             return;
         }
         let mut seen = self.seen.lock();
@@ -131,18 +131,21 @@ fn take_sample(
     samples: &[Arc<Samples>],
     step: Duration,
 ) {
-    let Some(sleep) = look.asleep else { return };
+    let Some(asleep) = look.asleep else { return };
+    let State::Asleep(sleep) = &asleep.state else {
+        return;
+    };
     let eye = seen.workers[worker].eye.as_ref();
     let still = || {
         let look = eye.and_then(|(_, eye)| eye.look());
-        look.is_some_and(|look| matches!(look.state, State::Asleep(again) if again == sleep))
+        look.is_some_and(|look| look.same_sleep(&asleep))
     };
     #[cfg(feature = "stall-stacks")]
     let stack = eye.and_then(|(thread, _)| {
         let modules = modules(&mut seen.modules)?;
-        super::finding::walked(*thread, &sleep, modules).filter(|_| still())
+        super::finding::walked(*thread, sleep, modules).filter(|_| still())
     });
-    let mut call = call_of(&mut seen.names, &sleep);
+    let mut call = call_of(&mut seen.names, sleep);
     let still = still();
     if let Some(call) = call.as_mut().filter(|_| !still) {
         call.forget_what_it_is_about();

@@ -4,7 +4,7 @@ use super::{
     super::{
         clock::Moment,
         finding::Found,
-        proc::{Account, Eye, Look, Sleep, State},
+        proc::{Account, Eye, Look},
         report::{Cause, Certainty},
         slot::View,
         subject::{Driven, Subject},
@@ -18,8 +18,9 @@ use super::{
 /// What one look at a worker gave.
 #[derive(Default)]
 pub(super) struct WorkerLook {
-    /// Where its thread sleeps although Tokio takes it to be at work, and the number of the place.
-    pub(super) asleep: Option<Sleep>,
+    /// What was seen of its thread, if it sleeps although Tokio takes it to be at work, and the number of the
+    /// place.
+    pub(super) asleep: Option<Look>,
     pub(super) place: Option<u32>,
     /// It is at work, on a thread that is not known for sure.
     pub(super) unknown: bool,
@@ -66,10 +67,8 @@ impl Subject {
         }
         let view = views.iter().find(|view| Some(view.thread) == thread);
         let view = view.copied();
-        if let Some(State::Asleep(sleep)) = look.as_ref().map(|look| &look.state) {
-            result.asleep = Some(sleep.clone());
-            result.place = view.and_then(|view| view.poll).map(|poll| poll.place);
-        }
+        result.asleep = look.clone().filter(Look::is_asleep);
+        result.place = view.and_then(|view| view.poll).map(|poll| poll.place);
         if trace.told.is_some() {
             if trace.is_still_what_was_told(look.as_ref(), since(view)) {
                 return result;

@@ -46,7 +46,7 @@ impl Others {
         _thread: u32,
         _before: (&Self, Duration),
         _first: &Self,
-        _is_known: impl Fn(u32) -> bool,
+        _is_another: impl Fn(u32) -> bool,
     ) -> Option<Duration> {
         None
     }

@@ -38,7 +38,7 @@ impl Others {
         Some(Self(others.collect()))
     }
 
-    /// Whether any with the name of `thread` that is not known has been busy for the `time` since `before`:
+    /// Whether any with the name of `thread`, and not known to be another worker, has been busy for the `time` since `before`:
     /// then, how much processor time the one that has used most has used since `first`.
     ///
     /// Busy is who does not sleep most of the time, and is given processors if there are any.
@@ -47,7 +47,7 @@ impl Others {
         thread: u32,
         (before, time): (&Self, Duration),
         first: &Self,
-        is_known: impl Fn(u32) -> bool,
+        is_another: impl Fn(u32) -> bool,
     ) -> Option<Duration> {
         let this = self.0.get(&thread)?;
         let is_busy = |at: &u32, other: &Other| {
@@ -60,7 +60,7 @@ impl Others {
         self.0
             .iter()
             .filter(|(at, other)| **at != thread && other.name == this.name)
-            .filter(|(at, other)| is_busy(at, other) && !is_known(**at))
+            .filter(|(at, other)| is_busy(at, other) && !is_another(**at))
             .map(|(at, other)| other.account.cpu.saturating_sub(first.account(*at).cpu))
             .max()
     }

@@ -10,12 +10,10 @@ const FETCHED: &[&str] = &[
     "/library/core/src/",
     "/library/std/src/",
     "/.rustup/",
-    "/registry/src/",
-    "/git/checkouts/",
     "/.cargo/registry/",
     "/.cargo/git/",
     "/cargo/registry/",
-    "/vendor/",
+    "/cargo/git/checkouts/",
 ];
 
 /// The source of this library.
@@ -130,9 +128,12 @@ pub(super) fn is_outside_of_a_task(frame: &Frame) -> bool {
 
 /// Whether a function is of the program itself, by where its source is.
 pub(super) fn is_own_by_file(frame: &Frame) -> bool {
-    let is = |name: Option<&str>, of: &[&str]| name.is_some_and(|name| of.contains(&name));
-    let name = frame.function.as_deref().and_then(crate_of);
-    frame.file.as_deref().is_some_and(is_own_file) && !is(name, NEVER)
+    let name = frame.function.as_deref().unwrap_or_default();
+    let never = |name: &str| crate_of(name).is_some_and(|name| NEVER.contains(&name));
+    // A trait of the program's may be implemented for a type of others.
+    let implemented = name.split_once(" as ").map(|(_, implemented)| implemented);
+    let is_nobodys = never(name) && implemented.is_none_or(never);
+    frame.file.as_deref().is_some_and(is_own_file) && !is_nobodys
 }
 
 /// The same by its name, if it is not known where its source is.
@@ -144,12 +145,31 @@ fn is_own_file(file: &str) -> bool {
     // What is written in another language was not written for Tokio: its caller is to blame.
     file.ends_with(".rs")
         && !FETCHED.iter().any(|part| file.contains(part))
-        && !["library/", "vendor/"]
-            .iter()
-            .any(|start| file.starts_with(start))
+        && !file.starts_with("library/")
+        && !is_of_a_registry(file)
+        && !is_vendored(file)
         && file
             .strip_prefix(OURS)
             .is_none_or(|file| file.starts_with("bin/"))
+}
+
+/// `…/registry/src/index-1949cf8c/ureq-3.5.1/…`, wherever Cargo has its home.
+fn is_of_a_registry(file: &str) -> bool {
+    let inside = file.split_once("/registry/src/");
+    let index = inside.and_then(|(_, inside)| inside.split('/').next());
+    index.is_some_and(|index| index.contains('-'))
+}
+
+/// `…/vendor/ureq/src/…`, and not a module of that name.
+fn is_vendored(file: &str) -> bool {
+    let inside = match file.split_once("/vendor/") {
+        Some((_, inside)) => inside,
+        None => match file.strip_prefix("vendor/") {
+            Some(inside) => inside,
+            None => return false,
+        },
+    };
+    inside.split('/').nth(1) == Some("src")
 }
 
 fn is_own_name(function: &str) -> bool {
@@ -183,6 +203,8 @@ mod tests {
     fn what_cargo_or_the_compiler_brought_is_not_the_programs_own() {
         assert!(is_own_file("/home/me/shop/src/price.rs"));
         assert!(is_own_file("src/price.rs"));
+        assert!(is_own_file("/home/me/shop/registry/src/main.rs"));
+        assert!(is_own_file("/home/me/shop/src/vendor/acme.rs"));
         assert!(is_own_file(&format!("{OURS}bin/longshore/main.rs")));
         for file in [
             &format!("{OURS}lane/worker.rs"),
@@ -216,6 +238,12 @@ mod tests {
         assert!(is_own_by_file(&frame("shop::lock")));
         assert!(is_own_by_file(&frame("lock")));
         assert!(!is_own_by_file(&frame("std::sync::mutex::Mutex<T>::lock")));
+        assert!(is_own_by_file(&frame(
+            "<core::time::Duration as shop::Nap>::nap"
+        )));
+        assert!(!is_own_by_file(&frame(
+            "<std::fs::File as std::io::Read>::read"
+        )));
     }
 
     #[test]

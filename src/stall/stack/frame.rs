@@ -58,8 +58,8 @@ impl Frame {
     }
 }
 
-/// The name, and on a second line the place in the source, from the directory that the program was started
-/// in if it is below that. With `{:#}` on one line, and a closure or the
+/// The name, and on a second line the place in the source, from the working directory of the process if it
+/// is below that (as it was when this was first asked for). With `{:#}` on one line, and a closure or the
 /// inside of an async function by the name of the function that it is in.
 ///
 /// ```text
@@ -91,7 +91,7 @@ impl fmt::Display for Frame {
     }
 }
 
-/// The path without that of the directory that the program was started in.
+/// The path without that of the working directory.
 fn from_here(file: &str) -> &str {
     static HERE: LazyLock<Option<String>> = LazyLock::new(|| {
         let here = env::current_dir().ok()?.into_os_string();
