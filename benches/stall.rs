@@ -4,13 +4,13 @@
 //!   watch and without one.
 //! - `watchdog`: how much of one core the thread `longshore-stall` takes, by the system's account of it,
 //!   while the runtime has nothing to do, while it is busy, and with many workers.
-//! - `work`: processor time of the whole process for some work on a runtime that is watched, over the same
-//!   on one that is not. Rounds take them in turn; the ratio of base to base, measured the same way, says
-//!   what a difference would have to be larger than.
+//! - `work`: processor time of the whole process for some work on a runtime that is watched, over the
+//!   same on one that is not. Rounds take them in turn; the ratio of base to base, measured the same
+//!   way, says what a difference would have to be larger than.
 //! - `report`: how long after the beginning of a stall its report comes, with the default threshold of
 //!   100 ms.
-//! - `profile`: how much of one core the watchdog takes while it takes samples of workers that block most of
-//!   the time.
+//! - `profile`: how much of one core the watchdog takes while it takes samples of workers that block
+//!   most of the time.
 //! - `names` (feature `stall-stacks`): how long it takes to find the line that is to blame of the first
 //!   report in a process, and of the next ones.
 //!

@@ -26,21 +26,29 @@ impl<T> Mutex<T> {
         Self(std::sync::Mutex::new(value))
     }
 
-    /// Tries for some microseconds before it sleeps, which is longer than what happens under any of our
-    /// locks takes. To be woken again takes longer than that, and costs a call into the system on both sides.
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.lock_later(),
+        }
+    }
+
+    /// Tries for some microseconds before it sleeps, which is longer than what happens under any of our
+    /// locks takes. To be woken again takes longer than that, and costs a call into the system on both
+    /// sides.
+    #[cold]
+    fn lock_later(&self) -> MutexGuard<'_, T> {
         const TRIES: u32 = 30;
         const PAUSES: u32 = 16;
         for _ in 0..TRIES {
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {
-                    // Not too often: each try takes the lock's memory from the core that holds it.
-                    for _ in 0..PAUSES {
-                        spin_loop();
-                    }
-                }
+            // Not too often: each try takes the lock's memory from the core that holds it.
+            for _ in 0..PAUSES {
+                spin_loop();
+            }
+            if let Ok(guard) = self.0.try_lock() {
+                return guard;
             }
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -41,8 +41,8 @@ impl Counted {
     }
 }
 
-/// The rows, with those made one that the user cannot tell apart: of a line of the program all calls of one
-/// name, whatever they are about.
+/// The rows, with those made one that the user cannot tell apart: of a line of the program all calls
+/// of one name, whatever they are about.
 pub(super) fn merged(rows: &[Counted]) -> Vec<Counted> {
     type Seen<'a> = (
         Option<&'a str>,

@@ -65,12 +65,12 @@ impl Deny {
     /// Reports every poll of a [`watched`](super::watched) future in which the thread went to sleep in
     /// the system, for however short a time.
     ///
-    /// This finds calls that are fast in a test and slow elsewhere. What did not sleep it does not see: a
-    /// file that is cached, a peer on the same machine that has answered already. What runs in
-    /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()); so does what others have made
-    /// it wait for within a poll, as a lock of the allocator's or a page of memory that had to be read. It costs some tens of
-    /// microseconds a poll, and works on Linux only. (It counts the thread's voluntary context switches,
-    /// in `/proc/thread-self/status`.)
+    /// This finds calls that are fast in a test and slow elsewhere. What did not sleep it does not
+    /// see: a file that is cached, a peer on the same machine that has answered already. What runs in
+    /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()); so does what
+    /// others have made it wait for within a poll, as a lock of the allocator's or a page of memory
+    /// that had to be read. It costs some tens of microseconds a poll, and works on Linux only. (It
+    /// counts the thread's voluntary context switches, in `/proc/thread-self/status`.)
     ///
     /// # Examples
     ///

@@ -32,9 +32,9 @@
 //! # What is promised
 //!
 //! - A worker that sleeps in one call for the length of the threshold is reported within twice that
-//!   time, while it still sleeps, provided that the watchdog is given a processor, and that no thread of the
-//!   same name, which could be the worker by now (`block_in_place`), computes all the time: then it is later,
-//!   until that one has computed for a second, and by three seconds at the most.
+//!   time, while it still sleeps, provided that the watchdog is given a processor, and that no thread
+//!   of the same name, which could be the worker by now (`block_in_place`), computes all the time:
+//!   then it is later, until that one has computed for a second, and by three seconds at the most.
 //! - There is no report of a worker that is parked or busy, of closures of `spawn_blocking`,
 //!   `block_in_place` or a lane, nor of a process or machine that was stopped or short of processors.
 //! - A callback that panics (where panics unwind) or blocks harms nobody.

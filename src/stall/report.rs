@@ -83,9 +83,9 @@ pub enum Certainty {
 impl Stall {
     /// Where the blame goes: the innermost place of the user's own code that is known.
     ///
-    /// That is the line in the `stack` (feature `stall-stacks`) that leads to the call, if the symbols of the program have
-    /// lines, or else where [`watched`](super::watched) was called, or else the name of a function. The first two
-    /// of these are certain.
+    /// That is the line in the `stack` (feature `stall-stacks`) that leads to the call, if the
+    /// symbols of the program have lines, or else where [`watched`](super::watched) was called, or
+    /// else the name of a function. The first two of these are certain.
     #[must_use]
     pub fn blame(&self) -> Option<String> {
         blame(self.stacked(), self.watched_at)

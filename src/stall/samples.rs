@@ -1,8 +1,9 @@
 //! Where workers were seen to sleep, until that becomes a profile.
 //!
-//! Samples are sorted as they come: by the call and what it is about, by the place, and by the functions on
-//! the stack, as addresses. What is to blame of these is known only when they have names, which takes long; so
-//! that is done at the end, on a thread of its own, and what turns out to be the same then becomes one row.
+//! Samples are sorted as they come: by the call and what it is about, by the place, and by the
+//! functions on the stack, as addresses. What is to blame of these is known only when they have
+//! names, which takes long; so that is done at the end, on a thread of its own, and what turns out to
+//! be the same then becomes one row.
 
 use std::{
     cmp::Reverse,

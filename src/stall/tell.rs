@@ -1,9 +1,10 @@
 //! Who is told of a stall, and on which thread.
 //!
-//! What is the user's, a callback or a subscriber, never runs on the watchdog, if a thread can be had: it may
-//! take its time or panic, and nobody would be watched meanwhile. Nor are names looked up there, which takes long, so that
-//! what depends on the line of the program is decided later as well: whether it is to be left out, and how
-//! often it was told already. Each watch has a thread of its own for all that, from its first report on.
+//! What is the user's, a callback or a subscriber, never runs on the watchdog, if a thread can be
+//! had: it may take its time or panic, and nobody would be watched meanwhile. Nor are names looked up
+//! there, which takes long, so that what depends on the line of the program is decided later as well:
+//! whether it is to be left out, and how often it was told already. Each watch has a thread of its
+//! own for all that, from its first report on.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -204,8 +204,9 @@ impl Trail {
 
     /// Where the thread cannot be looked at, or is not known, only the time is.
     ///
-    /// Nothing says whether it was given a processor. So the watchdog must have been given one whenever it
-    /// wanted it, and where it may be many polls, they have to take three times as long as usual.
+    /// Nothing says whether it was given a processor. So the watchdog must have been given one
+    /// whenever it wanted it, and where it may be many polls, they have to take three times as long
+    /// as usual.
     fn unseen(&self, now: Seen, limits: Limits, exact: bool) -> Option<Verdict> {
         let (long, certainty) = busy(limits, exact)?;
         let long = if exact { long } else { long.saturating_mul(3) };

@@ -91,11 +91,10 @@ impl Watch {
 
     /// How long a worker may compute without Tokio noting any progress.
     ///
-    /// Such a report may be about many polls and not one:
-    /// [`UpToTicks`](super::Certainty::UpToTicks). With the default, a second, it means that the worker's
-    /// polls took 16 ms each on average, 4 ms at the least, and that it looked for no events all that time.
-    /// A worker that is just busy is reported if this is too low. Defaults to 1 s, and to never in
-    /// [`deny`](super::deny).
+    /// Such a report may be about many polls and not one: [`UpToTicks`](super::Certainty::UpToTicks).
+    /// With the default, a second, it means that the worker's polls took 16 ms each on average, 4 ms
+    /// at the least, and that it looked for no events all that time. A worker that is just busy is
+    /// reported if this is too low. Defaults to 1 s, and to never in [`deny`](super::deny).
     ///
     /// # Panics
     ///
@@ -120,9 +119,9 @@ impl Watch {
     /// What is called with each stall when it is seen, while the thread is still stuck.
     ///
     /// It runs on a thread of its own, called `longshore-tell`, one report after the other: it may
-    /// block, and if it panics that is contained. Of those that have to wait for it meanwhile, 1,024 do, and
-    /// more are left out. Reports go there and, with the feature `tracing`, to the
-    /// subscriber as events of level `WARN` with the target `longshore::stall`. With neither, and nothing given
+    /// block, and if it panics that is contained. Of those that have to wait for it meanwhile, 1,024
+    /// do, and more are left out. Reports go there and, with the feature `tracing`, to the subscriber
+    /// as events of level `WARN` with the target `longshore::stall`. With neither, and nothing given
     /// to [`on_end`](Self::on_end), each site is printed once to the standard error.
     ///
     /// A callback that holds the [`Watching`] keeps it, and so the watch, for ever.
@@ -132,9 +131,9 @@ impl Watch {
     }
 
     /// What is called with each stall that was reported when it is over, with its
-    /// [`total`](Stall::total): that of a [`watched`](super::watched) poll is over with the poll, any other of one
-    /// call with the call (a process that is stopped and goes on ends it as well), and all others when the
-    /// worker goes on.
+    /// [`total`](Stall::total): that of a [`watched`](super::watched) poll is over with the poll, any
+    /// other of one call with the call (a process that is stopped and goes on ends it as well), and
+    /// all others when the worker goes on.
     pub fn on_end(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.calls.on_end = Some(Box::new(call) as Callback);
         self
@@ -143,10 +142,10 @@ impl Watch {
     /// Does not report what is at this site, as in [`Stall::is_at`]: the end of the path of a source
     /// file, with or without a line. Can be called several times.
     ///
-    /// It is the place that is allowed, and not a kind of call: reading a file at the start is one thing,
-    /// reading one for each request another. A place is known for what is [`watched`](super::watched), and with
-    /// the feature `stall-stacks` the line that is to [blame](Stall::blame), if it is certain; for anything else
-    /// there is [`allow`](super::allow()).
+    /// It is the place that is allowed, and not a kind of call: reading a file at the start is one
+    /// thing, reading one for each request another. A place is known for what is
+    /// [`watched`](super::watched), and with the feature `stall-stacks` the line that is to
+    /// [blame](Stall::blame), if it is certain; for anything else there is [`allow`](super::allow()).
     pub fn ignore(mut self, site: impl Into<String>) -> Self {
         self.ignored.push(site.into());
         self
@@ -169,10 +168,11 @@ impl Watch {
 
     /// Watches a runtime that is there already.
     ///
-    /// Its workers are learnt by spawning tasks that do nothing, as many as there are workers, for as long
-    /// as one that works is unknown. This waits for that, blocking, as a rule a few milliseconds, and 250 ms
-    /// at the most, if workers are stuck already. Until it is learnt, of a worker it is known that it is
-    /// stuck, and not in what. One more task stays for as long as it is watched, to notice its end.
+    /// Its workers are learnt by spawning tasks that do nothing, as many as there are workers, for as
+    /// long as one that works is unknown. This waits for that, blocking, as a rule a few
+    /// milliseconds, and 250 ms at the most, if workers are stuck already. Until it is learnt, of a
+    /// worker it is known that it is stuck, and not in what. One more task stays for as long as it is
+    /// watched, to notice its end.
     ///
     /// **On a current-thread runtime** it cannot be seen from outside whether anybody drives it. Called
     /// from within its `block_on` (as in an `async fn main`), this takes the runtime to be driven by this
@@ -191,8 +191,9 @@ impl Watch {
     /// Builds a runtime that is watched from its first poll on.
     ///
     /// Sets [`on_thread_park`](runtime::Builder::on_thread_park), and so replaces one that was set
-    /// before: give yours to [`on_thread_park`](Self::on_thread_park) instead. All other hooks are left as
-    /// they are. Blocks for a moment, some milliseconds, until every worker has said which thread it is on.
+    /// before: give yours to [`on_thread_park`](Self::on_thread_park) instead. All other hooks are
+    /// left as they are. Blocks for a moment, some milliseconds, until every worker has said which
+    /// thread it is on.
     ///
     /// What is said of current-thread runtimes at [`attach`](Self::attach) goes for this as well: use
     /// [`Watching::block_on`].

@@ -109,8 +109,8 @@ fn run() {
     }
 }
 
-/// Tells what kept this thread from looking: a process that was stopped is another thing than a machine that
-/// is short of processors.
+/// Tells what kept this thread from looking: a process that was stopped is another thing than a
+/// machine that is short of processors.
 struct Waits {
     eye: Eye,
     in_line: Duration,

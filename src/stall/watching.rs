@@ -76,8 +76,8 @@ impl Watching {
 
     /// How many stalls have been seen so far, those included that a
     /// [`report_limit`](super::Watch::report_limit) kept back. Those that are to be
-    /// [ignored](super::Watch::ignore) are not; where it takes the stack to tell, a stall is counted when it is
-    /// told, and in [`deny`](super::deny()) in any case.
+    /// [ignored](super::Watch::ignore) are not; where it takes the stack to tell, a stall is counted
+    /// when it is told, and in [`deny`](super::deny()) in any case.
     #[must_use]
     pub fn stalls(&self) -> u64 {
         self.subject.stalls()
@@ -113,8 +113,8 @@ impl Watching {
         ProfileFor { samples }
     }
 
-    /// `runtime.block_on(future)`, with the future [`watched`](super::watched) and the runtime known to be
-    /// driven meanwhile.
+    /// `runtime.block_on(future)`, with the future [`watched`](super::watched) and the runtime known
+    /// to be driven meanwhile.
     ///
     /// # Panics
     ///

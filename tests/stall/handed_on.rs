@@ -165,8 +165,8 @@ fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
                     })
                 })
                 .collect();
-            // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come at all
-            // points of the 61 ticks in between.
+            // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come
+            // at all points of the 61 ticks in between.
             thread::sleep(Duration::from_millis(400 + 37 * round));
             let in_place = async { block_in_place(|| thread::sleep(Duration::from_millis(250))) };
             runtime.block_on(runtime.spawn(in_place)).unwrap();
@@ -231,7 +231,8 @@ fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
         let watching = watched.watching.clone();
         let (stall, _) = watched.stall(move |gate| {
             let computes = thread::spawn(move || {
-                // Between the half of the threshold, when it is noted what others have used, and the whole.
+                // Between the half of the threshold, when it is noted what others have used, and the
+                // whole.
                 wait_for_looks(&watching, 20);
                 handle.spawn_blocking(|| compute(Duration::from_millis(60)));
             });

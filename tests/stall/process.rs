@@ -60,7 +60,8 @@ fn a_process_that_is_stopped_in_a_long_sleep_reports_nothing() {
     });
 }
 
-/// Has workers sleep for so many milliseconds each, over and over, and compute, while the process is stopped.
+/// Has workers sleep for so many milliseconds each, over and over, and compute, while the process is
+/// stopped.
 fn naps(times: [u64; 2]) {
     let multi = Watched::new(Flavour::MultiThread);
     for time in times {

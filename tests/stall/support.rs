@@ -3,7 +3,11 @@
 use std::{
     env,
     process::{Command, Stdio},
-    sync::{Arc, Condvar, Mutex, mpsc},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -32,9 +36,18 @@ impl Flavour {
         if self == Self::MultiThread {
             builder.worker_threads(2);
         }
-        builder.enable_all();
+        builder.enable_all().thread_name(name());
         builder
     }
+}
+
+/// One that no other runtime has, or threads of other tests that compute might be its workers. In letters,
+/// since threads whose names differ in digits may be of one runtime.
+fn name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let letters = (0..4).map(|at| char::from(b'a' + ((number >> (4 * at)) & 0xf) as u8));
+    format!("stall-{}", letters.collect::<String>())
 }
 
 /// Makes a test for each flavour of a function that is given it.

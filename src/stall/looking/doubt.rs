@@ -9,9 +9,9 @@ use super::super::{
     workers,
 };
 
-/// How much processor time another thread may use that may be a worker that is just busy: no more than
-/// Tokio takes to note the progress of one whose polls are not too long themselves. And for how long nothing
-/// is said where that cannot be seen.
+/// How much processor time another thread may use that may be a worker that is just busy: no more
+/// than Tokio takes to note the progress of one whose polls are not too long themselves. And for how
+/// long nothing is said where that cannot be seen.
 const IN_DOUBT: Duration = Duration::from_secs(1);
 /// For how long there may be such threads at all, which may be another one each time.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -20,8 +20,8 @@ pub(super) enum Doubt {
     None,
     /// Nothing is to be said yet.
     Some,
-    /// There still is such a thread, and it has computed for so long, or so much time has passed, that the
-    /// worker is stuck in any case, on one thread or on the other.
+    /// There still is such a thread, and it has computed for so long, or so much time has passed,
+    /// that the worker is stuck in any case, on one thread or on the other.
     Outlasted,
 }
 
@@ -53,12 +53,12 @@ impl Subject {
     /// Whether what is seen of a worker's thread may be what `block_in_place` runs there, while another
     /// thread is the worker and has a lot to do.
     ///
-    /// A worker that was handed on makes progress, in Tokio's books, when it parks for the first time or
-    /// after so many ticks. Until then nothing is known of its thread but that it has the name of all
-    /// the others, and that it computes; if it does not, the worker is stuck there, and if it does for very
-    /// long, the worker is stuck as well. While there is such a thread, nothing is said; whether there is
-    /// one is asked anew as half the threshold passes, again and again. Where threads cannot be looked at,
-    /// there may always be one.
+    /// A worker that was handed on makes progress, in Tokio's books, when it parks for the first time
+    /// or after so many ticks. Until then nothing is known of its thread but that it has the name of
+    /// all the others, and that it computes; if it does not, the worker is stuck there, and if it
+    /// does for very long, the worker is stuck as well. While there is such a thread, nothing is
+    /// said; whether there is one is asked anew as half the threshold passes, again and again. Where
+    /// threads cannot be looked at, there may always be one.
     pub(super) fn doubt(&self, mut suspect: Suspect<'_>, crowd: &mut Crowd, now: Seen) -> Doubt {
         if self.single {
             return Doubt::None;

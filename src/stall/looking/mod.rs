@@ -92,8 +92,8 @@ impl Subject {
         }
     }
 
-    /// What was seen before the process was stopped for so long is forgotten: what is seen now is the same
-    /// sleep, and has not taken as long.
+    /// What was seen before the process was stopped for so long is forgotten: what is seen now is the
+    /// same sleep, and has not taken as long.
     pub(super) fn begin_anew_after(&self, stopped: Duration, now: Seen) {
         if stopped < (self.threshold() / 2).max(A_MOMENT) {
             return;

@@ -23,7 +23,8 @@ impl Subject {
     ) {
         self.end_polls(seen, now, views);
         for view in views {
-            // What has begun since the clock was set cannot be told from what follows before the next look.
+            // What has begun since the clock was set cannot be told from what follows before the next
+            // look.
             let Some(poll) = view.poll.filter(|poll| poll.since < now.awake) else {
                 continue;
             };

@@ -18,8 +18,8 @@ use super::{
 /// What one look at a worker gave.
 #[derive(Default)]
 pub(super) struct WorkerLook {
-    /// What was seen of its thread, if it sleeps although Tokio takes it to be at work, and the number of the
-    /// place.
+    /// What was seen of its thread, if it sleeps although Tokio takes it to be at work, and the
+    /// number of the place.
     pub(super) asleep: Option<Look>,
     pub(super) place: Option<u32>,
     /// It is at work, on a thread that is not known for sure.

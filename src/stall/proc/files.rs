@@ -28,7 +28,7 @@ pub(in crate::stall) struct Names {
     left_out: bool,
 }
 
-/// Who has read the tables does not for so many times as long as that took.
+/// The tables are read a quarter of the time at the most.
 const REST: u32 = 4;
 
 impl Names {

@@ -13,9 +13,9 @@ pub(in crate::stall) struct Others(HashMap<u32, Other>);
 
 #[derive(Debug)]
 struct Other {
-    /// Without digits. Tokio gives all threads of a runtime one name, or a user names them one by one, as a
-    /// rule with a number. So if a worker has been handed on to another thread (`block_in_place`), that is
-    /// one of those whose names are the same but for these.
+    /// Without digits. Tokio gives all threads of a runtime one name, or a user names them one by
+    /// one, as a rule with a number. So if a worker has been handed on to another thread
+    /// (`block_in_place`), that is one of those whose names are the same but for these.
     name: Vec<u8>,
     account: Account,
     asleep: bool,
@@ -38,8 +38,9 @@ impl Others {
         Some(Self(others.collect()))
     }
 
-    /// Whether any with the name of `thread`, and not known to be another worker, has been busy for the `time` since `before`:
-    /// then, how much processor time the one that has used most has used since `first`.
+    /// Whether any with the name of `thread`, and not known to be another worker, has been busy for
+    /// the `time` since `before`: then, how much processor time the one that has used most has used
+    /// since `first`.
     ///
     /// Busy is who does not sleep most of the time, and is given processors if there are any.
     pub(in crate::stall) fn busy(
@@ -55,7 +56,7 @@ impl Others {
             let used = other.account.cpu.saturating_sub(before.cpu);
             let in_line = other.account.in_line.saturating_sub(before.in_line);
             // Who is in line at the moment may have been so for long, which is not counted yet.
-            !other.asleep || (used >= (time / 5).max(A_LITTLE) && used + in_line >= time / 2)
+            !other.asleep || (used >= A_LITTLE && used + in_line >= time / 2)
         };
         self.0
             .iter()

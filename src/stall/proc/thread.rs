@@ -100,8 +100,8 @@ pub(in crate::stall) struct Eye {
     schedstat: Opened,
 }
 
-/// A file of a thread, or `None` if it is closed to us. Not set as long as it could not be opened for want
-/// of descriptors.
+/// A file of a thread, or `None` if it is closed to us. Not set as long as it could not be opened for
+/// want of descriptors.
 type Opened = OnceLock<Option<File>>;
 
 impl Eye {

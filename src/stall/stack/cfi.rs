@@ -65,7 +65,8 @@ pub(super) struct Caller {
 pub(super) enum Stop {
     /// The thread begins here.
     Beginning,
-    /// Its frame is found by `rbp`, the value of which is not known. It begins at this address of the file.
+    /// Its frame is found by `rbp`, the value of which is not known. It begins at this address of the
+    /// file.
     NeedsFramePointer(u64),
     /// What is needed is at this address of the stack, which was not copied.
     Beyond(u64),

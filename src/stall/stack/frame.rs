@@ -58,9 +58,9 @@ impl Frame {
     }
 }
 
-/// The name, and on a second line the place in the source, from the working directory of the process if it
-/// is below that (as it was when this was first asked for). With `{:#}` on one line, and a closure or the
-/// inside of an async function by the name of the function that it is in.
+/// The name, and on a second line the place in the source, from the working directory of the process
+/// if it is below that (as it was when this was first asked for). With `{:#}` on one line, and a
+/// closure or the inside of an async function by the name of the function that it is in.
 ///
 /// ```text
 /// shop::price::fetch

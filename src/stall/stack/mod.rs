@@ -19,12 +19,12 @@
 //! whoever reads it                                                                stack.frames()
 //! ```
 //!
-//! [`capture`] copies, and `walk` finds the functions, as places in the files that are mapped by then: the
-//! tables of a file are read when one of its functions is first met, and are kept. A [`Stack`] looks for names
-//! when it is read: the first time the symbols of the file are looked for, which may take some hundred
-//! milliseconds for a large one that was built for development. It stays mapped from then on, with the files of
-//! debug information that it names. (Whoever truncates one of those while the program runs ends it with
-//! `SIGBUS`, as with any file that is mapped.)
+//! [`capture`] copies, and `walk` finds the functions, as places in the files that are mapped by
+//! then: the tables of a file are read when one of its functions is first met, and are kept. A
+//! [`Stack`] looks for names when it is read: the first time the symbols of the file are looked for,
+//! which may take some hundred milliseconds for a large one that was built for development. It stays
+//! mapped from then on, with the files of debug information that it names. (Whoever truncates one of
+//! those while the program runs ends it with `SIGBUS`, as with any file that is mapped.)
 //!
 //! # What a snapshot does not have
 //!

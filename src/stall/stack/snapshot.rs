@@ -51,12 +51,12 @@ fn sleeps_there(thread: u32, sp: u64, pc: u64) -> bool {
 }
 
 impl Snapshot {
-    /// Its functions, without names, which are what takes long. It is done soon after the copy: what is mapped
-    /// may be something else later.
+    /// Its functions, without names, which are what takes long. It is done soon after the copy: what
+    /// is mapped may be something else later.
     pub(in crate::stall) fn walk(&self, modules: &mut Modules) -> Walked {
         let Self { stack, pc } = self;
-        // Less has been read where nothing is mapped behind the stack. Where something is, it was copied as
-        // well, and is not reached: the thread begins before it.
+        // Less has been read where nothing is mapped behind the stack. Where something is, it was
+        // copied as well, and is not reached: the thread begins before it.
         let whole = stack.bytes.len() < DEPTH;
         let (found, end) = unwind::walk(stack, whole, *pc, modules);
         Walked { found, end }

@@ -125,8 +125,8 @@ fn look_up(loader: &Loader, address: u64) -> Vec<Name> {
 
 impl Name {
     /// Line tables have bare names (`fetch`), and a symbol has the path of the module as well
-    /// (`shop::price::fetch`). But functions with the same code may have been made one, which then has all
-    /// their symbols.
+    /// (`shop::price::fetch`). But functions with the same code may have been made one, which then
+    /// has all their symbols.
     fn complete(&mut self, symbol: &str) {
         let symbol = demangle(symbol).unwrap_or_else(|| symbol.to_owned());
         let is_it = match &self.function {

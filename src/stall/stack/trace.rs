@@ -13,12 +13,13 @@ use crate::sync::Mutex;
 
 /// What a thread was doing: its functions, the innermost first.
 ///
-/// They are looked up when they are first asked for, by any of the methods and by `Debug` and `Display`
-/// as well. The first time in a process that may take from some milliseconds to a second, since the symbols
-/// of the program have to be read, and later less than a millisecond, mostly. So that is better not done on
-/// a thread that has tasks to run; what a watch calls is on none.
+/// They are looked up when they are first asked for, by any of the methods and by `Debug` and
+/// `Display` as well. The first time in a process that may take from some milliseconds to a second,
+/// since the symbols of the program have to be read, and later less than a millisecond, mostly. So
+/// that is better not done on a thread that has tasks to run; what a watch calls is on none.
 ///
-/// `Display` numbers the functions, as the backtrace of a panic does. A clone is cheap and the same stack.
+/// `Display` numbers the functions, as the backtrace of a panic does. A clone is cheap and the same
+/// stack.
 #[derive(Clone)]
 pub struct Stack(Arc<Lazy>);
 
@@ -83,15 +84,16 @@ impl Stack {
     }
 
     /// The innermost function of the program's own code: not of the standard library, of Tokio, of
-    /// this crate, nor of any other that Cargo has fetched. In a task it is one of what the task runs, and not of
-    /// who drives the runtime.
+    /// this crate, nor of any other that Cargo has fetched. In a task it is one of what the task
+    /// runs, and not of who drives the runtime.
     ///
     /// Without debug information the paths of the source are not known. Then the names of functions
     /// decide, and a crate that is not known here counts as the program's own.
     #[must_use]
     pub fn blame(&self) -> Option<&Frame> {
         let frames = self.frames();
-        // Outside of the task are the runtime and, on a current-thread one, whoever has called `block_on`.
+        // Outside of the task are the runtime and, on a current-thread one, whoever has called
+        // `block_on`.
         let end = frames.iter().position(blame::is_outside_of_a_task);
         let inside = &frames[..end.unwrap_or(frames.len())];
         // Where dependencies are built without debug information and the program is not, a crate that

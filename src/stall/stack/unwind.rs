@@ -75,7 +75,8 @@ pub(super) fn walk(
             // The caller's stack ends further up, or this goes round in a circle.
             Ok(caller) if caller.registers.sp() <= registers.sp() => return (found, End::Lost),
             Ok(caller) if caller.registers.pc() == 0 => {
-                // Where threads begin there is no address to return to; nor is there where a guess was wrong.
+                // Where threads begin there is no address to return to; nor is there where a guess
+                // was wrong.
                 let end = match confidence {
                     Confidence::Guessed => End::Lost,
                     _ => End::Thread,
@@ -99,8 +100,8 @@ mod tests {
 
     use super::{super::maps::Maps, *};
 
-    /// Words of a stack on which anything may lie: small numbers, places in the stack, in the code of this
-    /// program, and others.
+    /// Words of a stack on which anything may lie: small numbers, places in the stack, in the code of
+    /// this program, and others.
     fn words(code: std::ops::Range<u64>, stack: u64) -> impl Strategy<Value = Vec<u64>> {
         let word = prop_oneof![
             0..0x100_u64,
