@@ -13,6 +13,8 @@ mod support;
 mod api;
 mod edges;
 mod ends;
+#[cfg(feature = "tracing")]
+mod events;
 mod found;
 mod guards;
 mod handed_on;
