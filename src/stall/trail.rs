@@ -37,6 +37,8 @@ pub(super) struct Trail {
     /// Since when it has been in the sleep of the last look.
     sleep: Option<Seen>,
     last_seen: Moment,
+    /// Nothing could be seen the last time.
+    missed: bool,
     /// How much of the time it was looked at, and how much of that it slept.
     looked: Duration,
     slept: Duration,
@@ -81,6 +83,7 @@ impl Trail {
             last: None,
             sleep: None,
             last_seen: now.awake,
+            missed: false,
             looked: Duration::ZERO,
             slept: Duration::ZERO,
             calls: Vec::new(),
@@ -95,8 +98,13 @@ impl Trail {
             // What it sleeps in, if it does, may be another call by now.
             self.sleep = None;
             self.last = None;
+            self.missed = true;
             return;
         };
+        if self.missed {
+            // Nor is it known what it did meanwhile.
+            *self = Self::begin(now);
+        }
         self.cpu.get_or_insert(look.account.cpu);
         let same = self
             .last
@@ -375,6 +383,16 @@ mod tests {
         let verdict = trail.verdict(now, LIMITS, true).expect("a verdict");
         assert_eq!((verdict.cause, verdict.sleep), (Cause::Unknown, None));
         assert_eq!(trail.verdict(now, LIMITS, false), None);
+        // When it is seen again, that is the beginning of what is known.
+        for _ in 0..10 {
+            let now = time.pass(TICK, TICK);
+            trail.look(Some(asleep(1, 1)), now);
+            assert_eq!(trail.verdict(now, LIMITS, false), None);
+        }
+        let now = time.pass(TICK, TICK);
+        trail.look(Some(asleep(1, 1)), now);
+        let verdict = trail.verdict(now, LIMITS, false).expect("a verdict");
+        assert_eq!(verdict.certainty, Certainty::OneCall);
     }
 
     #[test]

@@ -46,8 +46,8 @@ fn a_stall_is_an_event_and_its_end_is_another() {
         drop(opener);
         let (level, begun) = begun.expect("there is an event");
         runtime.block_on(blocked).unwrap();
-        let (_, ended) = told.recv_timeout(PATIENCE).expect("there is another");
-        assert_eq!(level, Level::WARN);
+        let (end_level, ended) = told.recv_timeout(PATIENCE).expect("there is another");
+        assert_eq!((level, end_level), (Level::WARN, Level::WARN));
         assert!(
             begun["message"].contains("move it behind longshore::offload"),
             "{begun:?}"

@@ -242,3 +242,39 @@ fn a_stripped_binary_is_told_all_the_same() {
         std::panic::resume_unwind(payload);
     }
 }
+
+/// What could not be opened for a while is opened later: a worker is not out of sight for good.
+#[test]
+fn a_process_that_had_no_descriptors_left_is_seen_again() {
+    if !in_child() {
+        return passes(child(this_test!(
+            "a_process_that_had_no_descriptors_left_is_seen_again"
+        )));
+    }
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let few = rustix::process::Rlimit {
+            current: Some(64),
+            ..limits
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+        let taken: Vec<fs::File> =
+            std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+        assert!(!taken.is_empty());
+        let (gate, opener) = Gate::new();
+        let blocked = watched.runtime.spawn(async move { gate.wait() });
+        // Long enough for it to be looked at, and not for it to be told as something unknown.
+        wait_for_looks(&watched.watching, LOOKS);
+        drop(taken);
+        let told = watched.begun.recv_timeout(PATIENCE);
+        drop(opener);
+        watched.runtime.block_on(blocked).unwrap();
+        let stall = told.expect("it is told");
+        assert_eq!(
+            (stall.cause, stall.certainty),
+            (Cause::LockWait, Certainty::OneCall),
+            "{stall}"
+        );
+    });
+}
