@@ -42,11 +42,13 @@ impl<T> Mutex<T> {
     fn lock_later(&self) -> MutexGuard<'_, T> {
         const TRIES: u32 = 30;
         const PAUSES: u32 = 16;
+        let mut pauses = 1;
         for _ in 0..TRIES {
             // Not too often: each try takes the lock's memory from the core that holds it.
-            for _ in 0..PAUSES {
+            for _ in 0..pauses {
                 spin_loop();
             }
+            pauses = PAUSES.min(2 * pauses);
             if let Ok(guard) = self.0.try_lock() {
                 return guard;
             }
