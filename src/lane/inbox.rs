@@ -9,10 +9,11 @@
 //!
 //! 1. The inbox is open only while some worker of the lane's only home is sure to look into it soon:
 //!    one that has been woken and has not arrived, one that looks out for jobs before it parks, or
-//!    one that watches over those at work. What is put in is so not forgotten.
+//!    one that watches over those at work. Whoever ends the last of these reasons shuts it. What is
+//!    put in is so not forgotten.
 //! 2. Whoever needs the books exact (to admit, to count, to cancel) empties it first.
 //! 3. A lane with a bounded queue lends the inbox a number of places. They count as reserved until
-//!    it is emptied. None are lent while somebody stands in line for one.
+//!    they are used or taken back. None are lent while somebody stands in line for one.
 //!
 //! Lock order: the lane's lock, then this one.
 
@@ -40,6 +41,17 @@ struct Slip {
     /// How many more jobs are taken.
     places: usize,
     jobs: Vec<Arc<dyn Work>>,
+}
+
+/// What happens to an inbox that has been emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Those who come meanwhile leave their jobs, as long as there are places.
+    GoOn,
+    /// The places are taken back: until new ones are lent, the books are exact.
+    Hold,
+    /// Nothing is taken any more.
+    Shut,
 }
 
 impl Inbox {
@@ -72,16 +84,17 @@ impl Inbox {
         slip.places = places;
     }
 
-    /// Takes out what is in it; with `shut`, nothing is taken any more.
-    ///
-    /// The places that were lent are used up or taken back.
-    pub(crate) fn empty(&self, into: &mut Vec<Arc<dyn Work>>, shut: bool) {
+    /// Takes out what is in it. Returns how many places are lent from now on.
+    pub(crate) fn empty(&self, into: &mut Vec<Arc<dyn Work>>, then: Then) -> usize {
         let mut slip = self.slip.lock();
-        slip.places = 0;
-        if shut {
+        if then != Then::GoOn {
+            slip.places = 0;
+        }
+        if then == Then::Shut {
             slip.open_for = None;
         }
         std::mem::swap(&mut slip.jobs, into);
         self.mail.store(false, Ordering::Release);
+        slip.places
     }
 }

@@ -99,7 +99,7 @@ impl State {
     /// The next job for a worker of `home`.
     pub(crate) fn take(&mut self, home: HomeId, now: Instant) -> Take {
         if self.counts.waiting == 0 {
-            self.carry_over();
+            self.carry_on();
         }
         let closed = self.closed;
         let free = self.has_free_slot();

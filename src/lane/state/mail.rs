@@ -1,19 +1,29 @@
 //! Jobs that come by way of the [inbox](super::super::inbox).
 
-use super::{super::home::Watch, KEPT, State};
+use super::{
+    super::{home::Watch, inbox::Then},
+    KEPT, State,
+};
 
 impl State {
     /// Carries over what was left in the inbox, so that the books are exact.
     pub(crate) fn carry_over(&mut self) {
         if self.inbox_open {
-            self.empty_inbox(false);
+            self.empty_inbox(Then::Hold);
         }
     }
 
-    fn empty_inbox(&mut self, shut: bool) {
+    /// The same for a worker that looks for a job. Callers may leave more meanwhile: if they could
+    /// not, they would wait for the lane's lock until this one has carried all of them over.
+    pub(super) fn carry_on(&mut self) {
+        if self.inbox_open {
+            self.empty_inbox(Then::GoOn);
+        }
+    }
+
+    fn empty_inbox(&mut self, then: Then) {
         let mut carried = std::mem::take(&mut self.carried);
-        self.inbox.empty(&mut carried, shut);
-        self.lent = 0;
+        self.lent = self.inbox.empty(&mut carried, then);
         for work in carried.drain(..) {
             self.push(0, work);
         }
@@ -50,7 +60,7 @@ impl State {
     pub(super) fn shut_inbox(&mut self) {
         if self.inbox_open {
             self.inbox_open = false;
-            self.empty_inbox(true);
+            self.empty_inbox(Then::Shut);
         }
     }
 }

@@ -13,8 +13,8 @@
 //!    `suspended.rs`.
 //! 3. `waiting + reserved + taken slots ≤ queue + limit` when a job or a reservation is let in.
 //! 4. If a home has a waiting job and the lane a free slot, then a worker is on its way to it
-//!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`),
-//!    or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks
+//!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`;
+//!    others may be parked meanwhile), or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks
 //!    [`next_step`](State::next_step).
 //! 5. `submitted = waiting + running + suspended + detached + finished jobs by outcome`, at every
 //!    moment, with those of the suspended that have a caller. A job whose caller is gone has its outcome counted at that moment, and drains off the books.
