@@ -24,7 +24,9 @@
 //! - more workers are not woken for jobs that those at work will have taken before they could come.
 //!   One worker *watches* instead: ten thousand times a second it looks whether jobs are being
 //!   finished, and if not, if one job takes long after all, it takes the next and the wake-ups go
-//!   out as ever. A job waits that long at the most for a thread that it could have had;
+//!   out as ever. Meanwhile others are called only if so much work has piled up that it is worth a
+//!   wake-up. So a job waits some hundred microseconds at the most for a thread that it could have
+//!   had;
 //! - callers are woken a few at a time, under the same watch, if they do not look out themselves as
 //!   tasks do at first.
 //!

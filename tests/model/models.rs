@@ -172,6 +172,23 @@ fn every_job_runs_once(limit: usize, linger: Option<Duration>) {
 fn every_job_runs_once_and_never_more_than_the_limit_at_a_time() {
     check_both(|| every_job_runs_once(1, FOR_EVER));
     check_both(|| every_job_runs_once(2, FOR_EVER));
+    check_both(|| every_job_runs_once(3, FOR_EVER));
+}
+
+/// Some park, one watches, some work: all of them hear of it.
+#[test]
+fn a_lane_that_is_closed_in_full_run_sends_every_worker_home() {
+    check_both(|| {
+        let core = lane(3, None, FOR_EVER);
+        let tasks: Vec<_> = (0..5).map(|n| offload(&core, move |_| n)).collect();
+        let other = core.clone();
+        let closer = thread::spawn(move || other.close());
+        for (n, task) in tasks.into_iter().enumerate() {
+            assert_eq!(block_on(task).expect("it was taken in before"), n);
+        }
+        closer.join().expect("whoever closes it");
+        assert_settled(&core);
+    });
 }
 
 /// W17: a worker that has just decided to go, and a job that has just come.

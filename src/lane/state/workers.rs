@@ -75,10 +75,12 @@ impl State {
                 // job that takes long. One worker keeps an eye on that.
                 // A thread that was asked for may be long in coming; a parked worker is not.
                 let comes = home.woken() > 0 || home.idle.is_empty();
-                if home.watch == Watch::On || home.watch == Watch::Wanted && comes {
-                    return None;
+                match home.watch {
+                    Watch::On if busy >= self.pace.workers_for(self.counts.waiting) => return None,
+                    Watch::On => {}
+                    Watch::Wanted if comes => return None,
+                    Watch::Wanted | Watch::Off => home.watch = Watch::Wanted,
                 }
-                home.watch = Watch::Wanted;
             }
             if let Some(idle) = home.idle.pop() {
                 home.waking += 1;

@@ -38,4 +38,9 @@ impl Pace {
     pub(crate) fn is_brisk(&self) -> bool {
         BRISK.get() && !self.stumbled
     }
+
+    /// Few enough jobs to each, so that in models workers are called for many and rest for one.
+    pub(crate) fn workers_for(&self, jobs: usize) -> usize {
+        1 + jobs / 3
+    }
 }
