@@ -175,8 +175,9 @@ enum State<T> {
 enum LookOut {
     /// It was not polled yet.
     Undecided,
-    /// With how often it has looked, and what had been seen before.
-    Until(Patience, u32, Seen),
+    /// Until when, once it has looked a second time; with how often it has, and what had been seen
+    /// before.
+    Until(Option<Patience>, u32, Seen),
     /// It is called by whoever settles the outcome.
     Over,
     /// The same from the beginning: nobody waits where it is polled.
@@ -189,11 +190,15 @@ impl LookOut {
         let (patience, looks, seen) = match *self {
             // A job's thread would not let anybody else have a turn.
             Self::Undecided if !nest::is_for_a_job() => match owner.look_out() {
-                Some(seen) => (Patience::lasting(LOOK_OUT), 0, seen),
+                Some(seen) => (None, 0, seen),
                 None => return self.ends(),
             },
-            Self::Until(patience, looks, seen) if !patience.is_over() => (patience, looks, seen),
-            Self::Until(_, looks, seen) => {
+            // Nearly always the outcome is there at the second look: only then is the clock read.
+            Self::Until(None, looks, seen) => (Some(Patience::lasting(LOOK_OUT)), looks, seen),
+            Self::Until(Some(patience), looks, seen) if !patience.is_over() => {
+                (Some(patience), looks, seen)
+            }
+            Self::Until(Some(_), looks, seen) => {
                 // Of few looks others are the reason, who had their turns in between.
                 if looks >= LOOKS {
                     owner.looked_out(CameTo::Nothing(seen));
