@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cancel::Cancel,
     error::{Error, drop_quietly},
-    job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
+    job::{Cause, Cell, Job, Meta, Owner, Task, Work},
     sync::Arc,
 };
 
@@ -276,7 +276,6 @@ impl Lane {
             queued,
             deadline: self.options.deadline(queued),
             token: self.options.token.clone(),
-            slot: Slot::default(),
             #[cfg(feature = "tracing")]
             span: tracing::Span::current(),
         };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     cancel::{Cancel, CancelToken},
     error::{Error, Phase},
-    job::{Cause, Cell, Job, Meta, Owner, Slot, Task, Work},
+    job::{Cause, Cell, Job, Meta, Owner, Task, Work},
     lane::{core::Core, pace::say_brisk, source::Source},
     sync::{Arc, Condvar, Mutex},
 };
@@ -63,7 +63,6 @@ where
             queued: Instant::now(),
             deadline: None,
             token: None,
-            slot: Slot::default(),
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
         },

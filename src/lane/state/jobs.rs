@@ -55,7 +55,7 @@ impl State {
         let home = &mut self.homes[at];
         let deadline = work.meta().deadline;
         let slot = self.jobs.vacant_key();
-        work.meta().slot.set(Some(slot));
+        work.slot().set(Some(slot));
         self.jobs.insert(Entry {
             ticket,
             home: home.id,
@@ -83,7 +83,7 @@ impl State {
 
     /// Where a job stands; `None` if it is over.
     pub(crate) fn find(&self, job: &dyn Work) -> Option<Key> {
-        let slot = job.meta().slot.get()?;
+        let slot = job.slot().get()?;
         Some(Key {
             slot,
             ticket: self.jobs[slot].ticket,
@@ -164,7 +164,7 @@ impl State {
     /// Takes a job off the books: out of the queue, or off its thread.
     fn remove(&mut self, key: Key) -> Entry {
         let entry = self.jobs.remove(key.slot);
-        entry.work.meta().slot.set(None);
+        entry.work.slot().set(None);
         if let Some(home) = self.home(entry.home) {
             home.jobs -= 1;
             if let Place::Waiting(in_queue) = entry.place {
