@@ -12,6 +12,9 @@
 //! - `agent`: `longshore::ureq::agent` through a lane with a limit of N.
 //! - `client`: `longshore::ureq::Client` on the same.
 //!
+//! A second table holds N at 64 and varies the limit of the lane: a thread for each call is not the
+//! fastest where calls are answered at once.
+//!
 //! Criterion measures one contender after the other, so that a machine that gets slower meanwhile
 //! wrongs the later ones. For ratios there is a mode of its own, in which the contenders take
 //! turns: it prints the median of the rounds and, for a ratio, the median of the ratios of each
@@ -19,7 +22,7 @@
 //!
 //! ```text
 //! cargo bench --features cli --bench http                      both, about 4 minutes
-//! cargo bench --features cli --bench http -- ratios            the ratios alone
+//! cargo bench --features cli --bench http -- ratios            the two tables alone
 //! LONGSHORE_ROUNDS=31 cargo bench --features cli --bench http -- ratios
 //! ```
 
@@ -57,6 +60,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A turn is as long as it takes to make so many requests, some tenths of a second.
 const REQUESTS: [u64; 4] = [1_000, 4_000, 10_000, 10_000];
 
+/// Of the lane, with 64 in flight.
+const LIMITS: [usize; 4] = [8, 12, 16, 32];
+
 fn main() {
     if child::role().is_some() {
         answers::serve(Duration::ZERO);
@@ -78,7 +84,7 @@ fn main() {
 
 // ===== The workload =====
 
-/// Contenders that make calls with so many tasks.
+/// Contenders that make calls with so many tasks; ours in lanes of a limit.
 struct Stage {
     runtime: Runtime,
     url: Arc<str>,
@@ -87,7 +93,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(url: &str, in_flight: usize) -> Self {
+    fn new(url: &str, in_flight: usize, limit: usize) -> Self {
         Self {
             // One worker a core. The blocking threads are enough for everybody: 512.
             runtime: Builder::new_multi_thread()
@@ -97,7 +103,7 @@ impl Stage {
             url: url.into(),
             in_flight,
             callers: Contender::ALL.map(|contender| {
-                let lane = Lane::builder("http").limit(in_flight);
+                let lane = Lane::builder("http").limit(limit);
                 Caller::new(contender, in_flight, lane, TIMEOUT)
             }),
         }
@@ -146,7 +152,7 @@ fn measure(url: &str) {
         // Samples of one size: a short one would not come to have so many in flight.
         .sampling_mode(SamplingMode::Flat);
     for in_flight in IN_FLIGHT {
-        let stage = Stage::new(url, in_flight);
+        let stage = Stage::new(url, in_flight, in_flight);
         for (at, contender) in Contender::ALL.into_iter().enumerate() {
             group.bench_function(BenchmarkId::new(contender.name(), in_flight), |bencher| {
                 bencher.iter_custom(|requests| stage.time(at, requests));
@@ -161,15 +167,25 @@ fn measure(url: &str) {
 
 fn print_ratios(url: &str) {
     let rounds = figures::rounds(15);
-    println!("\nRequests a second by requests in flight, median of {rounds} rounds in turn");
     let names = Contender::ALL.map(Contender::name);
+    let row = |in_flight: usize, limit: usize, requests: u64| {
+        let stage = Stage::new(url, in_flight, limit);
+        turns::in_turn(Contender::ALL.len(), rounds, |contender| {
+            requests as f64 / stage.time(contender, requests).as_secs_f64()
+        })
+    };
+
+    println!("\nRequests a second by requests in flight, median of {rounds} rounds in turn");
     let mut table = Table::begin(&names);
     for (in_flight, requests) in IN_FLIGHT.into_iter().zip(REQUESTS) {
-        let stage = Stage::new(url, in_flight);
-        let rates = turns::in_turn(Contender::ALL.len(), rounds, |contender| {
-            requests as f64 / stage.time(contender, requests).as_secs_f64()
-        });
-        table.row(in_flight.to_string(), rates);
+        table.row(in_flight.to_string(), row(in_flight, in_flight, requests));
+    }
+    table.finish();
+
+    println!("\nThe same with 64 in flight, by the limit of the lane");
+    let mut table = Table::begin(&names);
+    for limit in LIMITS {
+        table.row(limit.to_string(), row(64, limit, 10_000));
     }
     table.finish();
 }
