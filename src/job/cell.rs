@@ -79,17 +79,14 @@ pub(crate) trait Work: Cancels {
 
     fn slot(&self) -> &Slot;
 
-    /// Runs the closure and keeps what came of it; `true` if that was a panic.
-    fn run(&self, job: &Job) -> bool;
-
-    /// Hands what [`run`](Self::run) kept to the caller. Under the lane's lock.
-    fn publish(&self) -> Option<Waker>;
+    /// Runs the closure and says what came of it: calls `over` once, on this thread.
+    fn run(&self, job: &Job, over: &mut dyn FnMut(&mut dyn Ran));
 
     /// Hands the caller an error, or nothing if the caller is gone by itself, and closes the reply
     /// for what may still come. Under the lane's lock.
     fn settle(&self, error: Option<Error>) -> Option<Waker>;
 
-    /// Drops the closure, or what came of it; `true` if that panicked. Under no lock.
+    /// Drops the closure, if it was not run; `true` if that panicked. Under no lock.
     fn discard(&self) -> bool;
 
     /// The caller has been given an answer, or has left.
@@ -100,6 +97,18 @@ pub(crate) trait Work: Cancels {
 
     /// Whether it is this waker that its outcome will wake.
     fn calls(&self, waker: &Waker) -> bool;
+}
+
+/// What came of a closure that has just run. It is on the stack of its thread until it is known
+/// whether anybody waits for it.
+pub(crate) trait Ran {
+    fn panicked(&self) -> bool;
+
+    /// Hands it to the caller. Under the lane's lock.
+    fn publish(&mut self) -> Option<Waker>;
+
+    /// Drops it; `true` if that panicked. Under no lock.
+    fn discard(&mut self) -> bool;
 }
 
 /// A job as its caller sees it.
@@ -120,20 +129,17 @@ pub(crate) struct Cell<F, T> {
 }
 
 struct State<F, T> {
-    stage: Stage<F, T>,
+    /// Until it is run.
+    closure: Option<F>,
     reply: Reply<T>,
 }
 
-enum Stage<F, T> {
-    Unstarted(F),
-    Ran(Result<T, Box<Error>>),
-    Empty,
-}
+/// The error in a box, so that the cell of a job that has none stays small.
+type Kept<T> = Result<T, Box<Error>>;
 
 enum Reply<T> {
     Open(Option<Waker>),
-    /// The error in a box, so that the cell of a job that has none stays small.
-    Settled(Result<T, Box<Error>>),
+    Settled(Kept<T>),
     Closed,
 }
 
@@ -147,23 +153,23 @@ where
             slot: Slot::default(),
             meta,
             state: Mutex::new(State {
-                stage: Stage::Unstarted(closure),
+                closure: Some(closure),
                 reply: Reply::Open(None),
             }),
             settled: AtomicBool::new(false),
         }
     }
 
-    fn take_stage(&self) -> Stage<F, T> {
-        std::mem::replace(&mut self.state.lock().stage, Stage::Empty)
+    fn take_closure(&self) -> Option<F> {
+        self.state.lock().closure.take()
     }
 
-    fn reply_with(&self, next: impl FnOnce(&mut State<F, T>) -> Reply<T>) -> Option<Waker> {
+    fn reply_with(&self, next: impl FnOnce() -> Reply<T>) -> Option<Waker> {
         let mut state = self.state.lock();
         if !matches!(state.reply, Reply::Open(_)) {
             return None;
         }
-        let next = next(&mut state);
+        let next = next();
         self.settled.store(true, Ordering::Release);
         match std::mem::replace(&mut state.reply, next) {
             Reply::Open(waker) => waker,
@@ -185,44 +191,31 @@ where
         &self.slot
     }
 
-    fn run(&self, job: &Job) -> bool {
-        let Stage::Unstarted(closure) = self.take_stage() else {
-            unreachable!("a job leaves the queue once, and with its closure");
-        };
+    fn run(&self, job: &Job, over: &mut dyn FnMut(&mut dyn Ran)) {
+        let closure = self.take_closure();
+        let closure = closure.expect("a job leaves the queue once, and with its closure");
         let ran = catch(self.meta.location, || {
             #[cfg(feature = "tracing")]
             let _entered = self.meta.span.enter();
             closure(job)
         });
         let panicked = ran.is_err();
-        let ran = match ran {
-            Ok(returned) => returned,
-            Err(panic) => Err(panic.into()),
-        };
-        let ran = ran.map_err(Box::new);
-        self.state.lock().stage = Stage::Ran(ran);
-        panicked
-    }
-
-    fn publish(&self) -> Option<Waker> {
-        self.reply_with(
-            |state| match std::mem::replace(&mut state.stage, Stage::Empty) {
-                Stage::Ran(ran) => Reply::Settled(ran),
-                Stage::Unstarted(_) | Stage::Empty => {
-                    unreachable!("the lane publishes what its worker has run")
-                }
-            },
-        )
+        let ran = ran.unwrap_or_else(|panic| Err(panic.into()));
+        over(&mut JustRan {
+            cell: self,
+            panicked,
+            kept: Some(ran.map_err(Box::new)),
+        });
     }
 
     fn settle(&self, error: Option<Error>) -> Option<Waker> {
-        self.reply_with(|_| {
+        self.reply_with(|| {
             error.map_or(Reply::Closed, |error| Reply::Settled(Err(Box::new(error))))
         })
     }
 
     fn discard(&self) -> bool {
-        drop_quietly(self.take_stage())
+        drop_quietly(self.take_closure())
     }
 
     fn is_settled(&self) -> bool {
@@ -230,7 +223,7 @@ where
     }
 
     fn has_begun(&self) -> bool {
-        self.is_settled() || !matches!(self.state.lock().stage, Stage::Unstarted(_))
+        self.is_settled() || self.state.lock().closure.is_none()
     }
 
     fn calls(&self, waker: &Waker) -> bool {
@@ -238,6 +231,33 @@ where
             Reply::Open(Some(mine)) => mine.will_wake(waker),
             Reply::Open(None) | Reply::Settled(_) | Reply::Closed => false,
         }
+    }
+}
+
+struct JustRan<'a, F, T> {
+    cell: &'a Cell<F, T>,
+    panicked: bool,
+    kept: Option<Kept<T>>,
+}
+
+impl<F, T> Ran for JustRan<'_, F, T>
+where
+    F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
+    T: Send + 'static,
+{
+    fn panicked(&self) -> bool {
+        self.panicked
+    }
+
+    fn publish(&mut self) -> Option<Waker> {
+        let waker =
+            (self.cell).reply_with(|| self.kept.take().map_or(Reply::Closed, Reply::Settled));
+        debug_assert!(self.kept.is_none(), "the lane knows whether anybody waits");
+        waker
+    }
+
+    fn discard(&mut self) -> bool {
+        drop_quietly(self.kept.take())
     }
 }
 

@@ -21,7 +21,7 @@ mod waits;
 
 pub(crate) use self::{
     behalf::on_behalf,
-    cell::{Cell, Meta, Work},
+    cell::{Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     post::Awaited,
     task::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},

@@ -191,19 +191,18 @@ impl Home {
 
     // ===== Deadlines =====
 
-    /// Sets an alarm for a job. Returns whom to tell that it is the earliest.
-    pub(crate) fn set_alarm(
-        &mut self,
-        deadline: Instant,
-        key: Key,
-        jobs: &Slab<Entry>,
-    ) -> [Option<Waker>; 2] {
+    /// Notes a job's deadline, which has to be [`armed`](Self::arm) for.
+    pub(crate) fn note_deadline(&mut self, deadline: Instant, key: Key, jobs: &Slab<Entry>) {
         if self.alarms.len() > 2 * self.jobs + 64 {
             // Alarms of jobs that are over are left behind; this pays for itself.
             self.alarms
                 .retain(|&Reverse((_, ticket, slot))| is_alive(jobs, slot, ticket));
         }
         self.alarms.push(Reverse((deadline, key.ticket, key.slot)));
+    }
+
+    /// Has the keepers come in time for a deadline. Returns whom to tell, if that is the earliest.
+    pub(crate) fn arm(&mut self, deadline: Instant) -> [Option<Waker>; 2] {
         if self.armed.is_some_and(|armed| armed <= deadline) {
             return [None, None];
         }

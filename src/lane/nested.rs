@@ -9,7 +9,7 @@ use super::{
     core::Core,
     observe,
     source::{self, Elsewhere},
-    state::{Begun, Resume, State, TakeHere},
+    state::{Begun, Resume, State, Step, TakeHere},
     stats::JobState,
     worker,
 };
@@ -97,12 +97,13 @@ impl Core {
         // As on a worker of its own.
         let _served = serve(self.clone());
         let _context = source::enter(begun.runtime.as_ref());
-        let then = |state: &mut State, _, caller: Option<Waker>| {
+        let then = |state: &mut State, _, caller: Option<Waker>, step: &mut Option<Step>| {
             state.call(caller, false);
-            state.next_step()
+            *step = state.next_step();
         };
-        worker::run(self, begun.key, begun.work, &mut now, then, |core, step| {
-            core.perform(step.take());
-        });
+        let after = |core: &Arc<Self>, step: &mut Option<Step>| core.perform(step.take());
+        worker::run(
+            self, begun.key, begun.work, &mut now, &mut None, then, after,
+        );
     }
 }

@@ -130,6 +130,21 @@ pub(crate) struct Took {
     pub(crate) ran: Duration,
 }
 
+impl Took {
+    /// Of a job that was handed in, started and left at these times.
+    pub(crate) fn from(meta: &Meta, started: Instant, left: Instant) -> Self {
+        // Not for nothing: this is on the way of every job.
+        if cfg!(any(feature = "metrics", feature = "tracing")) {
+            Self {
+                waited: started.saturating_duration_since(meta.queued),
+                ran: left - started,
+            }
+        } else {
+            Self::default()
+        }
+    }
+}
+
 /// A thread has left a job's code. If that gave the job its outcome, `outcome` says which; `late`
 /// if it panicked with nobody waiting.
 pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late: bool, took: Took) {

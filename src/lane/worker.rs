@@ -52,12 +52,12 @@ use super::{
     observe::{self, Took},
     pace::WATCH,
     source::Turn,
-    state::{Key, LookUp, Place, State, Step, Take},
+    state::{Entry, Key, LookUp, Place, State, Step, Take},
     stats::{JobState, Outcome},
 };
 use crate::{
-    error::drop_quietly,
-    job::{Cause, Job, Work, serve},
+    error::call_quietly,
+    job::{Cause, Job, Meta, Ran, Work, serve},
     sync::{self, Arc, AtomicBool, Patience},
 };
 
@@ -163,7 +163,9 @@ impl Shift {
                 Look::Run(key, work, state, step) => {
                     self.core.perform(step);
                     observe::started(&self.core, work.meta(), state, now);
-                    self.run(key, work, &mut now)
+                    let mut next = Look::Gone(None);
+                    self.run(key, work, &mut now, &mut next);
+                    next
                 }
                 Look::InVain(key, cause) => {
                     self.core.stop_in_vain(key, &cause);
@@ -225,20 +227,19 @@ impl Shift {
     }
 
     /// Runs a job and takes the next.
-    fn run(&self, key: Key, work: Arc<dyn Work>, now: &mut Instant) -> Look {
+    fn run(&self, key: Key, work: Arc<dyn Work>, now: &mut Instant, next: &mut Look) {
         if self.relief.get() == Relief::AfterOne {
             self.relief.set(Relief::Now);
         }
-        let then = |state: &mut State, now: Instant, caller: Option<Waker>| {
+        let then = |state: &mut State, now: Instant, caller: Option<Waker>, next: &mut Look| {
             if self.core.source.is_lost() {
                 self.relief.set(Relief::Now);
             }
-            let look = self.look(state, now, false);
-            state.call(caller, matches!(look, Look::Run(..)));
-            look
+            *next = self.look(state, now, false);
+            state.call(caller, matches!(next, Look::Run(..)));
         };
-        run(&self.core, key, work, now, then, |core, look| {
-            if let Look::Run(.., step) | Look::Parked(.., step) = look {
+        run(&self.core, key, work, now, next, then, |core, next| {
+            if let Look::Run(.., step) | Look::Parked(.., step) = next {
                 // Whom it calls should not wait for what follows, some of which is the user's code.
                 core.perform(step.take());
             }
@@ -285,58 +286,100 @@ impl Shift {
 }
 
 /// Runs a job on this thread to its end. `then` is part of the step in which it goes off the books,
-/// and is given whom to call; `after` follows right after the lock.
-pub(super) fn run<A>(
+/// and is given whom to call; `after` follows right after the lock. Both leave in `next` what is to
+/// be done next.
+pub(super) fn run<N>(
     core: &Arc<Core>,
     key: Key,
     work: Arc<dyn Work>,
     now: &mut Instant,
-    then: impl Fn(&mut State, Instant, Option<Waker>) -> A,
-    after: impl FnOnce(&Arc<Core>, &mut A),
-) -> A {
+    next: &mut N,
+    then: impl Fn(&mut State, Instant, Option<Waker>, &mut N),
+    after: impl FnOnce(&Arc<Core>, &mut N),
+) {
     let started = *now;
     let job = Job::new(work);
-    let work = job.work();
-    let entered = job.enter();
-    let panicked = work.run(&job);
-    drop(entered);
-    *now = Instant::now();
-
-    let close = |state: &mut State, caller: Option<Waker>| {
-        let entry = state.finish(key, *now, panicked);
-        let next = then(state, *now, caller);
-        state.offer_slot();
-        (entry, next)
+    let mut entered = Some(job.enter());
+    let mut over = Over {
+        entry: None,
+        in_time: false,
+        panicked: false,
     };
-    let awaited = core.with_books(|state| {
-        // Only a job whose place is `Running` has a caller.
-        let awaited = matches!(state.entry(key)?.place, Place::Running(_));
-        awaited.then(|| close(state, work.publish()))
-    });
-    let in_time = awaited.is_some();
-    let (entry, mut next) = awaited.unwrap_or_else(|| {
-        let in_drop = work.discard() && !panicked;
-        let closed = core.with_books(|state| {
-            state.counts.late_panics += u64::from(in_drop);
-            close(state, None)
+    job.work().run(&job, &mut |ran| {
+        drop(entered.take());
+        *now = Instant::now();
+        over.close(core, key, *now, ran, |state, caller| {
+            then(state, *now, caller, next);
         });
-        if in_drop {
-            observe::late_panic(core);
-        }
-        closed
     });
-    after(core, &mut next);
-    let outcome = (in_time || entry.detached).then(|| Outcome::of_run(panicked));
-    observe::moved(core, Some(entry.place.state()), None);
-    let took = Took {
-        waited: started.saturating_duration_since(job.work().meta().queued),
-        ran: *now - started,
-    };
-    observe::finished(core, job.work().meta(), outcome, panicked && !in_time, took);
+    after(core, next);
+    over.tell(core, job.work().meta(), started, *now);
     // A token's guard may wait here for a hook that is just running elsewhere; and a caller
     // that has just gone may have left the outcome to this thread after all.
-    if drop_quietly((entry, job)) {
+    let dropped = call_quietly(|| {
+        over.entry = None;
+        drop(job);
+    });
+    if dropped {
         core.count_late_panics(1);
     }
-    next
+}
+
+/// A job that has gone off the books.
+struct Over {
+    /// `None` before.
+    entry: Option<Entry>,
+    /// Its caller was there to be told.
+    in_time: bool,
+    panicked: bool,
+}
+
+impl Over {
+    /// The step in which it does so. What comes of it is filled in in place, as with `then`: handed
+    /// from one function to the next, on the way of every job, it costs as much as the step itself.
+    fn close(
+        &mut self,
+        core: &Core,
+        key: Key,
+        now: Instant,
+        ran: &mut dyn Ran,
+        mut then: impl FnMut(&mut State, Option<Waker>),
+    ) {
+        let panicked = ran.panicked();
+        self.panicked = panicked;
+        let mut close = |state: &mut State, caller: Option<Waker>| {
+            self.entry = Some(state.finish(key, now, panicked));
+            then(state, caller);
+            state.offer_slot();
+        };
+        let in_time = core.with_books(|state| {
+            // Only a job whose place is `Running` has a caller.
+            let awaited =
+                (state.entry(key)).is_some_and(|entry| matches!(entry.place, Place::Running(_)));
+            if awaited {
+                close(state, ran.publish());
+            }
+            awaited
+        });
+        if !in_time {
+            let in_drop = ran.discard() && !panicked;
+            core.with_books(|state| {
+                state.counts.late_panics += u64::from(in_drop);
+                close(state, None);
+            });
+            if in_drop {
+                observe::late_panic(core);
+            }
+        }
+        self.in_time = in_time;
+    }
+
+    /// Tells the world.
+    fn tell(&self, core: &Core, meta: &Meta, started: Instant, ended: Instant) {
+        let Some(entry) = &self.entry else { return };
+        let outcome = (self.in_time || entry.detached).then(|| Outcome::of_run(self.panicked));
+        observe::moved(core, Some(entry.place.state()), None);
+        let took = Took::from(meta, started, ended);
+        observe::finished(core, meta, outcome, self.panicked && !self.in_time, took);
+    }
 }

@@ -50,6 +50,13 @@ impl State {
     }
 
     pub(crate) fn push(&mut self, at: usize, work: Arc<dyn Work>) {
+        let deadline = work.meta().deadline;
+        self.enter(at, work);
+        self.arm(at, deadline);
+    }
+
+    /// The same, but for that somebody keeps the deadline: see [`arm`](Self::arm).
+    pub(super) fn enter(&mut self, at: usize, work: Arc<dyn Work>) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let home = &mut self.homes[at];
@@ -67,12 +74,19 @@ impl State {
         });
         home.jobs += 1;
         if let Some(deadline) = deadline {
-            let keepers = home.set_alarm(deadline, Key { slot, ticket }, &self.jobs);
-            self.calls.extend(keepers.into_iter().flatten());
+            home.note_deadline(deadline, Key { slot, ticket }, &self.jobs);
         }
         self.counts.submitted += 1;
         self.counts.waiting += 1;
         self.counts.peak_waiting = self.counts.peak_waiting.max(self.counts.waiting);
+    }
+
+    /// Has somebody come for the earliest deadline of the jobs that have just been entered.
+    pub(super) fn arm(&mut self, at: usize, earliest: Option<Instant>) {
+        if let Some(deadline) = earliest {
+            let keepers = self.homes[at].arm(deadline);
+            self.calls.extend(keepers.into_iter().flatten());
+        }
     }
 
     /// Whether a home has deadlines that no one keeps yet.
@@ -186,26 +200,25 @@ impl State {
         let entry = self.remove(key);
         let outcome = Outcome::of_run(panicked);
         self.finished += 1;
-        if let Place::Running(since) | Place::Draining(since) = entry.place {
-            self.pace.record(now.saturating_duration_since(since));
-            self.tell_pace();
-        }
-        match entry.place {
-            Place::Running(since) => {
-                self.counts.running -= 1;
-                self.counts
-                    .finished(outcome, now.saturating_duration_since(since));
-            }
-            Place::Draining(since) => {
-                self.counts.draining -= 1;
-                self.counts.ran(now.saturating_duration_since(since));
-                if entry.detached {
-                    self.counts.detached -= 1;
-                    self.counts.count(outcome);
-                }
-                self.counts.late_panics += u64::from(panicked);
-            }
+        let (since, awaited) = match entry.place {
+            Place::Running(since) => (since, true),
+            Place::Draining(since) => (since, false),
             Place::Waiting(_) => unreachable!("a job that a worker has run is not in the queue"),
+        };
+        let ran = now.saturating_duration_since(since);
+        self.pace.record(ran);
+        self.tell_pace();
+        if awaited {
+            self.counts.running -= 1;
+            self.counts.finished(outcome, ran);
+        } else {
+            self.counts.draining -= 1;
+            self.counts.ran(ran);
+            if entry.detached {
+                self.counts.detached -= 1;
+                self.counts.count(outcome);
+            }
+            self.counts.late_panics += u64::from(panicked);
         }
         self.return_slot(&entry);
         // If it was run by who waited for it, it may be the last that its home had.

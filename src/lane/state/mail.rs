@@ -1,5 +1,7 @@
 //! Jobs that come by way of the [inbox](super::super::inbox).
 
+use tokio::time::Instant;
+
 use super::{
     super::{home::Watch, inbox::Then},
     KEPT, State,
@@ -24,9 +26,18 @@ impl State {
     fn empty_inbox(&mut self, then: Then) {
         let mut carried = std::mem::take(&mut self.carried);
         self.lent = self.inbox.empty(&mut carried, then);
-        for work in carried.drain(..) {
-            self.push(0, work);
+        // Each job is in the cache of the core that has handed it in. Looked at one right after the
+        // other, several of them are on their way from there at the same time.
+        let mut earliest = None;
+        for work in &carried {
+            if let Some(deadline) = work.meta().deadline {
+                earliest = Some(earliest.map_or(deadline, |other: Instant| other.min(deadline)));
+            }
         }
+        for work in carried.drain(..) {
+            self.enter(0, work);
+        }
+        self.arm(0, earliest);
         if carried.capacity() <= KEPT {
             self.carried = carried;
         }
