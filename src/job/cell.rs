@@ -117,8 +117,8 @@ pub(crate) trait Outcome<T>: Work {
 }
 
 /// In this order: what the worker writes comes first, beside the count of handles that an [`Arc`] has
-/// in front of it. The fewer lines of memory go from the caller's core to the worker's and back, the
-/// better; that, and nothing else, is most of what a brisk job costs.
+/// in front of it. The fewer lines of memory go from the caller's core to the worker's and back the
+/// better: that is much of what a brisk job costs.
 #[repr(C)]
 pub(crate) struct Cell<F, T> {
     slot: Slot,

@@ -238,6 +238,11 @@ impl Home {
         std::mem::take(&mut self.keepers)
     }
 
+    /// When the keepers will look, if they have any reason to.
+    pub(crate) fn armed(&self) -> Option<Instant> {
+        self.armed
+    }
+
     pub(crate) fn has_alarms(&self) -> bool {
         !self.alarms.is_empty()
     }

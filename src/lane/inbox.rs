@@ -7,11 +7,13 @@
 //!
 //! Invariants:
 //!
-//! 1. The inbox is open only while some worker of the lane's only home is sure to look into it soon:
-//!    one that has been woken and has not arrived, one that looks out for jobs before it parks, or
-//!    one that watches over those at work. Whoever ends the last of these reasons shuts it. What is
-//!    put in is so not forgotten.
-//! 2. Whoever needs the books exact (to admit, to count, to cancel) empties it first.
+//! 1. The inbox is open only while some worker of the lane's only home is sure to look into it in
+//!    time: one that has been woken and has not arrived, one that looks out for jobs before it parks,
+//!    one that watches over those at work; or those at work themselves, where they hold every slot and
+//!    nobody else could start a job. Whoever ends the last of these reasons shuts it. What is put in
+//!    is so not forgotten.
+//! 2. Whoever needs the books exact (to admit, to count, to cancel, to keep time) empties it first.
+//!    A job is only left here if time is kept for a deadline no later than its own.
 //! 3. A lane with a bounded queue lends the inbox a number of places. They count as reserved until
 //!    they are used or taken back. None are lent while somebody stands in line for one.
 //!
@@ -19,7 +21,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tokio::runtime;
+use tokio::{runtime, time::Instant};
 
 use crate::{
     job::Work,
@@ -40,6 +42,8 @@ struct Slip {
     open_for: Option<runtime::Id>,
     /// How many more jobs are taken.
     places: usize,
+    /// When the books will be looked at for the sake of a deadline.
+    armed: Option<Instant>,
     jobs: Vec<Arc<dyn Work>>,
 }
 
@@ -61,8 +65,11 @@ impl Inbox {
         runtime: runtime::Id,
         work: Arc<dyn Work>,
     ) -> Result<(), Arc<dyn Work>> {
+        let deadline = work.meta().deadline;
         let mut slip = self.slip.lock();
-        if slip.open_for != Some(runtime) || slip.places == 0 {
+        let kept =
+            deadline.is_none_or(|deadline| slip.armed.is_some_and(|armed| armed <= deadline));
+        if slip.open_for != Some(runtime) || slip.places == 0 || !kept {
             return Err(work);
         }
         slip.places -= 1;
@@ -77,11 +84,13 @@ impl Inbox {
         self.mail.load(Ordering::Acquire)
     }
 
-    /// Opens it for the jobs of one runtime, and for so many of them.
-    pub(crate) fn open(&self, runtime: runtime::Id, places: usize) {
+    /// Opens it for the jobs of one runtime, and for so many of them. `armed` is when its keeper will
+    /// look at the books, if at any time.
+    pub(crate) fn open(&self, runtime: runtime::Id, places: usize, armed: Option<Instant>) {
         let mut slip = self.slip.lock();
         slip.open_for = Some(runtime);
         slip.places = places;
+        slip.armed = armed;
     }
 
     /// Takes out what is in it. Returns how many places are lent from now on.

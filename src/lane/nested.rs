@@ -99,6 +99,7 @@ impl Core {
         let _context = source::enter(begun.runtime.as_ref());
         let then = |state: &mut State, _, caller: Option<Waker>, step: &mut Option<Step>| {
             state.call(caller, false);
+            state.shut_inbox_if_forgotten();
             *step = state.next_step();
         };
         let after = |core: &Arc<Self>, step: &mut Option<Step>| core.perform(step.take());

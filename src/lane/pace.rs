@@ -26,6 +26,10 @@ const HAND_OFF: u64 = 1_000;
 /// lasts the watcher stays awake, which is cheaper then than waking it.
 pub(crate) const STREAM: u64 = 8;
 
+/// With fewer brisk jobs waiting, callers are woken one by one, as they are what keeps the worker in
+/// jobs; and they do not fight for the lane's lock.
+pub(crate) const FEW: usize = 4;
+
 /// How long an idle worker looks out for the next job before it parks, where jobs are brisk.
 pub(crate) const SPIN: Duration = Duration::from_micros(50);
 

@@ -44,6 +44,35 @@ everywhere! {
         assert_eq!(lane.stats().timed_out, 1);
     }
 
+    /// K3. In a full lane whose jobs were over in no time until now, callers do not look at the books
+    /// when they hand one in.
+    async fn deadlines_hold_behind_a_job_that_takes_long_after_many_that_did_not(place: Place) {
+        let lane = place.lane(1);
+        let gate = Gate::new();
+        let door = gate.door();
+        let patient = lane.timeout(Duration::from_secs(60));
+        let mut others: Vec<_> = (0..1_000).map(|_| patient.offload(|| ())).collect();
+        let long = lane.offload(move || door.pass());
+        others.extend((0..10).map(|_| patient.offload(|| ())));
+        gate.arrived(1).await;
+        let hasty = lane.timeout(SHORT);
+        let behind: Vec<_> = (0..1_000)
+            .map(|_| hasty.offload(|| panic!("it must not start")))
+            .collect();
+        let begun = Instant::now();
+        for task in behind {
+            assert_eq!(timed_out(task.await).0, Phase::Waiting);
+        }
+        let took = begun.elapsed();
+        assert!(took < SHORT + LATE, "{took:?}");
+        gate.open();
+        long.await.unwrap();
+        for task in others {
+            task.await.unwrap();
+        }
+        is_as_new(&lane).await;
+    }
+
     /// K3, W13. And the caller is free, although the thread is not.
     async fn a_deadline_that_passes_on_a_thread_says_so_and_frees_the_caller(place: Place) {
         let lane = place.lane(1);

@@ -193,8 +193,10 @@ fn a_lane_that_is_closed_in_full_run_sends_every_worker_home() {
 /// W17: a worker that has just decided to go, and a job that has just come.
 #[test]
 fn no_job_is_lost_to_a_worker_that_is_about_to_leave() {
-    check_both(|| every_job_runs_once(2, A_WHILE));
-    check_both(|| every_job_runs_once(2, None));
+    for limit in [1, 2] {
+        check_both(move || every_job_runs_once(limit, A_WHILE));
+        check_both(move || every_job_runs_once(limit, None));
+    }
 }
 
 /// Four jobs in a row, each after the last one's end: the lane goes idle in between.

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    super::{home::Watch, inbox::Then},
+    super::{home::Watch, inbox::Then, pace::FEW},
     KEPT, State,
 };
 
@@ -43,19 +43,37 @@ impl State {
         }
     }
 
+    /// Whether somebody is sure to look into the inbox soon.
+    fn is_looked_after(&self) -> bool {
+        let [home] = self.homes.as_slice() else {
+            return false;
+        };
+        let woken = home.woken() > 0;
+        let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
+        let watched = home.watch == Watch::On && self.busy() > 0;
+        woken || looked_out_for || watched
+    }
+
+    /// Whether nobody could start a job before one of those at work is done, and looks.
+    fn is_full(&self) -> bool {
+        self.busy() > 0 && !self.has_free_slot()
+    }
+
     /// Opens the inbox, or lends it places anew, if jobs may go that way now. Last of all before
     /// the lock is released.
     pub(crate) fn lend(&mut self) {
         let [home] = self.homes.as_slice() else {
             return;
         };
-        let woken = home.woken() > 0;
-        let looked_out_for = home.idle.last().is_some_and(|idle| idle.spinning);
-        let soon = woken || looked_out_for || home.watch == Watch::On && self.busy() > 0;
         let Some(runtime) = &home.runtime else { return };
         // What an orphan is given a deadline for may need a thread that keeps it: no short cuts.
         let open = !self.closed && !home.closed && !home.orphaned;
-        if !soon || !open || self.lent > 0 || !self.line.is_empty() {
+        if self.lent > 0 || !open || !self.line.is_empty() {
+            return;
+        }
+        // In a full lane only for many brisk jobs: else there is no fight for the lane's lock.
+        let many = || self.is_full() && self.pace.is_brisk() && self.counts.waiting >= FEW;
+        if !self.is_looked_after() && !many() {
             return;
         }
         self.lent = self.queue.map_or(usize::MAX, |queue| {
@@ -64,10 +82,17 @@ impl State {
                 .saturating_sub(self.spoken_for() + self.taken())
         });
         self.inbox_open = true;
-        self.inbox.open(runtime.id(), self.lent);
+        self.inbox.open(runtime.id(), self.lent, home.armed());
     }
 
-    /// No wake-up is under way any more: what is in the inbox comes over, and nothing more.
+    /// A reason to keep it open may have ended: shuts it if that was the last.
+    pub(crate) fn shut_inbox_if_forgotten(&mut self) {
+        if self.inbox_open && !self.is_looked_after() && !self.is_full() {
+            self.shut_inbox();
+        }
+    }
+
+    /// Nobody need look into it from now on: what is in it comes over, and nothing more.
     pub(super) fn shut_inbox(&mut self) {
         if self.inbox_open {
             self.inbox_open = false;

@@ -7,7 +7,7 @@ use tokio::runtime;
 use super::{
     super::{
         home::{Home, HomeId, Idle, Watch},
-        pace::{GLANCE, SPIN, STREAM},
+        pace::{FEW, GLANCE, SPIN, STREAM},
     },
     State,
 };
@@ -19,9 +19,6 @@ const UNDER_WAY: usize = 4;
 
 /// How many callers are woken together at the most.
 const TOGETHER: usize = 16;
-
-/// With fewer jobs waiting, callers are woken one by one: they are what keeps the worker in jobs.
-const FEW: usize = 4;
 
 /// What to do, after the lock, so that waiting jobs get a worker.
 pub(crate) enum Step {
@@ -166,10 +163,7 @@ impl State {
         let last = home.idle.pop_if(|last| last.spinning);
         home.idle.push(idle);
         home.idle.extend(last);
-        if home.waking == 0 && self.busy() == 0 {
-            // Nobody is left who would come back by himself.
-            self.shut_inbox();
-        }
+        self.shut_inbox_if_forgotten();
     }
 
     /// An idle worker is about to sleep, with all that it had to do done. If it should look out for
@@ -290,6 +284,7 @@ impl State {
                 self.shut_inbox();
             }
         }
+        self.shut_inbox_if_forgotten();
         // Who had left a job to this one may have to help.
         self.call_helpers();
         self.retire(id);

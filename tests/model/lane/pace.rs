@@ -9,6 +9,7 @@ thread_local! {
 
 pub(crate) const WATCH: Duration = Duration::from_micros(100);
 pub(crate) const STREAM: u64 = 2;
+pub(crate) const FEW: usize = 1;
 pub(crate) const SPIN: Duration = Duration::from_micros(50);
 pub(crate) const GLANCE: Duration = Duration::from_micros(10);
 
