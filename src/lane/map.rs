@@ -34,6 +34,11 @@ pin_project! {
     /// way only, however long the input. A full queue makes it wait, it is never refused. A timeout
     /// counts for each item from when its job is handed in.
     ///
+    /// Where it waits for room it stands in line as [`Lane::reserve`](crate::Lane::reserve) does, and
+    /// as there, a place that it was granted is held until it is polled again. Do not wait for room in
+    /// the same lane between two of its results, then, if it may have more items under way than the
+    /// lane has room for: that wait can be for ever.
+    ///
     /// # Cancel safety
     ///
     /// Awaiting the next result is cancel safe: nothing is lost if that future is dropped.

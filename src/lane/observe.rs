@@ -222,6 +222,14 @@ pub(crate) fn late_panic(core: &Core) {
     let _ = core;
 }
 
+/// A job is still on its thread after its lane was shut down.
+#[cfg(feature = "tracing")]
+pub(crate) fn stuck(job: &super::stats::JobInfo) {
+    quietly(|| {
+        tracing::warn!(target: TARGET, %job, "a job is stuck after its lane was shut down");
+    });
+}
+
 /// The system refused a thread.
 pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
     #[cfg(feature = "tracing")]

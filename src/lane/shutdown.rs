@@ -68,9 +68,7 @@ pub(super) async fn shutdown(core: Arc<Core>, grace: Duration) -> Result<Shutdow
     } else {
         #[cfg(feature = "tracing")]
         for job in &jobs {
-            tracing::warn!(
-                target: super::observe::TARGET, %job, "a job is stuck after its lane was shut down"
-            );
+            super::observe::stuck(job);
         }
         Err(Stuck {
             finished,
