@@ -127,22 +127,23 @@ pub(super) fn polling<T>(
     let start = Instant::now();
     let (value, slept) = counting(poll);
     if slept > 0 {
-        let stall = Stall {
-            cause: Cause::Unknown,
-            certainty: Certainty::Slept(slept),
-            stalled_for: start.elapsed(),
-            total: Some(start.elapsed()),
-            worker: runtime::worker_index(),
-            thread: Slot::mine(Slot::thread).filter(|thread| proc::is_of_the_system(*thread)),
-            thread_name: std::thread::current().name().map(str::to_owned),
-            task: Some(poller.task).filter(|task| *task != 0),
-            watched_at: Some(place),
-            call: None,
-            #[cfg(feature = "stall-stacks")]
-            stack: None,
-        };
-        // Within another poll that is checked, to wait for these locks is not its fault.
+        // Within another poll that is checked, none of this is its fault: what is asked of the system,
+        // memory, these locks.
         counting(|| {
+            let stall = Stall {
+                cause: Cause::Unknown,
+                certainty: Certainty::Slept(slept),
+                stalled_for: start.elapsed(),
+                total: Some(start.elapsed()),
+                worker: runtime::worker_index(),
+                thread: Slot::mine(Slot::thread).filter(|thread| proc::is_of_the_system(*thread)),
+                thread_name: std::thread::current().name().map(str::to_owned),
+                task: Some(poller.task).filter(|task| *task != 0),
+                watched_at: Some(place),
+                call: None,
+                #[cfg(feature = "stall-stacks")]
+                stack: None,
+            };
             for check in listening {
                 if !check.ignored.has(&stall) {
                     keep(&check.reports, stall.clone());
