@@ -14,7 +14,7 @@ use tokio::{runtime, time::Instant};
 use super::{
     doubt::Doubt,
     home::{Home, HomeId, Keeper},
-    inbox::Inbox,
+    inbox::{Arrival, Inbox},
     keeper,
     observe::{self, Took},
     source::Source,
@@ -95,24 +95,28 @@ impl Core {
 
     /// Takes a job into the queue, or says why not.
     ///
-    /// With `reserved`, room was made for it beforehand.
+    /// With `reserved`, room was made for it beforehand. What it is tied to goes with it: dropped with
+    /// its books, and here if it is refused, under no lock in either case.
     pub(crate) fn submit(
         self: &Arc<Self>,
-        mut work: Arc<dyn Work>,
+        work: Arc<dyn Work>,
+        ties: Option<Box<Ties>>,
         reserved: bool,
     ) -> Result<(), Error> {
         observe::handed_in(self, work.meta());
+        let mut arrival = Arrival { work, ties };
         let runtime = self.source.runtime();
         if let Some(runtime) = runtime.as_ref().filter(|_| !reserved) {
-            match self.inbox.leave(runtime.id(), work) {
+            match self.inbox.leave(runtime.id(), arrival) {
                 Ok(()) => {
                     observe::submitted(self);
                     observe::moved(self, None, Some(JobState::Waiting));
                     return Ok(());
                 }
-                Err(back) => work = back,
+                Err(back) => arrival = back,
             }
         }
+        let mut arrival = Some(arrival);
         let admitted = self.with_state(|state| {
             if reserved {
                 state.spend_reservation();
@@ -124,7 +128,7 @@ impl Core {
                 return Err(error);
             }
             let (at, new) = state.home_for(runtime);
-            state.push(at, work);
+            arrival.take().into_iter().for_each(|it| state.push(at, it));
             let timer = state.wants_timer_thread(at);
             let home = &state.homes[at];
             let keeper = new.then(|| home.runtime.clone()).flatten();
@@ -183,18 +187,6 @@ impl Core {
             });
         }
         Ok(())
-    }
-
-    /// Ties a job to its token and its company, for as long as it is on the books.
-    pub(crate) fn tie(&self, job: &dyn Work, ties: Ties) {
-        let mut ties = Some(Box::new(ties));
-        self.with_state(|state| {
-            if let Some(entry) = state.find(job).and_then(|key| state.entry(key)) {
-                entry.ties = ties.take();
-            }
-        });
-        // If the job is over already, so are they, and not under the lock.
-        drop(ties);
     }
 
     // ===== Workers =====

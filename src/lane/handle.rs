@@ -16,7 +16,7 @@ use super::{
     stats::{JobInfo, Stats},
 };
 use crate::{
-    cancel::Cancel,
+    cancel::{Cancel, CancelToken},
     error::{Error, drop_quietly},
     job::{Cause, Cell, Job, Meta, Owner, Task, Work},
     sync::Arc,
@@ -285,13 +285,8 @@ impl Lane {
             return Ok(Task::refused(core.turn_away(&cause, reserved)));
         }
         let cell = Arc::new(Cell::new(meta, f));
-        let work: Arc<dyn Work> = cell.clone();
-        if let Err(refusal) = core.submit(work, reserved) {
-            // The closure, and what it has captured.
-            drop_quietly(cell);
-            return Err(refusal);
-        }
-        let token = self.options.token.as_ref().map(|token| {
+        let token = self.options.token.as_ref();
+        let hook = token.map(|token| {
             let job = Arc::downgrade(&cell);
             let owner = core.clone();
             token.on_cancel(move || {
@@ -301,8 +296,22 @@ impl Lane {
             })
         });
         let company = self.options.company.clone();
-        if token.is_some() || company.is_some() {
-            core.tie(&*cell, Ties { token, company });
+        let tied = hook.is_some() || company.is_some();
+        let ties = tied.then(|| {
+            Box::new(Ties {
+                token: hook,
+                company,
+            })
+        });
+        let work: Arc<dyn Work> = cell.clone();
+        if let Err(refusal) = core.submit(work, ties, reserved) {
+            // The closure, and what it has captured.
+            drop_quietly(cell);
+            return Err(refusal);
+        }
+        if token.is_some_and(CancelToken::is_cancelled) {
+            // Perhaps before the lane had it.
+            core.stop(&*cell, Cause::Cancelled);
         }
         Ok(Task::live(cell, core.clone()))
     }

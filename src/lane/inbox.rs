@@ -23,6 +23,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::{runtime, time::Instant};
 
+use super::state::Ties;
 use crate::{
     job::Work,
     sync::{Arc, AtomicBool, Mutex},
@@ -44,7 +45,13 @@ struct Slip {
     places: usize,
     /// When the books will be looked at for the sake of a deadline.
     armed: Option<Instant>,
-    jobs: Vec<Arc<dyn Work>>,
+    jobs: Vec<Arrival>,
+}
+
+/// A job on its way in.
+pub(crate) struct Arrival {
+    pub(crate) work: Arc<dyn Work>,
+    pub(crate) ties: Option<Box<Ties>>,
 }
 
 /// What happens to an inbox that has been emptied.
@@ -60,20 +67,16 @@ pub(crate) enum Then {
 
 impl Inbox {
     /// Leaves a job, or gives it back if it has to go the long way.
-    pub(crate) fn leave(
-        &self,
-        runtime: runtime::Id,
-        work: Arc<dyn Work>,
-    ) -> Result<(), Arc<dyn Work>> {
-        let deadline = work.meta().deadline;
+    pub(crate) fn leave(&self, runtime: runtime::Id, arrival: Arrival) -> Result<(), Arrival> {
+        let deadline = arrival.work.meta().deadline;
         let mut slip = self.slip.lock();
         let kept =
             deadline.is_none_or(|deadline| slip.armed.is_some_and(|armed| armed <= deadline));
         if slip.open_for != Some(runtime) || slip.places == 0 || !kept {
-            return Err(work);
+            return Err(arrival);
         }
         slip.places -= 1;
-        slip.jobs.push(work);
+        slip.jobs.push(arrival);
         if slip.jobs.len() == 1 {
             self.mail.store(true, Ordering::Release);
         }
@@ -94,7 +97,7 @@ impl Inbox {
     }
 
     /// Takes out what is in it. Returns how many places are lent from now on.
-    pub(crate) fn empty(&self, into: &mut Vec<Arc<dyn Work>>, then: Then) -> usize {
+    pub(crate) fn empty(&self, into: &mut Vec<Arrival>, then: Then) -> usize {
         let mut slip = self.slip.lock();
         if then != Then::GoOn {
             slip.places = 0;

@@ -69,7 +69,7 @@ where
         move |job: &Job| Ok(f(job)),
     ));
     let work: Arc<dyn Work> = cell.clone();
-    match core.submit(work, false) {
+    match core.submit(work, None, false) {
         Ok(()) => Task::live(cell, core.clone()),
         Err(error) => Task::refused(error),
     }

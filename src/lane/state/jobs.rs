@@ -6,6 +6,7 @@ use tokio::{runtime, time::Instant};
 use super::{
     super::{
         home::{Home, HomeId},
+        inbox::Arrival,
         stats::{JobState, Outcome},
     },
     Entry, KEPT, Key, Place, State,
@@ -49,14 +50,15 @@ impl State {
         self.homes.iter_mut().find(|home| home.id == id)
     }
 
-    pub(crate) fn push(&mut self, at: usize, work: Arc<dyn Work>) {
-        let deadline = work.meta().deadline;
-        self.enter(at, work);
+    pub(crate) fn push(&mut self, at: usize, arrival: Arrival) {
+        let deadline = arrival.work.meta().deadline;
+        self.enter(at, arrival);
         self.arm(at, deadline);
     }
 
     /// The same, but for that somebody keeps the deadline: see [`arm`](Self::arm).
-    pub(super) fn enter(&mut self, at: usize, work: Arc<dyn Work>) {
+    pub(super) fn enter(&mut self, at: usize, arrival: Arrival) {
+        let Arrival { work, ties } = arrival;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let home = &mut self.homes[at];
@@ -69,7 +71,7 @@ impl State {
             work,
             place: Place::Waiting(home.queue.push(slot)),
             detached: false,
-            ties: None,
+            ties,
             nesting: None,
         });
         home.jobs += 1;

@@ -3,7 +3,11 @@
 use tokio::time::Instant;
 
 use super::{
-    super::{home::Watch, inbox::Then, pace::FEW},
+    super::{
+        home::Watch,
+        inbox::{Arrival, Then},
+        pace::FEW,
+    },
     KEPT, State,
 };
 
@@ -29,13 +33,13 @@ impl State {
         // Each job is in the cache of the core that has handed it in. Looked at one right after the
         // other, several of them are on their way from there at the same time.
         let mut earliest = None;
-        for work in &carried {
+        for Arrival { work, .. } in &carried {
             if let Some(deadline) = work.meta().deadline {
                 earliest = Some(earliest.map_or(deadline, |other: Instant| other.min(deadline)));
             }
         }
-        for work in carried.drain(..) {
-            self.enter(0, work);
+        for arrival in carried.drain(..) {
+            self.enter(0, arrival);
         }
         self.arm(0, earliest);
         if carried.capacity() <= KEPT {

@@ -39,7 +39,7 @@ use tokio::time::Instant;
 use self::suspended::{Nesting, Suspended};
 use super::{
     home::{Home, HomeId, Keeper},
-    inbox::Inbox,
+    inbox::{Arrival, Inbox},
     pace::Pace,
     stats::{Counts, JobInfo, JobState},
 };
@@ -96,7 +96,7 @@ pub(crate) struct State {
     /// Places in the queue that the inbox may fill.
     lent: usize,
     /// For carrying jobs over without making a list each time.
-    carried: Vec<Arc<dyn Work>>,
+    carried: Vec<Arrival>,
     /// Callers that wait for room in the queue, by the number they drew.
     line: BTreeMap<u64, Option<Waker>>,
     next_in_line: u64,
@@ -118,6 +118,7 @@ pub(crate) struct Entry {
     /// Nobody waits for the outcome, by the caller's own choice.
     pub(crate) detached: bool,
     /// Few jobs have any. Dropped after the lock.
+    #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) ties: Option<Box<Ties>>,
     /// What few jobs have to do: with others that they wait for, or that wait for them.
     pub(super) nesting: Option<Box<Nesting>>,
