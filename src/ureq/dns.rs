@@ -366,6 +366,60 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_asked_for_again_after_five_seconds() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::new(|_| {
+            ASKED.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let before = Instant::now();
+        resolver.addresses("old.test", FOR_EVER).unwrap();
+        let after = Instant::now();
+        match resolver.book.lock().names.get_mut("old.test") {
+            Some(Name::Known(_, until)) => {
+                let five = Duration::from_secs(5);
+                assert!((before + five..=after + five).contains(until));
+                // As if they were over.
+                *until = after;
+            }
+            _ => panic!("it is remembered"),
+        }
+        resolver.addresses("old.test", FOR_EVER).unwrap();
+        assert_eq!(ASKED.load(Ordering::SeqCst), 2);
+    }
+
+    /// C3. The thread of the one is free while the lookup still hangs, and the other is told.
+    #[test]
+    fn one_of_two_jobs_that_wait_for_an_answer_can_be_cancelled() {
+        static GATE: Barrier = Barrier::new(2);
+        let resolver: &Resolver = Box::leak(Box::new(Resolver::new(|_| {
+            GATE.wait();
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        })));
+        let lane = Lane::builder("callers")
+            .limit(2)
+            .own_threads(Threads::new())
+            .build();
+        let ask = || lane.offload(|| resolver.addresses("shared.test", FOR_EVER).is_ok());
+        let (given_up, kept) = (ask(), ask());
+        let waiting = || match resolver.book.lock().names.get("shared.test") {
+            Some(Name::Asked(question)) => question.state.lock().waiting.len(),
+            _ => 0,
+        };
+        let until = |is_so: &dyn Fn() -> bool| {
+            while !is_so() {
+                thread::yield_now();
+            }
+        };
+        until(&|| waiting() == 2);
+        drop(given_up);
+        until(&|| lane.stats().draining == 0);
+        assert_eq!((lane.stats().running, waiting()), (1, 1));
+        GATE.wait();
+        assert!(crate::job::block_on(kept).unwrap());
+    }
+
+    #[test]
     fn a_failure_is_told_to_all_and_not_remembered() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
         let resolver = Resolver::new(|host| {
