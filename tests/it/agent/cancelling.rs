@@ -23,7 +23,12 @@ const AT_A_TIME: usize = 4;
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The ways of leaving: the same to the call, and by different roads to it.
-const WAYS: [Leaving; 3] = [Leaving::Drops, Leaving::CancelsAToken, Leaving::HasATimeout];
+const WAYS: [Leaving; 4] = [
+    Leaving::Drops,
+    Leaving::CancelsAToken,
+    Leaving::HasATimeout,
+    Leaving::DropsItsGroup,
+];
 
 everywhere! {
     async fn a_cancel_ends_a_call_that_has_no_connection_yet(place: Place) {
@@ -148,7 +153,7 @@ async fn cancel_once(
     assert!(free < AT_ONCE, "{cell}: {free:?}");
     // The waiter, and what the call itself came to.
     match leaving {
-        Leaving::Drops => assert!(told.is_none()),
+        Leaving::Drops | Leaving::DropsItsGroup => assert!(told.is_none()),
         Leaving::CancelsAToken => assert!(told.unwrap().unwrap_err().is_cancelled(), "{cell}"),
         // Where the runtime is late, the thread has seen for itself that its time was up.
         _ => match told.unwrap() {

@@ -16,7 +16,7 @@ mod native_tls;
 mod network;
 #[cfg(all(feature = "brotli", feature = "cookies"))]
 mod options;
-mod peers;
+pub(crate) mod peers;
 mod pooled;
 mod process;
 mod proxies;

@@ -6,6 +6,7 @@ mod exchanges;
 mod pauses;
 pub(crate) mod peer;
 mod redirects;
+mod tls;
 mod uploads;
 
 use longshore::{Lane, ureq::Client};

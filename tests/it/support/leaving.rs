@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore::{CancelToken, Error, Lane};
+use longshore::{CancelToken, Error, Group, Lane};
 
 /// What a job of these tests comes to.
 pub(crate) type Told = Result<Result<u32, String>, Error>;
@@ -26,6 +26,9 @@ pub(crate) enum Leaving {
     IsAborted,
     /// Its async task panics.
     Unwinds,
+    /// What it has handed the job in with: not one of [`ALL`](Self::ALL), as groups have tests of
+    /// their own.
+    DropsItsGroup,
 }
 
 impl Leaving {
@@ -136,6 +139,13 @@ impl Leaving {
                 now.await;
                 drop(panic);
                 waits.await.expect_err("it panics");
+                None
+            }
+            Self::DropsItsGroup => {
+                let group = Group::new();
+                group.offload(lane, job);
+                now.await;
+                drop(group);
                 None
             }
         }

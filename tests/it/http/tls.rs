@@ -1,0 +1,97 @@
+//! The same behind TLS: what a client says of a handshake, and bodies that wait behind one.
+
+use futures::StreamExt;
+use longshore::{
+    Lane,
+    ureq::{Client, Phase},
+};
+
+use super::config;
+use crate::{
+    agent::peers::{Authority, Peer, site},
+    support::{Place, eventually, is_as_new},
+};
+
+/// A client that trusts `authority` and nobody else, over a new lane of one; and the lane.
+fn client(place: Place, authority: &Authority) -> (Client, Lane) {
+    let lane = place.lane(1);
+    let config = config().tls_config(authority.trusted()).build();
+    (
+        Client::new(lane.clone(), longshore::ureq::agent(config)),
+        lane,
+    )
+}
+
+everywhere! {
+    async fn a_call_behind_tls_is_answered_and_its_connection_used_again(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, site);
+        let (client, lane) = client(place, &authority);
+        for _ in 0..3 {
+            // The number of the connection.
+            let answer = client.get(peer.url("/ok")).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), "0");
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// H17. It has seen nothing of the request; but the next time it will be no better.
+    async fn a_peer_that_is_not_trusted_is_sent_nothing(place: Place) {
+        let ours = Authority::new();
+        let theirs = Authority::new();
+        let other_name = Authority::of(&["other.example"]);
+        for (speaks, trusts) in [(&theirs, &ours), (&other_name, &other_name)] {
+            let peer = Peer::with_tls(speaks, site);
+            let (client, lane) = client(place, trusts);
+            let error = client.post(peer.url("/ok")).body("a secret").send().await.unwrap_err();
+            assert!(error.is_tls(), "{error:?}");
+            assert_eq!(error.phase(), Some(Phase::Tls));
+            // The handshake is not the request.
+            assert!(!error.sent() && !error.is_retryable(), "{error:?}");
+            assert!(!error.is_connect() && !error.is_timeout());
+            assert!(peer.heads().is_empty());
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// H17. What answers is no TLS at all.
+    async fn a_peer_that_does_not_speak_tls_is_told_apart(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::new(|conn| conn.send("HTTP/1.1 400 Bad Request\r\n\r\n")).https();
+        let (client, lane) = client(place, &authority);
+        let error = client.get(peer.url("/ok")).send().await.unwrap_err();
+        assert!(error.is_tls(), "{error:?}");
+        assert_eq!(error.phase(), Some(Phase::Tls));
+        assert!(!error.sent() && !error.is_retryable(), "{error:?}");
+        is_as_new(&lane).await;
+    }
+
+    /// S7. The connection that a parked body has is more than its socket: what has been decrypted,
+    /// and what has come of the next record.
+    async fn a_body_that_pauses_behind_tls_is_read_on(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, |conn| {
+            while conn.request()?.is_some() {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst ")?;
+                conn.pass();
+                conn.send("second")?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, &authority);
+        let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
+        assert_eq!(body.next().await.unwrap().unwrap(), "first ");
+        eventually("the body holds no slot", || {
+            let stats = lane.stats();
+            stats.running + stats.waiting + stats.draining == 0
+        }).await;
+        assert_eq!(lane.offload(|| 7).await.unwrap(), 7);
+        peer.open();
+        assert_eq!(body.next().await.unwrap().unwrap(), "second");
+        assert!(body.next().await.is_none());
+        let again = client.get(peer.url("/")).send().await.unwrap();
+        assert_eq!(again.text().await.unwrap(), "first second");
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+}
