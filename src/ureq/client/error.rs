@@ -107,7 +107,8 @@ impl Error {
         self.inner.kind
     }
 
-    /// How far the exchange had come. `None` if it never began, or if the agent, not being one of
+    /// How far the exchange had come; [`Phase::Waiting`] if its lane did not take it. `None` if there
+    /// was none, as the request was not a valid one, or if the agent, not being one of
     /// [`longshore::ureq`](crate::ureq), does not tell.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
