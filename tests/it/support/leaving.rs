@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore::{CancelToken, Error, Group, Lane};
+use longshore::{CancelToken, Error, Lane};
 
 /// What a job of these tests comes to.
 pub(crate) type Told = Result<Result<u32, String>, Error>;
@@ -28,6 +28,7 @@ pub(crate) enum Leaving {
     Unwinds,
     /// What it has handed the job in with: not one of [`ALL`](Self::ALL), as groups have tests of
     /// their own.
+    #[cfg(feature = "ureq")]
     DropsItsGroup,
 }
 
@@ -141,8 +142,9 @@ impl Leaving {
                 waits.await.expect_err("it panics");
                 None
             }
+            #[cfg(feature = "ureq")]
             Self::DropsItsGroup => {
-                let group = Group::new();
+                let group = longshore::Group::new();
                 group.offload(lane, job);
                 now.await;
                 drop(group);
