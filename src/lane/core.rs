@@ -116,6 +116,7 @@ impl Core {
                 Err(back) => arrival = back,
             }
         }
+        // Not into the closure by value: if it is refused, it must not be dropped in there.
         let mut arrival = Some(arrival);
         let admitted = self.with_state(|state| {
             if reserved {
@@ -128,7 +129,9 @@ impl Core {
                 return Err(error);
             }
             let (at, new) = state.home_for(runtime);
-            arrival.take().into_iter().for_each(|it| state.push(at, it));
+            if let Some(arrival) = arrival.take() {
+                state.push(at, arrival);
+            }
             let timer = state.wants_timer_thread(at);
             let home = &state.homes[at];
             let keeper = new.then(|| home.runtime.clone()).flatten();

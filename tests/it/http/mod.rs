@@ -11,7 +11,7 @@ mod uploads;
 
 use longshore::{Lane, ureq::Client};
 
-use crate::support::Place;
+use crate::support::{Place, eventually};
 
 /// The agent of these tests: not by way of a proxy, whatever the environment says.
 fn agent() -> ureq::Agent {
@@ -26,4 +26,14 @@ fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
 fn client(place: Place, limit: usize) -> (Client, Lane) {
     let lane = place.lane(limit);
     (Client::new(lane.clone(), agent()), lane)
+}
+
+/// Until a body that nobody reads has left its thread; and the lane's only slot is there for others.
+async fn holds_no_slot(lane: &Lane) {
+    eventually("the body holds no slot", || {
+        let stats = lane.stats();
+        stats.running + stats.waiting + stats.draining == 0
+    })
+    .await;
+    assert_eq!(lane.offload(|| 7).await.unwrap(), 7);
 }

@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use longshore::ureq::ErrorKind;
 
-use super::{client, peer::Peer};
+use super::{client, holds_no_slot, peer::Peer};
 use crate::support::{Place, eventually, is_as_new};
 
 /// Sends the first half, and the second when it is told to.
@@ -74,12 +74,7 @@ everywhere! {
             let (client, lane) = client(place, 1);
             let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
             assert_eq!(body.next().await.unwrap().unwrap(), "first ");
-            eventually("the body holds no slot", || {
-                let stats = lane.stats();
-                stats.running + stats.waiting + stats.draining == 0
-            }).await;
-            // The only slot is there for others meanwhile.
-            assert_eq!(lane.offload(|| 7).await.unwrap(), 7);
+            holds_no_slot(&lane).await;
             go_on.send(()).unwrap();
             assert_eq!(body.next().await.unwrap().unwrap(), "second");
             assert!(body.next().await.is_none());

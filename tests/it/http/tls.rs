@@ -6,10 +6,10 @@ use longshore::{
     ureq::{Client, Phase},
 };
 
-use super::config;
+use super::{config, holds_no_slot};
 use crate::{
     agent::peers::{Authority, Peer, site},
-    support::{Place, eventually, is_as_new},
+    support::{Place, is_as_new},
 };
 
 /// A client that trusts `authority` and nobody else, over a new lane of one; and the lane.
@@ -81,11 +81,7 @@ everywhere! {
         let (client, lane) = client(place, &authority);
         let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
         assert_eq!(body.next().await.unwrap().unwrap(), "first ");
-        eventually("the body holds no slot", || {
-            let stats = lane.stats();
-            stats.running + stats.waiting + stats.draining == 0
-        }).await;
-        assert_eq!(lane.offload(|| 7).await.unwrap(), 7);
+        holds_no_slot(&lane).await;
         peer.open();
         assert_eq!(body.next().await.unwrap().unwrap(), "second");
         assert!(body.next().await.is_none());
