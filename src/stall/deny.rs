@@ -66,7 +66,8 @@ impl Deny {
     /// the system, for however short a time.
     ///
     /// This finds calls that are fast in a test and slow elsewhere. What did not sleep it does not
-    /// see: a file that is cached, a peer on the same machine that has answered already. What runs in
+    /// see: a file that is cached, a peer on the same machine that has answered already, a sleep of some
+    /// microseconds that is over before the thread has left its processor. What runs in
     /// `block_in_place` counts as well, unless it is in [`allow`](super::allow()); so does what
     /// others have made it wait for within a poll, as a lock of the allocator's or a page of memory
     /// that had to be read. It costs some tens of microseconds a poll, and works on Linux only. (It
@@ -82,7 +83,7 @@ impl Deny {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let guard = stall::deny().strict();
-    /// stall::watched(async { thread::sleep(Duration::from_micros(50)) }).await;
+    /// stall::watched(async { thread::sleep(Duration::from_millis(1)) }).await;
     /// # if cfg!(target_os = "linux") {
     /// assert_eq!(guard.into_reports().len(), 1);
     /// # }

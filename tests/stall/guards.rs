@@ -16,6 +16,10 @@ use crate::support::{Flavour, LOOKS, child, in_child, in_time, looks, passes};
 /// Long enough to be seen in any case.
 const LONG: Duration = Duration::from_millis(600);
 
+/// Far below every threshold, and long enough for the thread to go to sleep at all: of 50 µs, one in some
+/// hundreds is over by then, if another thread has the processor just when the timer is set.
+const NAP: Duration = Duration::from_millis(5);
+
 /// What a future panics with.
 fn panic_of(flavour: Flavour, test: impl Future<Output = ()>) -> Option<String> {
     let runtime = flavour.builder().build().unwrap();
@@ -76,7 +80,7 @@ on_both! {
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict();
-            tokio::spawn(watched(async { thread::sleep(Duration::from_micros(50)) }))
+            tokio::spawn(watched(async { thread::sleep(NAP) }))
                 .await
                 .unwrap();
             let reports = guard.into_reports();
@@ -118,7 +122,7 @@ on_both! {
         runtime.block_on(async {
             let guard = stall::deny().strict();
             tokio::spawn(watched(async { thread::sleep(LONG) })).await.unwrap();
-            tokio::spawn(watched(async { thread::sleep(Duration::from_micros(50)) }))
+            tokio::spawn(watched(async { thread::sleep(NAP) }))
                 .await
                 .unwrap();
             let reports = guard.into_reports();
@@ -131,7 +135,7 @@ on_both! {
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict().strict();
-            watched(async { thread::sleep(Duration::from_micros(50)) }).await;
+            watched(async { thread::sleep(NAP) }).await;
             assert_eq!(guard.into_reports().len(), 1);
         });
     }
@@ -140,7 +144,7 @@ on_both! {
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = Watch::new().ignore("stall/guards.rs").deny().strict();
-            watched(async { thread::sleep(Duration::from_micros(50)) }).await;
+            watched(async { thread::sleep(NAP) }).await;
             assert!(guard.into_reports().is_empty());
         });
     }
@@ -153,7 +157,7 @@ on_both! {
             let panicked = watched(async {
                 let allowed = || {
                     allow("a test", || {
-                        thread::sleep(Duration::from_micros(50));
+                        thread::sleep(NAP);
                         panic::resume_unwind(Box::new("as planned"));
                     })
                 };
@@ -217,7 +221,7 @@ fn strict_allows_what_is_allowed_and_counts_the_rest() {
     for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
-            let nap = || thread::sleep(Duration::from_micros(50));
+            let nap = || thread::sleep(NAP);
             let guard = stall::deny().strict();
             watched(async { allow("a test", nap) }).await;
             // One within another is told once, by the inner one.

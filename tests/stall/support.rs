@@ -294,8 +294,8 @@ pub(crate) fn passes(mut command: Command) {
     let output = command.output().unwrap();
     let text = format!(
         "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
     );
     assert!(output.status.success(), "{}\n{text}", output.status);
     assert!(text.contains("1 passed"), "it ran no test:\n{text}");
