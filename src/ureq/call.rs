@@ -65,6 +65,8 @@ struct Call {
     sent: Cell<u64>,
     /// Bytes that came from the socket since the request was begun.
     received: Cell<u64>,
+    /// Of these what came after the head, decrypted; `None` as long as nobody has looked.
+    after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
     /// How many connections are being made: to reach a host through a proxy, first one to the proxy.
     connecting: Cell<usize>,
@@ -83,6 +85,7 @@ pub(super) fn begin() {
         call.phase.set(Phase::Resolve);
         call.sent.set(0);
         call.received.set(0);
+        call.after_head.set(None);
         call.answered.set(false);
     });
 }
@@ -176,6 +179,31 @@ pub(super) fn count_received(bytes: usize) {
             call.received.set(call.received.get() + bytes as u64);
         }
     });
+}
+
+/// ureq looks at what has come and was not used: if for the first time since the head, then that is
+/// the beginning of the body.
+pub(super) fn look(unused: usize) {
+    CALL.with(|call| {
+        if call.phase.get() == Phase::Body && call.after_head.get().is_none() {
+            call.after_head.set(Some(unused));
+        }
+    });
+}
+
+/// More of the body has come.
+pub(super) fn count_body(bytes: usize) {
+    CALL.with(|call| {
+        if let Some(before) = call.after_head.get() {
+            call.after_head.set(Some(before.saturating_add(bytes)));
+        }
+    });
+}
+
+/// How many bytes came after the head while this thread was at it: chunked and compressed, if they
+/// were sent so.
+pub(super) fn after_head() -> usize {
+    CALL.with(|call| call.after_head.get().unwrap_or(0))
 }
 
 /// The thread is about to wait for the peer: whoever collects what it does should pass it on now.

@@ -101,7 +101,7 @@ impl<C: Connector> Connector for Whole<C> {
     }
 }
 
-/// A connection whose breaking is not taken for an end.
+/// A connection whose breaking is not taken for an end, and of which is known what follows the head.
 #[derive(Debug)]
 struct Checked<T> {
     connection: T,
@@ -120,7 +120,9 @@ impl<T> Checked<T> {
 
 impl<T: Transport> Transport for Checked<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.connection.buffers()
+        let buffers = self.connection.buffers();
+        call::look(buffers.input().len());
+        buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
@@ -129,6 +131,7 @@ impl<T: Transport> Transport for Checked<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let unused = self.buffers().input().len();
         match self.connection.await_input(timeout) {
             // In a body that ends with its connection ureq takes these kinds for that end.
             Err(Error::Io(error)) if self.heard && breaks(error.kind()) => {
@@ -136,6 +139,8 @@ impl<T: Transport> Transport for Checked<T> {
             }
             outcome => {
                 self.heard |= matches!(outcome, Ok(true));
+                let more = self.connection.buffers().input().len() - unused;
+                call::count_body(more);
                 outcome
             }
         }

@@ -106,18 +106,21 @@ impl Plan {
                     trip.hops.set(hops + 1);
                 }
                 Ok(None) => {
-                    // ureq would have an empty body decompressed, and find it wanting.
+                    // ureq would have a body that is not there decompressed, and find it wanting.
                     let has_body = self.parts.method != Method::HEAD
                         && head.status != StatusCode::NO_CONTENT
                         && head.status != StatusCode::NOT_MODIFIED
                         && body.content_length() != Some(0);
+                    let expected = length(&body);
+                    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
                     trip.shared.head(Head {
-                        expected: body.content_length(),
+                        expected,
                         parts: head,
                         uri: self.parts.uri,
                         hops,
                     });
-                    return Ok(has_body.then(|| Pump::new(body)));
+                    // After the head: a decoder begins by reading its own.
+                    return Ok(has_body.then(|| Pump::new(body, expected, is_chunked)));
                 }
             }
         }
@@ -257,6 +260,24 @@ fn after_head(error: Error) -> Error {
         received,
     } = Progress::BODY;
     error.during(phase, sent, received)
+}
+
+/// How many bytes of a body will be read, if that is known.
+///
+/// With ureq's feature `charset`, of which nothing tells us, text in another charset comes in UTF-8, and
+/// with another length than it was sent with.
+fn length(body: &ureq::Body) -> Option<u64> {
+    let is_text = body
+        .mime_type()
+        .is_some_and(|kind| kind.starts_with("text/"));
+    let is_utf8 = |charset: &str| {
+        ["utf-8", "utf8"]
+            .iter()
+            .any(|name| charset.eq_ignore_ascii_case(name))
+    };
+    let may_change = is_text && !body.charset().is_none_or(is_utf8);
+    body.content_length()
+        .filter(|length| *length == 0 || !may_change)
 }
 
 /// Reads a body that nobody wants, if it is short: a connection with something unread is closed.

@@ -36,19 +36,26 @@ use crate::{
 /// How much is read at a time.
 const BUFFER: usize = 64 << 10;
 
+/// The end of a body in chunks may say more than `0\r\n\r\n`, but with a chunk, of at least one byte, it
+/// is eleven: `1\r\n.\r\n` comes before it.
+const NO_CHUNK: usize = 10;
+
 /// A body that is being read, and what it is read with.
 pub(super) struct Pump {
     reader: BodyReader<'static>,
     buffers: Buffers,
+    /// How many bytes a body of none takes up, as long as this may be one.
+    nothing: Option<usize>,
 }
 
 impl Pump {
-    pub(super) fn new(body: ureq::Body) -> Self {
-        let expected = body.content_length();
+    /// `expected` is how many bytes will be read, if that is known.
+    pub(super) fn new(body: ureq::Body, expected: Option<u64>, is_chunked: bool) -> Self {
         Self {
-            // ureq would count what comes from the wire, before it is decompressed.
+            // There is a limit of ours, which can be told from other errors.
             reader: body.into_with_config().limit(u64::MAX).reader(),
             buffers: Buffers::new(BUFFER, expected),
+            nothing: Some(if is_chunked { NO_CHUNK } else { 0 }),
         }
     }
 
@@ -88,9 +95,30 @@ impl Pump {
     }
 
     fn read(&mut self) -> io::Result<Option<(Bytes, usize)>> {
-        let count = self.reader.read(self.buffers.room())?;
+        let read = self.reader.read(self.buffers.room());
+        if let Err(error) = &read
+            && self.is_nothing(error)
+        {
+            return Ok(None);
+        }
+        let count = read?;
+        self.nothing = None;
         Ok((count > 0).then(|| self.buffers.chunk(count)))
     }
+
+    /// Whether ureq wanted to decompress a body of no bytes, as comes from servers that compress all
+    /// they have. (It tells what came in this job, and is asked of the first only: before a body has begun
+    /// it is not parked.)
+    fn is_nothing(&self, error: &io::Error) -> bool {
+        let fits = self.nothing.is_some_and(|most| call::after_head() <= most);
+        // An agent that is not ours counts nothing.
+        fits && call::received() && is_decompressing(error)
+    }
+}
+
+fn is_decompressing(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(ureq::Error::Decompress(..)))
 }
 
 fn is_idle(error: &io::Error) -> bool {

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use longshore::ureq::ErrorKind;
 
 use super::{client, holds_no_slot, peer::Peer};
-use crate::support::{Place, eventually, is_as_new};
+use crate::support::{Gate, Place, eventually, is_as_new};
 
 /// Sends the first half, and the second when it is told to.
 fn in_two_halves(head: &'static str, first: Vec<u8>, second: Vec<u8>) -> (Peer, mpsc::Sender<()>) {
@@ -126,6 +126,63 @@ everywhere! {
             assert_eq!(response.bytes().await.unwrap(), "");
         }
         assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+
+    /// Servers that compress all they have say so of nothing as well.
+    async fn a_body_of_no_bytes_is_not_decompressed(place: Place) {
+        const LENGTH: &str = "Content-Length: 0\r\n\r\n";
+        const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        let peer = Peer::new(|connection| {
+            for framing in [LENGTH, CHUNKED, LENGTH] {
+                connection.request()?;
+                connection.send(format!("HTTP/1.1 202 Accepted\r\nContent-Encoding: gzip\r\n{framing}"))?;
+            }
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
+        });
+        let (client, lane) = client(place, 1);
+        for _ in 0..4 {
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(response.bytes().await.unwrap(), "");
+        }
+        assert_eq!(peer.connections(), 1, "each was whole");
+        is_as_new(&lane).await;
+    }
+
+    async fn a_body_of_no_bytes_may_be_slow(place: Place) {
+        let gate = Gate::new();
+        let door = gate.door();
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            door.pass();
+            connection.send("0\r\n\r\n")
+        });
+        let (client, lane) = client(place, 1);
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        gate.open();
+        assert_eq!(response.bytes().await.unwrap(), "");
+        is_as_new(&lane).await;
+    }
+
+    async fn a_part_of_a_compressed_body_is_not_taken_for_none(place: Place) {
+        let peer = Peer::new(|connection| {
+            for body in [
+                "Content-Length: 1\r\n\r\n\x1f",
+                "Transfer-Encoding: chunked\r\n\r\n1\r\n\x1f\r\n0\r\n\r\n",
+            ] {
+                connection.request()?;
+                connection.send(format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n{body}"))?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        for _ in 0..2 {
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            let error = response.bytes().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+        }
         is_as_new(&lane).await;
     }
 
