@@ -209,7 +209,7 @@
 //! - `ureq`: the module [`ureq`].
 //! - `json`: JSON bodies there, in both directions, and in `fetch`.
 //! - `fetch`: the module `fetch`. It needs `ureq` only for what it is used with.
-//! - `brotli`, `cookies`: these two features of ureq's.
+//! - `brotli`, `charset`, `cookies`: these three features of ureq's.
 //! - `native-tls`: TLS by the system's library, for agents that are configured so.
 //! - `rayon`: lanes on a rayon pool.
 //! - `tracing`: the span that is current where a job is handed in is entered in the job, and is the
@@ -229,7 +229,7 @@
 //! - `tower`: `Lane::service`.
 //! - `stall`: the module `stall`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
-//! - `full`: all of them but `brotli`, `cookies` and `native-tls`.
+//! - `full`: all of them but `brotli`, `charset`, `cookies` and `native-tls`.
 //!
 //! # Versions and platforms
 //!

@@ -102,7 +102,9 @@
 //! # TLS, proxies, compression
 //!
 //! All that ureq does, with ureq's own features: depend on ureq beside this crate and switch them on
-//! there (`brotli`, `cookies`, `charset`, `platform-verifier`, …). TLS is rustls, or, with the
+//! there (`platform-verifier`, …), or those that this crate hands on, `brotli`, `charset`
+//! and `cookies`, here. With `charset` ureq gives bodies of type `text/*` in UTF-8, [`Response::bytes`] and
+//! [`stream`](Response::stream) included, instead of as they were sent. TLS is rustls, or, with the
 //! feature `native-tls` of this crate, the system's. SOCKS works without a feature. As with ureq,
 //! proxies are taken from the environment unless the configuration says `proxy(None)`.
 

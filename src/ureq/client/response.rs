@@ -65,7 +65,9 @@ impl Response {
         self.hops
     }
 
-    /// How long the body is, in bytes, if the head says it and it is not compressed.
+    /// How long the body is, in bytes, if the head says it and ureq will give it as it was sent: not
+    /// if it is compressed, and not if it is text in another charset than UTF-8, which ureq's feature
+    /// `charset` would change.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         self.body.expected()
@@ -111,6 +113,9 @@ impl Response {
     // ===== The body =====
 
     /// The body as it comes, with back-pressure.
+    ///
+    /// It may be of any size, and a compressed one of a thousand times what was sent, unless
+    /// [`max_body_size`](crate::ureq::Client::max_body_size) was set.
     pub fn stream(self) -> ResponseBody {
         self.body
     }
@@ -131,8 +136,8 @@ impl Response {
         self.body.bytes().await
     }
 
-    /// All of the body, as text. It is read as UTF-8, whatever charset the head names, and what is
-    /// not UTF-8 becomes U+FFFD.
+    /// All of the body, as text. It is read as UTF-8, whatever charset the head names (unless ureq's
+    /// feature `charset` has translated it before), and what is not UTF-8 becomes U+FFFD.
     ///
     /// # Cancel safety
     ///
