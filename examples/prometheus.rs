@@ -35,21 +35,21 @@ async fn main() -> Result<(), Failure> {
     metrics::set_global_recorder(recorder)?;
     longshore::lane::describe_metrics();
 
+    let shop = Lane::builder("shop").limit(4).queue(8).build();
     let server = Arc::new(Server::http("127.0.0.1:0")?);
     let address = server.server_addr().to_ip().ok_or("it listens on TCP")?;
     let door = Lane::builder("metrics")
         .limit(1)
         .own_threads(Threads::new())
         .build();
-    let doorman = server.clone();
+    let (doorman, lanes) = (server.clone(), [shop.clone(), door.clone()]);
     let served = door.offload_with(move |job| {
         let unblocked = doorman.clone();
         let _guard = job.on_cancel(move || unblocked.unblock());
-        serve(&doorman, &metrics)
+        serve(&doorman, &metrics, &lanes)
     });
     println!("http://{address}/metrics");
 
-    let shop = Lane::builder("shop").limit(4).queue(8).build();
     if std::env::args().any(|arg| arg == "--scrape-once") {
         work(&shop).await;
         let text = scrape(address).await?;
@@ -88,9 +88,10 @@ fn price_of_everything() {
 
 // ===== The text =====
 
-fn serve(server: &Server, metrics: &PrometheusHandle) {
+fn serve(server: &Server, metrics: &PrometheusHandle, lanes: &[Lane]) {
     let header = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
     for request in server.incoming_requests() {
+        lanes.iter().for_each(Lane::record_metrics);
         metrics.run_upkeep();
         let text = Response::from_string(metrics.render());
         let text = match header.parse::<Header>() {

@@ -222,7 +222,8 @@
 //!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
 //!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running`,
 //!   `longshore_draining` and `longshore_suspended`,
-//!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`.
+//!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`; and whatever else is in
+//!   [`Stats`](lane::Stats), as gauges that `Lane::record_metrics` sets.
 //!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.
 //! - `stall-stacks`: the stack of a thread that is stuck, with names and lines. Linux on x86_64; it has
 //!   no effect elsewhere.

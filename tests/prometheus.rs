@@ -147,6 +147,8 @@ fn a_running_program_can_be_scraped() {
         ("longshore_waiting", "gauge"),
         ("longshore_running", "gauge"),
         ("longshore_draining", "gauge"),
+        ("longshore_limit", "gauge"),
+        ("longshore_peak_running", "gauge"),
         ("longshore_queue_seconds", "histogram"),
         ("longshore_run_seconds", "histogram"),
     ] {
@@ -161,6 +163,9 @@ fn a_running_program_can_be_scraped() {
         let value = first.of(&format!("longshore_{gauge}{{lane=\"shop\"}}"));
         assert!((0.0..=12.0).contains(&value), "{gauge}: {value}");
     }
+    assert_eq!(first.of("longshore_limit{lane=\"shop\"}"), 4.0);
+    let peak = first.of("longshore_peak_running{lane=\"shop\"}");
+    assert!((1.0..=4.0).contains(&peak), "{peak}");
     let infinite = "longshore_run_seconds_bucket{lane=\"shop\",le=\"+Inf\"}";
     assert!(first.of(infinite) > 0.0);
     assert!(first.of("longshore_jobs_submitted_total{lane=\"shop\"}") > 0.0);

@@ -324,6 +324,22 @@ impl Lane {
         self.core().stats()
     }
 
+    /// Sets the gauges that do not follow each job: threads, slots, peaks. To be called whenever the
+    /// numbers are collected, before a scrape for instance; one read of [`stats`](Self::stats). All
+    /// other metrics of a lane are told as things happen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let lane = longshore::Lane::builder("files").build();
+    /// // metrics::set_global_recorder(recorder)?;
+    /// lane.record_metrics(); // then render the recorder's numbers
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(&self) {
+        super::observe::gauges(self.core(), &self.stats());
+    }
+
     /// The jobs that are in the lane, the oldest first: what waits, what runs, and what drains.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobInfo> {

@@ -10,7 +10,6 @@ use super::{
     observe,
     source::{self, Elsewhere},
     state::{Begun, Resume, State, Step, TakeHere},
-    stats::JobState,
     worker,
 };
 use crate::{
@@ -26,8 +25,8 @@ impl Core {
             state.suspend(key, waits_for)
         });
         drop(waited_for);
-        if before.is_some() {
-            observe::moved(self, before, Some(JobState::Suspended));
+        if let Some(before) = before {
+            observe::suspended(self, before);
         }
         before.is_some()
     }
@@ -41,7 +40,7 @@ impl Core {
         });
         drop(look);
         match resume {
-            Resume::As(now) => observe::moved(self, Some(JobState::Suspended), Some(now)),
+            Resume::As(now) => observe::resumed(self, now),
             Resume::NotSuspended => {}
             Resume::InLine => return false,
         }
@@ -81,8 +80,8 @@ impl Core {
             TakeHere::Nothing => return Taken::Nothing,
             TakeHere::Gone => return Taken::Gone,
         };
-        if begun.lender.is_some() {
-            observe::moved(&self, begun.lender, Some(JobState::Suspended));
+        if let Some(lender) = begun.lender {
+            observe::suspended(&self, lender);
         }
         observe::started(&self, begun.work.meta(), begun.state, now);
         let awaited = Awaited {

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 #[cfg(feature = "tracing")]
 use tracing::{Level, Span};
 
+#[cfg(feature = "metrics")]
+use super::stats::Stats;
 use super::{
     core::Core,
     stats::{JobState, Outcome},
@@ -64,6 +66,21 @@ pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
         }
     });
     let _ = (core, from, to);
+}
+
+/// A job that was in a state waits for others. One whose caller has gone goes on being counted as one
+/// that drains, as in `Stats`.
+pub(crate) fn suspended(core: &Core, before: JobState) {
+    if before == JobState::Running {
+        moved(core, Some(before), Some(JobState::Suspended));
+    }
+}
+
+/// It goes on, in a state.
+pub(crate) fn resumed(core: &Core, now: JobState) {
+    if now == JobState::Running {
+        moved(core, Some(JobState::Suspended), Some(now));
+    }
 }
 
 /// A job is being handed in: told before, so that nobody hears of it afterwards who heard of its
@@ -239,6 +256,30 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
     let _ = (core, refusal);
 }
 
+/// The numbers that are no sums of what is told of jobs, set to what they are.
+#[cfg(feature = "metrics")]
+pub(super) fn gauges(core: &Core, stats: &Stats) {
+    let gauges = [
+        ("longshore_detached", stats.detached as f64),
+        ("longshore_lent", stats.lent as f64),
+        ("longshore_limit", stats.limit as f64),
+        ("longshore_workers", stats.workers as f64),
+        ("longshore_idle_workers", stats.idle as f64),
+        ("longshore_starting_workers", stats.starting as f64),
+        (
+            "longshore_starting_seconds",
+            stats.starting_for.unwrap_or_default().as_secs_f64(),
+        ),
+        ("longshore_peak_waiting", stats.peak_waiting as f64),
+        ("longshore_peak_running", stats.peak_running as f64),
+    ];
+    quietly(|| {
+        for (name, value) in gauges {
+            metrics::gauge!(name, "lane" => lane(core)).set(value);
+        }
+    });
+}
+
 /// Describes the metrics of lanes to the recorder that is installed: what each counts, and in which
 /// unit. To be called once, after it was installed.
 ///
@@ -286,7 +327,42 @@ pub fn describe_metrics() {
     describe_gauge!(
         "longshore_suspended",
         Unit::Count,
-        "Jobs that wait for other jobs."
+        "Jobs on a thread whose caller waits, and that wait for other jobs."
+    );
+    for (name, what) in [
+        (
+            "longshore_detached",
+            "Jobs on a thread that were detached and have no outcome yet.",
+        ),
+        (
+            "longshore_lent",
+            "Slots of suspended jobs in which others run.",
+        ),
+        (
+            "longshore_limit",
+            "How many jobs may be on threads at once.",
+        ),
+        ("longshore_workers", "Threads that serve the lane."),
+        (
+            "longshore_idle_workers",
+            "Of these, those with nothing to do.",
+        ),
+        (
+            "longshore_starting_workers",
+            "Threads that were asked for and have not come.",
+        ),
+        ("longshore_peak_waiting", "The most jobs that ever waited."),
+        (
+            "longshore_peak_running",
+            "The most jobs that ever were on threads.",
+        ),
+    ] {
+        describe_gauge!(name, Unit::Count, what);
+    }
+    describe_gauge!(
+        "longshore_starting_seconds",
+        Unit::Seconds,
+        "For how long none of the threads that were asked for has come."
     );
     describe_histogram!(
         "longshore_queue_seconds",

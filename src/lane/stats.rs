@@ -93,8 +93,8 @@ impl Counts {
     }
 
     /// The caller of a job that is on a thread is gone.
-    pub(crate) fn abandoned(&mut self, suspended: bool) {
-        if suspended {
+    pub(crate) fn abandoned(&mut self, before: JobState) {
+        if before == JobState::Suspended {
             self.suspended -= 1;
         } else {
             self.running -= 1;

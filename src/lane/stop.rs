@@ -77,7 +77,7 @@ impl Core {
                     let work = entry.work.clone();
                     state.counts.detached -= 1;
                     state.counts.count(cause.outcome());
-                    Some((Ended::Detached(work), None, Took { waited, ran }))
+                    Some((Ended::OnThread(work, None), None, Took { waited, ran }))
                 }
                 Place::Draining(_) => None,
                 Place::Running(since) => {
@@ -86,15 +86,10 @@ impl Core {
                     let waker = entry
                         .work
                         .settle(self.error(cause, Phase::Running, waited, ran));
-                    entry.place = Place::Draining(since);
                     let work = entry.work.clone();
-                    let suspended = entry.is_suspended();
-                    state.counts.abandoned(suspended);
+                    let before = state.abandon(key);
                     state.counts.count(cause.outcome());
-                    let ended = match suspended {
-                        true => Ended::Suspended(work),
-                        false => Ended::Running(work),
-                    };
+                    let ended = Ended::OnThread(work, Some(before));
                     Some((ended, waker, Took { waited, ran }))
                 }
             }
@@ -111,11 +106,12 @@ impl Core {
         observe::ended(self, Some(meta), cause.outcome(), took);
         match &ended {
             Ended::Waiting(_) => observe::moved(self, Some(JobState::Waiting), None),
-            Ended::Running(_) => {
-                observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+            Ended::OnThread(_, before) => {
+                if let Some(before) = before {
+                    observe::moved(self, Some(*before), Some(JobState::Draining));
+                }
                 observe::abandoned(self, meta);
             }
-            Ended::Suspended(_) | Ended::Detached(_) => observe::abandoned(self, meta),
         }
         if let Ended::Waiting(entry) = ended {
             self.bury(entry);
@@ -130,20 +126,17 @@ impl Core {
             let entry = state.entry(key)?;
             let waker = entry.work.settle(None);
             entry.detached = !matches!(entry.place, Place::Draining(_));
-            let Place::Running(since) = entry.place else {
-                return Some((waker, false));
-            };
-            entry.place = Place::Draining(since);
-            let suspended = entry.is_suspended();
-            state.counts.abandoned(suspended);
+            if !matches!(entry.place, Place::Running(_)) {
+                return Some((waker, None));
+            }
             state.counts.detached += 1;
-            Some((waker, !suspended))
+            Some((waker, Some(state.abandon(key))))
         });
-        let Some((waker, ran)) = detached else {
+        let Some((waker, before)) = detached else {
             return;
         };
-        if ran {
-            observe::moved(self, Some(JobState::Running), Some(JobState::Draining));
+        if before.is_some() {
+            observe::moved(self, before, Some(JobState::Draining));
         }
         drop_quietly(waker);
     }
@@ -211,18 +204,15 @@ pub(super) enum Which<'a> {
 /// What a stopped job leaves to do after the lock.
 enum Ended {
     Waiting(Entry),
-    Running(Arc<dyn Work>),
-    /// Its caller had let it run on.
-    Detached(Arc<dyn Work>),
-    /// It waits for other jobs.
-    Suspended(Arc<dyn Work>),
+    /// It was running or suspended; or its caller had let it run on.
+    OnThread(Arc<dyn Work>, Option<JobState>),
 }
 
 impl Ended {
     fn work(&self) -> &dyn Work {
         match self {
             Self::Waiting(entry) => &*entry.work,
-            Self::Running(work) | Self::Detached(work) | Self::Suspended(work) => &**work,
+            Self::OnThread(work, _) => &**work,
         }
     }
 }
