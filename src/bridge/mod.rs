@@ -3,8 +3,9 @@
 //! A synchronous function deep in a program has to wait for something asynchronous. `Handle::block_on`
 //! panics if the function happens to be called from async code; `futures::executor::block_on` has no
 //! timers and no I/O, and on the only thread of a runtime it never returns; a `Runtime::new` for
-//! each call costs a hundred times what the call does. A [`Bridge`] finds out where it is called,
-//! and waits there in the way that is right, or says why it must not.
+//! each call costs forty times what a bridge's call does, or more ("A call from synchronous code" in
+//! `docs/benchmarks.md`). A [`Bridge`] finds out where it is called, and waits there in the way that
+//! is right, or says why it must not.
 //!
 //! | where I stand | own ([`start`]) | [`current`] | [`from`] a multi-thread runtime | [`from`] a current-thread one |
 //! |---|---|---|---|---|
