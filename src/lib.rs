@@ -214,10 +214,12 @@
 //! - `rayon`: lanes on a rayon pool.
 //! - `tracing`: the span that is current where a job is handed in is entered in the job, and is the
 //!   parent of its events. Their target is `longshore::lane`; at `TRACE` "a job is handed in" and "a
-//!   job starts", at `DEBUG` "a job is over", with its `outcome`, "a job was refused", "a job is
-//!   abandoned" (given up while its thread is in it) and "an abandoned job has returned", with
-//!   `lane`, `label`, `location` and how long it `waited` and `ran`. At `WARN` a refused thread, a
-//!   panic that nobody is told of, and a job that is stuck after a shutdown.
+//!   job starts", with how long it `waited`; at `DEBUG` "a job is over", with its `outcome` and how long
+//!   it `waited` and `ran`, "a job is abandoned" (given up while its thread is in it) and "an abandoned
+//!   job has returned", with `ran`; each of these with `lane`, `label` and `location`. "A job was
+//!   refused", at `DEBUG` as well, has `lane` and `error`. At `WARN` a refused thread, a panic that
+//!   nobody is told of, and a job that is stuck after a shutdown; a child of a group that is stuck
+//!   after one has the target `longshore::group`.
 //! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
 //!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
 //!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running`,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore::{Error, Lane, lane::Threads};
+use longshore::{Error, Group, Lane, lane::Threads};
 use tracing::{Event, Level, Span, Subscriber, field::Visit, span};
 use tracing_subscriber::{
     Layer,
@@ -24,7 +24,7 @@ static SEEN: Mutex<Vec<Seen>> = Mutex::new(Vec::new());
 enum Seen {
     Entered(&'static str, ThreadId),
     Exited(&'static str, ThreadId),
-    /// With the span that it belongs to.
+    /// With its target in front of its text, and the span that it belongs to.
     Event(Level, String, Option<&'static str>),
 }
 
@@ -52,7 +52,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
                 let _ = write!(self.0, "{field}={value:?} ");
             }
         }
-        let mut text = Text(String::new());
+        let mut text = Text(format!("target={} ", event.metadata().target()));
         event.record(&mut text);
         let span = context.event_span(event).map(|span| span.name());
         SEEN.lock()
@@ -70,8 +70,14 @@ fn seen() -> Vec<Seen> {
     SEEN.lock().unwrap().clone()
 }
 
-/// A warning about a lane, which comes in the end.
+/// A warning about a lane, which comes in the end, and under the target that lanes have.
 fn warning(lane: &str, words: &[&str]) -> String {
+    let text = warned(lane, words);
+    assert!(text.starts_with("target=longshore::lane "), "{text}");
+    text
+}
+
+fn warned(lane: &str, words: &[&str]) -> String {
     let end = Instant::now() + Duration::from_secs(8);
     loop {
         for seen in seen() {
@@ -225,6 +231,30 @@ fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
             started.recv().unwrap();
             lane.shutdown(Duration::ZERO).await.unwrap_err();
             warning("stuck", &["culprit", "stuck"]);
+            drop(open);
+        });
+    }
+}
+
+#[test]
+fn a_stuck_child_is_told_when_its_group_is_shut_down() {
+    for runtime in runtimes() {
+        let lane = Lane::builder("nursery")
+            .limit(1)
+            .own_threads(Threads::new())
+            .build();
+        runtime.block_on(async {
+            let (open, gate) = mpsc::channel::<()>();
+            let (say, started) = mpsc::channel();
+            let group = Group::new();
+            group.label("deaf").offload(&lane, move || {
+                say.send(()).unwrap();
+                let _ = gate.recv();
+            });
+            started.recv().unwrap();
+            group.shutdown(Duration::ZERO).await.unwrap_err();
+            let text = warned("nursery", &["`deaf`", "a child is stuck"]);
+            assert!(text.starts_with("target=longshore::group "), "{text}");
             drop(open);
         });
     }

@@ -9,6 +9,10 @@ use crate::{
     sync::Arc,
 };
 
+/// What the event of a stuck child is filtered by.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "longshore::group";
+
 /// How long a cancelled child has to end before it is called stuck.
 const SETTLING: Duration = Duration::from_millis(50);
 
@@ -70,7 +74,7 @@ pub(super) async fn shutdown<T: Send + 'static>(
     }
     #[cfg(feature = "tracing")]
     for child in &children {
-        tracing::warn!(%child, "a child is stuck after its group was shut down");
+        tracing::warn!(target: TARGET, %child, "a child is stuck after its group was shut down");
     }
     Err(Stuck {
         finished,

@@ -232,7 +232,7 @@ pub(crate) fn late_panic(core: &Core) {
     #[cfg(feature = "tracing")]
     quietly(|| {
         tracing::warn!(
-            lane = &*core.name,
+            target: TARGET, lane = &*core.name,
             "a hook, or the drop of what a job held, panicked"
         );
     });
@@ -251,7 +251,9 @@ pub(crate) fn stuck(job: &super::stats::JobInfo) {
 pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
     #[cfg(feature = "tracing")]
     quietly(|| {
-        tracing::warn!(lane = &*core.name, error = %refusal, "no thread could be started");
+        tracing::warn!(
+            target: TARGET, lane = &*core.name, error = %refusal, "no thread could be started"
+        );
     });
     let _ = (core, refusal);
 }
@@ -301,7 +303,7 @@ pub fn describe_metrics() {
     describe_counter!(
         "longshore_jobs_refused_total",
         Unit::Count,
-        "Calls that found no room."
+        "Calls that were refused: the lane was full or closed, or there was no runtime."
     );
     describe_counter!(
         "longshore_jobs_total",
