@@ -53,9 +53,19 @@
 //! ```
 //!
 //! The first `?` is for what the lane may say, an [`Error`]; the second for what the closure
-//! returned. Make a lane once and keep it, in a `static` [`LazyLock`](std::sync::LazyLock) or in the
-//! state of the application: handles are cheap to clone, and clones are the same lane. `quick` is the same lane too, with
-//! another timeout.
+//! returned. `quick` is the same lane as `files`, with a timeout. Make a lane once and keep it, in the
+//! state of the application (handles are cheap to clone, and clones are the same lane) or in a
+//! `static`:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//!
+//! use longshore::Lane;
+//!
+//! static FILES: LazyLock<Lane> =
+//!     LazyLock::new(|| Lane::builder("files").limit(4).queue(100).build());
+//! # assert_eq!((FILES.name(), FILES.stats().queue), ("files", Some(100)));
+//! ```
 //!
 //! # Which function for which need
 //!
@@ -65,6 +75,7 @@
 //! | a call | [`Lane::offload`] |
 //! | async code from within a job | [`Job::block_on`] |
 //! | a call that can be stopped half-way | [`Lane::offload_with`]: the closure is given its [`Job`] |
+//! | the job, in code that is not handed it | [`Job::current`] |
 //! | to refuse at once when there is too much | [`Builder::queue`](lane::Builder::queue) and [`Lane::try_offload`] |
 //! | to go no faster than the lane | [`Lane::reserve`], then [`offload`](lane::Permit::offload) on the permit |
 //! | a function over many items | [`Lane::map`], [`Lane::map_stream`]: a stream of results |
@@ -80,8 +91,10 @@
 //! | to cancel many at once | [`CancelToken`] and [`Lane::cancelled_by`] |
 //! | futures and calls that begin and end together | [`Group`]; [`group::scope`] |
 //! | to see what goes on | [`Lane::stats`], [`Lane::jobs`], [`Lane::label`] |
+//! | to know where a closure panicked | [`locate_panics`], once at the start |
 //! | async code from synchronous code | [`Bridge::call`] |
 //! | to find the calls that still block | `stall::Watch`, `stall::deny` (feature `stall`) |
+//! | to refuse new jobs, and let the rest end | [`Lane::close`] |
 //! | to end in good order | [`Lane::shutdown`] |
 //!
 //! And which threads for which work:
@@ -137,13 +150,14 @@
 //! | the task is dropped | (nobody is left to be told) | is dropped, or is cancelled and drains |
 //! | it is cancelled otherwise | [`Error::Cancelled`] | is dropped, or is cancelled and drains |
 //! | the closure panics | [`Error::Panicked`], with the payload | has ended; its thread goes on |
-//! | no thread can be had, and the lane has none | [`Error::NoThread`] | is dropped |
-//! | no thread can be had, but the lane has some | nothing: the job waits for one of them | starts later |
+//! | no thread can be had, and the lane has none for that runtime | [`Error::NoThread`] | is dropped |
+//! | no thread can be had, but the lane has some there | nothing: the job waits for one of them | starts later |
 //! | Tokio's pool is exhausted | nothing, until its time runs out: see [`starting_for`](lane::Stats::starting_for) | waits |
-//! | there is no runtime, or it ends while the job waits | [`Error::NoRuntime`] | is dropped |
+//! | on Tokio's pool: there is no runtime, or it ends while the job waits | [`Error::NoRuntime`] | is dropped |
 //! | the lane is closed | [`Error::Closed`] | is dropped |
 //! | the object of a resource cannot be made, and there is no other | [`Error::Unavailable`] | is dropped |
 //! | a closure that has the object waits for another that needs it | [`Error::InUse`] | is dropped |
+//! | jobs wait for each other in a circle, in [`Job::block_on`] | [`Error::WouldDeadlock`], one of them or more | is dropped, or is cancelled and drains |
 //! | its [`Group`] is over, or stops a future | [`Error::Stopped`] | is dropped |
 //!
 //! [`Error::never_started`] tells whether the closure can have done anything.
@@ -173,13 +187,16 @@
 //!   threads and on rayon that runtime is entered. So `Handle::current()` in a job is the runtime
 //!   of its caller. Dropping a runtime waits for the closures that run on its pool, not for idle
 //!   workers, and not for own threads.
-//! - Deadlines are kept by one async task for each lane and runtime, while there are jobs. Outside
-//!   of a runtime, and in one that was built without a timer, a thread called `longshore-timer`
-//!   keeps them, one for each lane; `shutdown` has one there as well, until it returns.
-//!
+//! - Deadlines are kept by one async task for each lane and runtime, while there is a job or a worker.
+//!   Outside of a runtime, in one that was built without a timer, and for jobs whose runtime has
+//!   ended, a thread called `longshore-timer` keeps them, again one for each lane and runtime;
+//!   `shutdown` has one there as well, until it returns.
+//! - A [`Resource`] has one thread from its first call to its last handle, a [`ResourcePool`] up to one
+//!   for each object, given back after 10 s without a call; [`keep_alive`](resource::Builder::keep_alive)
+//!   says otherwise of both. These threads belong to no runtime.
 //! - [`Bridge::start`] has one thread, called `longshore-bridge`, as long as there is a handle, and
 //!   all bridges together one called `longshore-clock` while a call with a timeout waits, or one
-//!   into a current-thread runtime.
+//!   into a current-thread runtime, and for a second after that.
 //! - A job that waits for other jobs keeps its thread, and while it waits for several, or for one of
 //!   another lane, there is a thread more for what runs in its slot.
 //! - While anything is watched by `stall`, there is one thread called `longshore-stall`, and for each
@@ -187,6 +204,8 @@
 //!   one called `longshore-profile` looks up their names and ends.
 //! - Names are looked up for [`ureq::agent`] by a lane of four threads, called `longshore-dns-…`,
 //!   which end after a second without work.
+//! - Large JSON of `fetch` is parsed on rayon's global pool with the feature `rayon`, else on the
+//!   [default lane](lane::default_lane), unless a fetcher is given another.
 //!
 //! # Crate layout
 //!
@@ -196,11 +215,13 @@
 //! - [`cancel`]: the flag and the hooks of a job, and a token for many jobs.
 //! - [`job`]: a job as its closure sees it ([`Job`]) and as its caller does ([`Task`]).
 //! - [`lane`]: the lane, its builder, statistics, threads, `map` and `reserve`.
+//! - [`resource`]: objects that are made, used and dropped on one thread, and pools of them.
 //! - [`group`]: futures and jobs that belong together, and nothing of which is left behind.
 //! - [`ureq`]: agents whose calls can be cancelled, and an async client over them.
 //! - [`bridge`]: from synchronous code into async code.
 //! - `fetch`: many requests at once, through that client or any other service.
 //! - `stall`: finds what still blocks. It uses no other module but [`error`].
+//! - [`tutorial`]: the book, in the documentation only.
 //!
 //! # Features
 //!
@@ -227,18 +248,19 @@
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`; and whatever else is in
 //!   [`Stats`](lane::Stats), as gauges that `Lane::record_metrics` sets.
 //!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.
+//! - `tower`: `Lane::service`, and, with `ureq`, `Client::service`.
+//! - `stall`: the module `stall`.
 //! - `stall-stacks`: the stack of a thread that is stuck, with names and lines. Linux on x86_64; it has
 //!   no effect elsewhere.
-//! - `tower`: `Lane::service`.
-//! - `stall`: the module `stall`.
 //! - `cli`: the command `longshore`. Nothing in it is of use to a library.
 //! - `full`: all of them but `brotli`, `charset`, `cookies` and `native-tls`.
 //!
 //! # Versions and platforms
 //!
-//! Rust 1.88 and Tokio 1.54.1, or later: that is the first Tokio in which a refused thread is an
-//! error and not a hang. ureq 3.5.1 or later. It is tested on Linux; what differs elsewhere is how a
-//! thread that waits for a socket is woken (`src/ureq/wake.rs`). There is no `unsafe` code in it.
+//! Rust 1.88 and Tokio 1.54.1, or later: since 1.54.0 a refused thread is an error in Tokio and not a
+//! hang, and 1.54.1 takes back a change to its timers. ureq 3.5.1 or later. It is tested on Linux; what
+//! differs elsewhere is how a thread that waits for a socket is woken (`src/ureq/wake.rs`). There is no
+//! `unsafe` code in it.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
