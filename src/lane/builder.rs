@@ -54,8 +54,9 @@ impl Builder {
         }
     }
 
-    /// How many jobs may be on threads at once, those included whose callers have gone. Defaults
-    /// to 64.
+    /// How many jobs may run at once, those included whose callers have gone. Defaults to 64. (A job
+    /// that waits for others in [`Job::block_on`](crate::Job::block_on) keeps its thread beyond that,
+    /// and lends its slot.)
     ///
     /// What the resource behind the lane can take is a good limit: the size of a connection pool,
     /// the calls that a service allows you. On Tokio's blocking pool (the default source) no more
@@ -93,8 +94,8 @@ impl Builder {
         self
     }
 
-    /// How long a job may take, waiting and running together, counted from the call. Defaults to
-    /// no limit. [`Lane::timeout`] sets it for one call.
+    /// How long a job may take, waiting and running together, counted from the call that hands it
+    /// in. Defaults to no limit. [`Lane::timeout`] sets it for one call.
     ///
     /// A timeout of zero lets no job start.
     pub fn timeout(mut self, time: Duration) -> Self {
@@ -102,7 +103,8 @@ impl Builder {
         self
     }
 
-    /// Runs the jobs on threads of the lane's own instead of Tokio's pool.
+    /// Runs the jobs on threads of the lane's own. Defaults to Tokio's blocking pool, that of the
+    /// runtime which a job is handed in from.
     ///
     /// For a lane past that pool's 512 threads, for threads with another stack size, for jobs that
     /// must not hold up the shutdown of a runtime (which waits for the blocking threads of its
@@ -116,7 +118,7 @@ impl Builder {
     }
 
     /// Runs the jobs on a rayon pool: for CPU work, which wants as many threads as there are
-    /// cores, and whose own `par_iter`s then run in the same pool.
+    /// cores, and whose own `par_iter`s then run in the same pool. Defaults to Tokio's blocking pool.
     ///
     /// Not for calls that block: each of them takes one of a few threads away from everything else
     /// in the pool. A worker there never lingers: it takes a thread of the pool only while there

@@ -29,10 +29,11 @@ use crate::{
 /// [`cancelled_by`](Self::cancelled_by)) give a handle on the same lane with other options, for one
 /// call or for many.
 ///
-/// At most [`limit`](Builder::limit) jobs are on threads at once; the rest wait in the order in
-/// which they came. The limit is kept by the threads themselves: a job holds its slot until its
-/// thread has left the job's code, whether its caller still waits or not. Idle lanes hold no
-/// threads.
+/// At most [`limit`](Builder::limit) jobs run at once, those that drain included; the rest wait in the
+/// order in which they came. The limit is kept by the threads themselves: a job holds its slot until
+/// its thread has left the job's code, whether its caller still waits or not. (One that waits for
+/// others in [`Job::block_on`] keeps its thread and lends its slot.) A lane that stays idle gives its
+/// threads back.
 ///
 /// When the last handle is dropped, jobs that were handed in go on, and so do their tasks; idle
 /// threads leave at once.
@@ -133,6 +134,10 @@ impl Lane {
 
     /// As [`offload`](Self::offload), for a closure that wants to know about its own job: whether
     /// it is cancelled, how much time is left, how to be interrupted. See [`Job`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`offload`](Self::offload).
     #[track_caller]
     pub fn offload_with<F, T>(&self, f: F) -> Task<T>
     where
@@ -145,9 +150,14 @@ impl Lane {
 
     /// As [`offload`](Self::offload), but a refusal is told at once rather than by the task.
     ///
+    /// # Cancel safety
+    ///
+    /// As for [`offload`](Self::offload).
+    ///
     /// # Errors
     ///
-    /// [`Error::QueueFull`], [`Error::Closed`] or [`Error::NoRuntime`]. The closure was dropped.
+    /// [`Error::QueueFull`], [`Error::Closed`] or [`Error::NoRuntime`]. The closure was dropped. A job
+    /// whose time is up or whose token is cancelled already is not refused: its task says so.
     #[track_caller]
     pub fn try_offload<F, T>(&self, f: F) -> Result<Task<T>, Error>
     where
@@ -160,9 +170,13 @@ impl Lane {
     /// As [`offload_with`](Self::offload_with), but a refusal is told at once rather than by the
     /// task.
     ///
+    /// # Cancel safety
+    ///
+    /// As for [`offload`](Self::offload).
+    ///
     /// # Errors
     ///
-    /// [`Error::QueueFull`], [`Error::Closed`] or [`Error::NoRuntime`]. The closure was dropped.
+    /// As for [`try_offload`](Self::try_offload).
     #[track_caller]
     pub fn try_offload_with<F, T>(&self, f: F) -> Result<Task<T>, Error>
     where
@@ -176,6 +190,10 @@ impl Lane {
     ///
     /// Where [`offload`](Self::offload) refuses, this waits: for a producer that should go no
     /// faster than the lane.
+    ///
+    /// The timeout, the deadline and the token of this handle are for the job, and a timeout counts
+    /// from when that is handed in: they do not end this wait. Put a `tokio::time::timeout` round it
+    /// where it must end.
     ///
     /// # Errors
     ///
@@ -202,8 +220,9 @@ impl Lane {
         Reserve::new(self.clone())
     }
 
-    /// Runs `f` on every item, with as many jobs in the lane at once as it has threads, and gives
-    /// the results as they come. See [`Map`] for the order, the bound, and streams as input.
+    /// Runs `f` on every item, with as many jobs in the lane at once as its limit, unless
+    /// [`concurrency`](Map::concurrency) says otherwise, and gives the results as they come. See
+    /// [`Map`] for the order, the bound, and streams as input.
     ///
     /// # Examples
     ///

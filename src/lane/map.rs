@@ -57,6 +57,11 @@ pin_project! {
     /// [`Map::ordered`].
     ///
     /// At most as many results are kept back for a slow item as are under way at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Map`]: dropping the future of the next result loses nothing, dropping the stream
+    /// cancels what is under way. Results that are kept back are dropped with it.
     #[must_use = "streams do nothing unless polled"]
     pub struct Ordered<S, F, T> {
         #[pin]
@@ -67,6 +72,10 @@ pin_project! {
 
 pin_project! {
     /// Results with the numbers of their items, counted from 0; from [`Map::indexed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Map`].
     #[must_use = "streams do nothing unless polled"]
     pub struct Indexed<S, F, T> {
         #[pin]

@@ -16,6 +16,8 @@ use crate::{
 
 /// Waits for room in a lane; from [`Lane::reserve`].
 ///
+/// No timeout, deadline or token of the lane ends the wait.
+///
 /// # Cancel safety
 ///
 /// *The waiter* loses its place in the line when this is dropped. *The thread*: there is none yet.
@@ -95,7 +97,12 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Hands a job in, as [`Lane::offload`] does. It cannot be refused for want of room.
+    /// Hands a job in, as [`Lane::offload`] does. It cannot be refused for want of room; it is if the
+    /// lane was closed meanwhile or there is no runtime for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Lane::offload`].
     #[track_caller]
     pub fn offload<F, T>(self, f: F) -> Task<T>
     where
@@ -105,7 +112,12 @@ impl Permit {
         self.hand_in(move |_| f(), Location::caller())
     }
 
-    /// Hands a job in, as [`Lane::offload_with`] does. It cannot be refused for want of room.
+    /// Hands a job in, as [`Lane::offload_with`] does. What may refuse it is said at
+    /// [`offload`](Self::offload).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Lane::offload`].
     #[track_caller]
     pub fn offload_with<F, T>(self, f: F) -> Task<T>
     where

@@ -15,8 +15,13 @@ use crate::{error::Error, job::Task, sync::Arc};
 /// Runs a synchronous function for each request, in a lane; from [`Lane::service`].
 ///
 /// It is ready when the lane has room, and then holds that room for the next call: `poll_ready`
-/// is [`Lane::reserve`]. Dropping a response future cancels its job. A clone waits for room of its
-/// own.
+/// is [`Lane::reserve`]. A timeout of the lane counts from `call`, and not while `poll_ready` waits.
+/// A clone waits for room of its own.
+///
+/// # Cancel safety
+///
+/// A response future is a [`Task`]: dropping it cancels its job. Dropping the service gives its place
+/// in the line, or its room, to the next.
 pub struct LaneService<F> {
     lane: Lane,
     f: Arc<F>,

@@ -81,7 +81,8 @@ pub(crate) enum Elsewhere {
 }
 
 impl Threads {
-    /// With the defaults.
+    /// With the defaults: 2 MiB of stack (or what `RUST_MIN_STACK` says), and 10 s until an idle
+    /// thread ends.
     pub fn new() -> Self {
         Self {
             stack_size: None,

@@ -168,7 +168,8 @@ pub struct Stats {
     /// Jobs on threads that were [detached](crate::Task::detach) and have no outcome yet. They are
     /// among the draining.
     pub detached: usize,
-    /// How many jobs may be on threads at once.
+    /// How many jobs may run at once, those that drain included. One that is suspended counts as
+    /// well, unless its slot is lent.
     pub limit: usize,
     /// How many jobs may wait; `None` for any number.
     pub queue: Option<usize>,
@@ -191,7 +192,8 @@ pub struct Stats {
     pub completed: u64,
     /// Jobs that panicked.
     pub panicked: u64,
-    /// Jobs whose caller went away or cancelled them, waiting or running.
+    /// Jobs whose caller went away or cancelled them, that a token, their group or a shutdown
+    /// cancelled, or that waited in a circle; waiting or running.
     pub cancelled: u64,
     /// Jobs whose deadline passed, waiting or running.
     pub timed_out: u64,
@@ -207,7 +209,7 @@ pub struct Stats {
     pub late_panics: u64,
     /// The largest number of jobs that were ever in the queue.
     pub peak_waiting: usize,
-    /// The largest number of jobs that were ever on threads.
+    /// The largest number of jobs that ever ran at once, those that drained included.
     pub peak_running: usize,
     /// How long jobs that started had waited.
     pub queue_time: Histogram,
