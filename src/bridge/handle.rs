@@ -27,7 +27,8 @@ use crate::{job::on_behalf, lane::Lane, sync::Arc};
 /// - [`current`](Self::current) and [`From`] take a runtime that is there already.
 ///
 /// Where the caller may wait, and where it is told to do otherwise, is the table in the
-/// [module](super)'s documentation. It is never a panic, and never a wait without an end.
+/// [module](super)'s documentation. It is neither a panic nor a wait without an end, but for what
+/// stands there under "What cannot be told".
 ///
 /// When the last handle of a started bridge is dropped, its runtime ends in the background, and
 /// its thread with it; the drop does not wait, so it may be anywhere, async code included. What

@@ -71,7 +71,8 @@ impl CancelToken {
     /// Cancels every job under this token and every child, and runs their hooks.
     ///
     /// A job that waits does not start any more from the moment this is called. Returns when all of
-    /// that is done. The second call, and every one after it, does nothing.
+    /// that is done. The second call, and every one after it, does nothing, and does not wait for the
+    /// first.
     pub fn cancel(&self) {
         self.state.cancel.cancel();
     }

@@ -91,7 +91,8 @@ pub enum Error {
 
     /// The job was cancelled while its caller was still there to hear of it: by
     /// [`Task::cancel`](crate::Task::cancel), by a [`Canceller`](crate::job::Canceller), by a
-    /// [`CancelToken`](crate::CancelToken) or by [`Lane::shutdown`](crate::Lane::shutdown).
+    /// [`CancelToken`](crate::CancelToken), by its [`Group`](crate::Group) or by
+    /// [`Lane::shutdown`](crate::Lane::shutdown).
     #[error("cancelled while {phase} in lane `{lane}`")]
     #[non_exhaustive]
     Cancelled {
@@ -105,7 +106,8 @@ pub enum Error {
     #[error(transparent)]
     Panicked(#[from] Panic),
 
-    /// No thread could be had, and the lane had none of its own that the job could wait for.
+    /// No thread could be had for the job's runtime, and the lane had none there that the job could
+    /// wait for; or the job has a deadline, and no thread could be had to keep it.
     ///
     /// The system's reason is the `source()`. The closure was dropped without being run. Nothing
     /// is switched off by it: the next job asks for a thread again.
@@ -303,7 +305,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The answer of [`Job::check`](crate::Job::check): nobody waits for this job any more.
+/// The answer of [`Job::check`](crate::Job::check): this job was cancelled, for whatever reason.
 ///
 /// It converts into an [`io::Error`] (of kind `Other`, since several libraries retry
 /// `Interrupted` by themselves), so that `job.check()?` reads well in code that does I/O.

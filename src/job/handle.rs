@@ -62,8 +62,9 @@ impl Job {
         std::ptr::addr_eq(Arc::as_ptr(&self.work), Arc::as_ptr(&other.work))
     }
 
-    /// True once nobody waits for this job any more: its task was dropped or cancelled, its
-    /// deadline passed, or its lane was shut down.
+    /// True once the job was stopped: its task was dropped or cancelled, its token or group was
+    /// cancelled, its deadline passed, its lane's `shutdown` ran out of patience, or it waited in a
+    /// circle. A job that was [detached](crate::Task::detach) is not cancelled by that.
     ///
     /// An atomic load, cheap enough for an inner loop.
     #[must_use]

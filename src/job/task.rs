@@ -147,6 +147,11 @@ impl How<'_> {
 /// that of whoever cancels, or the runtime's where a deadline does. To let the job run on, say
 /// [`detach`](Self::detach).
 ///
+/// # Errors
+///
+/// What the lane has to say where there is no value: [`Error`]. What the closure itself returned,
+/// `Result` or not, is inside.
+///
 /// # Panics
 ///
 /// Polling it again after it gave its outcome panics, as with most futures.

@@ -19,9 +19,10 @@ use super::{buffers::MARGIN, cut};
 /// What is different from [`ureq::Agent::new_with_config`]:
 ///
 /// - Names are looked up by four threads of the process at the most, lookups of one name at a time
-///   shared, answers used again for 5 s. A call that is given up leaves at once; the lookup, which
-///   nobody can interrupt, goes on without it. ureq starts a thread for each call that has a
-///   timeout, also for an address that needs no lookup and for a connection from the pool.
+///   shared; 1,024 more names may wait for these, and one beyond that is an error. Answers, 256 of
+///   them, are used again for 5 s; failures are not. A call that is given up leaves at once; the
+///   lookup, which nobody can interrupt, goes on without it. ureq starts a thread for each call that
+///   has a timeout, also for an address that needs no lookup and for a connection from the pool.
 /// - A connection starts with 16 KiB for input, has that grow while a large head or a fast body fills
 ///   it (to 128 KiB, or what `config` says if that is more), and holds no buffer at all while it
 ///   waits for its peer for more than 50 ms. ureq has two of 128 KiB, for good. (Over TLS there are two

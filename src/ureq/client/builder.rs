@@ -225,6 +225,10 @@ impl RequestBuilder {
     ///
     /// Dropping the future cancels the exchange: *the waiter* is free at once, *the thread* is
     /// interrupted and the connection closed. See [`ResponseFuture`].
+    ///
+    /// # Errors
+    ///
+    /// The future gives an [`Error`], also where the request is not valid. See [`ResponseFuture`].
     #[track_caller]
     pub fn send(self) -> ResponseFuture {
         let made = self.request.and_then(Making::finish);

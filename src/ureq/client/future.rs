@@ -35,10 +35,19 @@ use crate::{job::Task, sync::Arc};
 /// is interrupted, in whatever phase, and its connection closed, if the agent is one of
 /// [`longshore::ureq`](crate::ureq). The server may have carried the request out.
 ///
+/// # Errors
+///
+/// An [`Error`], of kind [`Request`] where the request is not valid, [`Lane`] where the lane did not
+/// run the exchange or it panicked, else of the [kind](crate::ureq::ErrorKind) that says what happened
+/// to it before the head of the response was there. A status of 400 or more is a response, until
+/// [`error_for_status`](Response::error_for_status) is asked.
+///
 /// # Panics
 ///
 /// Polling it again after it gave its outcome panics, as with most futures.
 ///
+/// [`Lane`]: crate::ureq::ErrorKind::Lane
+/// [`Request`]: crate::ureq::ErrorKind::Request
 /// [`RequestBuilder::send`]: crate::ureq::RequestBuilder::send
 #[must_use = "dropping it cancels the exchange: await it"]
 pub struct ResponseFuture {

@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Tls,
     /// The time was up: that of the request, of the lane, or one in the agent's `Config`.
     TimedOut,
-    /// It was cancelled, by a token or by a shutdown of its lane.
+    /// It was cancelled, by a token, that of a group included, or by a shutdown of its lane.
     Cancelled,
     /// The peer closed or reset the connection before the response was complete.
     PeerClosed,

@@ -66,8 +66,8 @@ use crate::lane::Lane;
 /// Take an agent made by [`longshore::ureq`](crate::ureq), so that a cancelled call frees its thread
 /// and its socket at once. With another agent everything works too, but a cancelled call only ends
 /// for its caller: its thread is counted as draining until the peer or one of the agent's own
-/// timeouts lets go of it, errors do not know their phase, and a request that may not have been sent
-/// counts as sent.
+/// timeouts lets go of it, errors often do not know their phase, and a request that may not have been
+/// sent counts as sent.
 ///
 /// What is set here for all requests: the size of bodies, redirects, secret headers. All else is the
 /// agent's `Config`: proxies, TLS, user agent, timeouts of single phases. Its `max_redirects`,
@@ -156,7 +156,7 @@ impl Client {
     /// Headers that a redirect must not take to another origin, that is another scheme, host or
     /// port.
     ///
-    /// `Authorization`, `Cookie`, `Proxy-Authorization` and `WWW-Authenticate` always are among
+    /// `Authorization`, `Cookie`, `Proxy-Authorization`, `WWW-Authenticate` and `Host` always are among
     /// them, and every header whose value is marked with [`http::HeaderValue::set_sensitive`].
     /// Defaults to no others. Replaces what was set before.
     #[must_use]
@@ -272,7 +272,15 @@ impl Client {
     /// Makes an exchange of a request of the `http` crate.
     ///
     /// Extensions of the request are there for the agent's middleware, on each hop. See
-    /// [`RequestBuilder::send`] for what it does when, and for cancel safety.
+    /// [`RequestBuilder::send`] for what it does when.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`RequestBuilder::send`].
+    ///
+    /// # Errors
+    ///
+    /// The future gives an [`Error`], also where the request is not valid. See [`ResponseFuture`].
     ///
     /// # Examples
     ///

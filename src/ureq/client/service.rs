@@ -22,8 +22,13 @@ use crate::lane::{Permit, Reserve};
 /// A `tower::Service` from [`http::Request`]s to [`http::Response`]s, from [`Client::service`].
 ///
 /// It is ready when the lane has room, and then holds that room for the next call: `poll_ready` is
-/// [`Lane::reserve`](crate::Lane::reserve). Dropping a response future cancels its exchange. A clone
-/// waits for room of its own.
+/// [`Lane::reserve`](crate::Lane::reserve). A timeout of the lane counts from `call`, and not while
+/// `poll_ready` waits. A clone waits for room of its own.
+///
+/// # Cancel safety
+///
+/// Dropping a response future cancels its exchange, see [`ServiceFuture`]. Dropping the service gives
+/// its place in the line, or its room, to the next.
 pub struct ClientService {
     client: Client,
     reserve: Option<Reserve>,
@@ -113,6 +118,18 @@ impl<B: Into<Body>> tower_service::Service<Request<B>> for ClientService {
 
 /// A response in the future, from [`ClientService`]. As [`ResponseFuture`], in everything but the
 /// type of the response.
+///
+/// # Cancel safety
+///
+/// As for [`ResponseFuture`]: dropping it cancels the exchange.
+///
+/// # Errors
+///
+/// As for [`ResponseFuture`].
+///
+/// # Panics
+///
+/// Polling it again after it gave its outcome panics, as with most futures.
 #[must_use = "dropping it cancels the exchange: await it"]
 pub struct ServiceFuture {
     response: ResponseFuture,
