@@ -19,6 +19,7 @@
 //! [12]: chapter_12
 //! [13]: chapter_13
 //! [migrating]: migrating
+//! [`Resource`]: crate::Resource
 #![doc = include_str!("../docs/tutorial.md")]
 
 /// [contents]: self
@@ -231,6 +232,7 @@ pub mod chapter_12 {}
 
 #[cfg_attr(feature = "stall", doc = "[contents]: self")]
 #[cfg_attr(feature = "stall", doc = "[how-to]: crate::stall::guide")]
+#[cfg_attr(feature = "stall", doc = "[migrating]: migrating")]
 #[cfg_attr(feature = "stall", doc = "[previous]: chapter_12")]
 #[cfg_attr(feature = "stall", doc = "[program]: #the-whole-program\n")]
 #[cfg_attr(feature = "stall", doc = include_str!("../docs/13-finding-what-blocks.md"))]
@@ -243,6 +245,7 @@ pub mod chapter_12 {}
 )]
 pub mod chapter_13 {}
 
+#[cfg_attr(feature = "stall", doc = "[stalls]: crate::stall::guide")]
 /// [2]: chapter_02
 /// [4]: chapter_04
 /// [6]: chapter_06
@@ -255,7 +258,7 @@ pub mod chapter_13 {}
 /// [contents]: self
 /// [`Group`]: crate::Group
 /// [`Job::current`]: crate::Job::current
-/// [previous]: chapter_12
+/// [previous]: chapter_13
 /// [`Resource`]: crate::Resource
 /// [`ResourcePool`]: crate::ResourcePool
 /// [`Task`]: crate::Task
