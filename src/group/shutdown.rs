@@ -74,7 +74,9 @@ pub(super) async fn shutdown<T: Send + 'static>(
     }
     #[cfg(feature = "tracing")]
     for child in &children {
-        tracing::warn!(target: TARGET, %child, "a child is stuck after its group was shut down");
+        crate::error::call_quietly(|| {
+            tracing::warn!(target: TARGET, %child, "a child is stuck after its group was shut down");
+        });
     }
     Err(Stuck {
         finished,
