@@ -30,14 +30,14 @@ pin_project! {
     /// - [`indexed`](Self::indexed) gives each with the number of its item.
     /// - [`concurrency`](Self::concurrency) says how many items are under way at once.
     ///
-    /// It is lazy: an item is taken when there is room for its job, so memory is for what is under
-    /// way only, however long the input. A full queue makes it wait, it is never refused. A timeout
+    /// It is lazy: an item is taken when it may be under way beside the others, so memory is for these
+    /// only, however long the input. A full queue makes it wait, it is never refused. A timeout
     /// counts for each item from when its job is handed in.
     ///
-    /// Where it waits for room it stands in line as [`Lane::reserve`](crate::Lane::reserve) does, and
-    /// as there, a place that it was granted is held until it is polled again. Do not wait for room in
-    /// the same lane between two of its results, then, if it may have more items under way than the
-    /// lane has room for: that wait can be for ever.
+    /// Where it waits for room it stands in line as [`Lane::reserve`](crate::Lane::reserve) does, with
+    /// one item at a time, and as there, the place that this was granted is held until it is polled
+    /// again. Of a lane that has room for one job, then, do not wait for that between two results: it can
+    /// be for ever.
     ///
     /// # Cancel safety
     ///
@@ -47,7 +47,7 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct Map<S, F, T> {
         #[pin]
-        feed: Feed<S, F>,
+        feed: Feed<S, F, T>,
         under_way: FuturesUnordered<Step<T>>,
     }
 }
@@ -65,7 +65,7 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct Ordered<S, F, T> {
         #[pin]
-        feed: Feed<S, F>,
+        feed: Feed<S, F, T>,
         under_way: FuturesOrdered<Step<T>>,
     }
 }
@@ -85,10 +85,11 @@ pin_project! {
 
 pin_project! {
     /// The items that are still to come.
-    struct Feed<S, F> {
+    struct Feed<S, F, T> {
         #[pin]
         items: S,
         exhausted: bool,
+        ahead: Option<Ahead<T>>,
         next: usize,
         concurrency: usize,
         f: Arc<F>,
@@ -106,6 +107,7 @@ where
             feed: Feed {
                 items,
                 exhausted: false,
+                ahead: None,
                 next: 0,
                 concurrency: lane.core().limit,
                 f: Arc::new(f),
@@ -151,72 +153,73 @@ where
     }
 }
 
-impl<S, F, T> Feed<S, F>
+/// The item that waits for room, with what makes a job of it. All others are under way, or have not been
+/// taken: whoever does not poll a stream does not keep much from the others.
+struct Ahead<T> {
+    index: usize,
+    room: Reserve,
+    hand_in: HandIn<T>,
+}
+
+/// In a box, so that the types of the stream do not name the function's.
+type HandIn<T> = Box<dyn FnOnce(Permit) -> Task<T> + Send>;
+
+impl<S, F, T> Feed<S, F, T>
 where
     S: Stream,
     S::Item: Send + 'static,
     F: Fn(S::Item) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
-    /// The next item's job, if there is an item and it may be under way beside `others`.
+    /// The next item's job, if there is an item, and room for it, and it may be under way beside
+    /// `others`.
     fn next(self: Pin<&mut Self>, cx: &mut Context<'_>, others: usize) -> Option<Step<T>> {
-        let this = self.project();
-        if *this.exhausted || others >= *this.concurrency {
+        let mut this = self.project();
+        if others >= *this.concurrency {
             return None;
         }
-        let Poll::Ready(item) = this.items.poll_next(cx) else {
+        if this.ahead.is_none() && !*this.exhausted {
+            let Poll::Ready(item) = this.items.as_mut().poll_next(cx) else {
+                return None;
+            };
+            let Some(item) = item else {
+                *this.exhausted = true;
+                return None;
+            };
+            let (f, location) = (this.f.clone(), *this.location);
+            *this.ahead = Some(Ahead {
+                index: *this.next,
+                room: this.lane.reserve(),
+                hand_in: Box::new(move |permit| permit.hand_in(move |_| f(item), location)),
+            });
+            *this.next += 1;
+        }
+        let Poll::Ready(room) = Pin::new(&mut this.ahead.as_mut()?.room).poll(cx) else {
             return None;
         };
-        let Some(item) = item else {
-            *this.exhausted = true;
-            return None;
-        };
-        let index = *this.next;
-        *this.next += 1;
-        let f = this.f.clone();
-        let location = *this.location;
-        let hand_in: HandIn<T> = Box::new(move |permit| permit.hand_in(move |_| f(item), location));
-        Some(Step {
-            index,
-            stage: Stage::ForRoom(this.lane.reserve(), Some(hand_in)),
-        })
+        let Ahead { index, hand_in, .. } = this.ahead.take()?;
+        let task = room.map_or_else(Task::refused, hand_in);
+        Some(Step { index, task })
+    }
+
+    /// Nothing more comes of it.
+    fn is_over(&self) -> bool {
+        self.exhausted && self.ahead.is_none()
     }
 }
 
-/// Makes a job of an item. In a box, so that the types of the stream do not name the function's.
-type HandIn<T> = Box<dyn FnOnce(Permit) -> Task<T> + Send>;
-
-/// One item on its way: for room in the lane, then for its outcome.
+/// One item on its way to its outcome.
 struct Step<T> {
     index: usize,
-    stage: Stage<T>,
-}
-
-enum Stage<T> {
-    ForRoom(Reserve, Option<HandIn<T>>),
-    ForOutcome(Task<T>),
+    task: Task<T>,
 }
 
 impl<T> Future for Step<T> {
     type Output = (usize, Result<T, Error>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let index = self.index;
-            match &mut self.stage {
-                Stage::ForRoom(reserve, hand_in) => {
-                    let permit = match ready!(Pin::new(reserve).poll(cx)) {
-                        Ok(permit) => permit,
-                        Err(error) => return Poll::Ready((index, Err(error))),
-                    };
-                    let hand_in = hand_in.take().expect("this stage is left with it");
-                    self.stage = Stage::ForOutcome(hand_in(permit));
-                }
-                Stage::ForOutcome(task) => {
-                    return Pin::new(task).poll(cx).map(|result| (index, result));
-                }
-            }
-        }
+        let result = ready!(Pin::new(&mut self.task).poll(cx));
+        Poll::Ready((self.index, result))
     }
 }
 
@@ -236,7 +239,7 @@ where
             this.under_way.push(step);
         }
         match Pin::new(&mut *this.under_way).poll_next(cx) {
-            Poll::Ready(None) if !this.feed.exhausted => Poll::Pending,
+            Poll::Ready(None) if !this.feed.is_over() => Poll::Pending,
             next => next,
         }
     }
@@ -287,13 +290,13 @@ where
             this.under_way.push_back(step);
         }
         match Pin::new(&mut *this.under_way).poll_next(cx) {
-            Poll::Ready(None) if !this.feed.exhausted => Poll::Pending,
+            Poll::Ready(None) if !this.feed.is_over() => Poll::Pending,
             next => next.map(|next| next.map(|(_, result)| result)),
         }
     }
 }
 
-impl<S, F> fmt::Debug for Feed<S, F> {
+impl<S, F, T> fmt::Debug for Feed<S, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed")
             .field("lane", &self.lane.name())

@@ -182,6 +182,21 @@ everywhere! {
         }
     }
 
+    /// C7. Of what it would have under way one item stands in line, and nobody waits behind more than that.
+    async fn a_map_that_is_not_polled_leaves_room_for_others(place: Place) {
+        let lane = place.bounded(2, 0);
+        let mut map = lane.map(0..100, |n| n).concurrency(20);
+        let mut all = vec![map.next().await.expect("a hundred").unwrap()];
+        while let Some(result) = map.next().await {
+            all.push(result.unwrap());
+            let permit = lane.reserve().await.unwrap();
+            assert_eq!(permit.offload(|| 7).await.unwrap(), 7);
+        }
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..100));
+        is_as_new(&lane).await;
+    }
+
     async fn a_map_over_a_stream_waits_for_its_items(place: Place) {
         let lane = place.lane(2);
         let (send, items) = futures::channel::mpsc::unbounded();
