@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// No run of these tests needs longer; most need a second.
-const WATCHDOG: Duration = Duration::from_secs(60);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
 
 pub(crate) const LONGSHORE: &str = env!("CARGO_BIN_EXE_longshore");
 
@@ -62,7 +62,8 @@ pub(crate) fn shell(setup: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn clean(command: &mut Command) {
+/// Takes from its environment what could change what it does.
+pub(crate) fn clean(command: &mut Command) {
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
@@ -89,17 +90,28 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .stdout(Stdio::piped());
-        Self::with_stdout_as_set(command)
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self::with_streams_as_set(command)
     }
 
     /// Standard output goes where `command` says.
     pub(crate) fn with_stdout_as_set(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::with_streams_as_set(command)
+    }
+
+    /// It reads `input` from a pipe.
+    pub(crate) fn with_input(mut command: Command, input: &str) -> Self {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        command.stdin(reader).stdout(Stdio::piped());
+        let running = Self::with_streams_as_set(command);
+        std::io::Write::write_all(&mut writer, input.as_bytes()).expect("it reads");
+        running
+    }
+
+    fn with_streams_as_set(mut command: Command) -> Self {
         let began = Instant::now();
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -82,9 +82,13 @@ pub(crate) fn ask(
     );
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
+    if !answer.ends_with('\n') {
+        // The end of the input leaves the cursor behind the question.
+        note("");
+    }
     if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Exit::error("nothing was sent"))
+        Err(Exit::usage("nothing was sent"))
     }
 }

@@ -1,13 +1,14 @@
-//! What is seen while it runs: a live line on a terminal, a line at the start and the end of each
-//! strategy elsewhere, nothing if the reader wants quiet.
+//! What is seen while it runs: a live line on a terminal that can draw one, a line at the start and
+//! the end of each strategy elsewhere, nothing if the reader wants quiet.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::note;
 use crate::runner::{Outcome, Run};
+use crate::table::columns_of;
 
 /// The progress of one strategy.
 #[derive(Debug)]
@@ -34,13 +35,15 @@ impl Progress {
             Some((round, rounds)) => format!("{name} ({round} of {rounds})"),
             None => name.to_owned(),
         };
+        let target = ProgressDrawTarget::stderr_with_hz(10);
         let kind = if quiet {
             Kind::None
-        } else if io::stderr().is_terminal() {
-            Kind::Live(bar(&name, calls))
-        } else {
+        } else if target.is_hidden() {
+            // No terminal, or one that cannot clear a line (`TERM=dumb`).
             note(&format!("{name}: {calls} calls ..."));
             Kind::Lines
+        } else {
+            Kind::Live(bar(target, &name, calls))
         };
         let progress = Self {
             name,
@@ -108,12 +111,20 @@ impl Progress {
     }
 }
 
-fn bar(name: &str, calls: usize) -> ProgressBar {
-    let bar =
-        ProgressBar::with_draw_target(Some(calls as u64), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{prefix:<10} [{bar:20}] {msg}")
+fn bar(target: ProgressDrawTarget, name: &str, calls: usize) -> ProgressBar {
+    // Room for the longest message, and for all that stands around it. Where there is less, the
+    // message is worth more than a picture of it, and is cut rather than wrapped.
+    const BESIDE_NAME: usize = 70;
+    let narrow =
+        columns_of(io::stderr()).is_some_and(|columns| columns < name.len().max(10) + BESIDE_NAME);
+    let template = match narrow {
+        true => "{prefix} {wide_msg}",
+        false => "{prefix:<10} [{bar:20}] {msg}",
+    };
+    let style = ProgressStyle::with_template(template)
         .expect("the template is well-formed")
         .progress_chars("=> ");
+    let bar = ProgressBar::with_draw_target(Some(calls as u64), target);
     bar.set_style(style);
     bar.set_prefix(name.to_owned());
     bar

@@ -183,12 +183,19 @@ pub(crate) fn width() -> Option<usize> {
     let set = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.parse().ok());
-    #[cfg(unix)]
-    let set = set.or_else(|| {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
-    });
-    set
+    set.or_else(|| columns_of(std::io::stdout()))
+}
+
+/// How many characters a line of this terminal has room for, if it is one and says so.
+#[cfg(unix)]
+pub(crate) fn columns_of(terminal: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn columns_of<T>(_terminal: T) -> Option<usize> {
+    None
 }
 
 #[cfg(test)]
