@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use connection::Patience;
 pub(crate) use rule::Rule;
 pub(crate) use site::{Open, Site, planned_body, planned_path};
 
@@ -28,6 +29,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     site: Site,
     connections: usize,
+    patience: Patience,
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             address,
             site,
             connections,
+            patience: Patience::default(),
         })
     }
 
@@ -59,10 +62,15 @@ impl Server {
     ///
     /// No socket, no thread, or no runtime can be had.
     pub(crate) fn start_in_background(site: Site, connections: usize) -> io::Result<SocketAddr> {
+        Self::start_with(site, connections, Patience::default())
+    }
+
+    fn start_with(site: Site, connections: usize, patience: Patience) -> io::Result<SocketAddr> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let server = runtime.block_on(Self::bind(0, site, connections))?;
+        let mut server = runtime.block_on(Self::bind(0, site, connections))?;
+        server.patience = patience;
         let address = server.address();
         std::thread::Builder::new()
             .name("server".to_owned())
@@ -94,7 +102,7 @@ impl Server {
                     let site = Arc::clone(&site);
                     tokio::spawn(async move {
                         // A client that goes away in the middle is its own affair.
-                        let _ = connection::serve(stream, &site).await;
+                        let _ = connection::serve(stream, &site, self.patience).await;
                         drop(place);
                     });
                 }
