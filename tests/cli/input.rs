@@ -21,21 +21,22 @@ fn refused(arguments: &[&str], reason: &str) {
     assert!(!line.contains("secret"), "{done:#?}");
 }
 
+/// No number of calls, nor of anything else that is counted.
+const NO_COUNTS: [&str; 10] = [
+    "0",
+    "1000000000",
+    "-1",
+    "1e3",
+    "",
+    "٣",
+    "+5",
+    " 5",
+    "5.0",
+    "99999999999999999999",
+];
+
 #[test]
 fn numbers_out_of_range_are_named_with_their_range() {
-    let digits = "9".repeat(20);
-    let wrong = [
-        "0",
-        "1000000000",
-        "-1",
-        "1e3",
-        "",
-        "٣",
-        "+5",
-        " 5",
-        "5.0",
-        &digits,
-    ];
     for (option, range) in [
         ("--calls", "from 1 to 10000"),
         ("--limit", "from 1 to 512"),
@@ -43,7 +44,7 @@ fn numbers_out_of_range_are_named_with_their_range() {
         ("--speed", "from 1 to 1000"),
         ("--max-requests", "from 1 to 1000000"),
     ] {
-        for value in wrong {
+        for value in NO_COUNTS {
             if option == "--speed" && value == "5.0" {
                 continue;
             }
@@ -61,24 +62,35 @@ fn numbers_out_of_range_are_named_with_their_range() {
     refused(&["serve", "--body-size=1073741825"], "from 0 to 1073741824");
 }
 
+/// No time that a call may take.
+const NO_TIMES: [&str; 10] = [
+    "",
+    "0",
+    "0s",
+    "5",
+    "-1s",
+    "1h",
+    "1e3s",
+    "٣s",
+    "11m",
+    "99999999999999999999s",
+];
+
 #[test]
 fn durations_need_a_unit_and_a_range() {
-    for value in [
-        "",
-        "0",
-        "0s",
-        "5",
-        "-1s",
-        "1h",
-        "1e3s",
-        "٣s",
-        "11m",
-        "99999999999999999999s",
-    ] {
+    for value in NO_TIMES {
         refused(
             &["compare", &format!("--timeout={value}")],
             "from 1ms to 10m, with its unit",
         );
+    }
+    for option in ["--latency", "--jitter"] {
+        for value in ["", "5", "-1ms", "11m", "1h"] {
+            refused(
+                &["serve", &format!("{option}={value}")],
+                "from 0ms to 10m, with its unit",
+            );
+        }
     }
     refused(
         &["compare", "--total", "60s"],
@@ -113,35 +125,38 @@ fn what_does_not_go_together_is_refused() {
     refused(&["compare", "--bogus"], "unexpected argument");
 }
 
+/// What cannot be called, and what is said of it.
+const NO_URLS: [(&str, &str); 14] = [
+    (
+        "http://127.0.0.1:99999/",
+        "port must be a whole number from 1 to 65535",
+    ),
+    (
+        "http://127.0.0.1:0/",
+        "port must be a whole number from 1 to 65535",
+    ),
+    (
+        "http://127.0.0.1:8o/",
+        "port must be a whole number from 1 to 65535",
+    ),
+    ("ftp://127.0.0.1/", "http:// or https://"),
+    ("127.0.0.1", "http:// or https://"),
+    ("http://", "no host"),
+    ("http:///x", "no host"),
+    ("http://127.0.0.1/a b", "spaces"),
+    ("http://127.0.0.1/\r\nx-evil: 1", "line breaks"),
+    ("http://[::1", "IPv6"),
+    ("", "must be a URL"),
+    ("http://me:secret@127.0.0.1:99999/", "me:***@"),
+    ("ftp://me:secret@127.0.0.1/", "me:***@"),
+    ("http://me:secret@[::1", "me:***@"),
+];
+
 #[test]
 fn urls_are_read_strictly_and_passwords_are_masked() {
     let long = format!("http://127.0.0.1/{}", "x".repeat(65_536));
-    for (url, reason) in [
-        (
-            "http://127.0.0.1:99999/",
-            "port must be a whole number from 1 to 65535",
-        ),
-        (
-            "http://127.0.0.1:0/",
-            "port must be a whole number from 1 to 65535",
-        ),
-        (
-            "http://127.0.0.1:8o/",
-            "port must be a whole number from 1 to 65535",
-        ),
-        ("ftp://127.0.0.1/", "http:// or https://"),
-        ("127.0.0.1", "http:// or https://"),
-        ("http://", "no host"),
-        ("http:///x", "no host"),
-        ("http://127.0.0.1/a b", "spaces"),
-        ("http://127.0.0.1/\r\nx-evil: 1", "line breaks"),
-        ("http://[::1", "IPv6"),
-        ("", "must be a URL"),
-        (&long, "at most 8192 bytes"),
-        ("http://me:secret@127.0.0.1:99999/", "me:***@"),
-        ("ftp://me:secret@127.0.0.1/", "me:***@"),
-        ("http://me:secret@[::1", "me:***@"),
-    ] {
+    let too_long = (&*long, "at most 8192 bytes");
+    for (url, reason) in NO_URLS.into_iter().chain([too_long]) {
         refused(&["compare", "--url", url], reason);
         refused(
             &[
@@ -185,12 +200,19 @@ fn files_of_urls_are_read_strictly() {
 
 #[test]
 fn bad_arguments_are_refused_at_once() {
-    // The best of five, since the machine may have other things to do.
-    let took = (0..5).map(|_| run(&["compare", "--calls", "0"]).took).min();
-    assert!(
-        took.is_some_and(|took| took <= Duration::from_millis(100)),
-        "{took:?}"
-    );
+    let counts = NO_COUNTS.map(|value| format!("--calls={value}"));
+    let limits = NO_COUNTS.map(|value| format!("--limit={value}"));
+    let times = NO_TIMES.map(|value| format!("--timeout={value}"));
+    let urls = NO_URLS.map(|(url, _)| format!("--url={url}"));
+    let long = format!("--url=http://127.0.0.1/{}", "x".repeat(65_536));
+    for argument in [&counts[..], &limits, &times, &urls, &[long]].concat() {
+        // It takes a tenth of that. The best of ten, since the machine may have other things to do.
+        let mut took = (0..10).map(|_| run(&["compare", &argument]).expect_code(2).took);
+        assert!(
+            took.any(|took| took <= Duration::from_millis(100)),
+            "{argument:.99}"
+        );
+    }
 }
 
 #[test]

@@ -231,6 +231,8 @@ impl Drop for Running {
 pub(crate) struct Serving {
     child: Child,
     pub(crate) address: String,
+    /// What it says after where it listens.
+    lines: Receiver<String>,
 }
 
 impl Serving {
@@ -242,21 +244,37 @@ impl Serving {
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let stdout = child.stdout.take().expect("it is piped");
-        let (send, first) = mpsc::channel();
+        let (send, lines) = mpsc::channel();
         // Reads on to the end, so that the server never writes into a closed pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let _ = send.send(line);
             }
         });
-        let line = first
+        let line = lines
             .recv_timeout(WATCHDOG)
             .expect("the server says where it listens");
         let address = line
             .strip_prefix("listening on http://")
             .expect(&line)
             .to_owned();
-        Self { child, address }
+        Self {
+            child,
+            address,
+            lines,
+        }
+    }
+
+    /// Waits for the next line that it says.
+    pub(crate) fn next_line(&self) -> String {
+        self.lines
+            .recv_timeout(WATCHDOG)
+            .expect("the server says more")
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

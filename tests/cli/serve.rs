@@ -1,6 +1,6 @@
 //! Row L7: the server alone.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,90 @@ fn paths_ask_for_what_they_want() {
 }
 
 #[test]
+fn the_options_shape_the_answers_that_ask_for_nothing() {
+    let server = Serving::start(&["--latency", "150ms", "--body-size", "5000"]);
+    assert!(server.next_line().starts_with("answers take 150ms;"));
+    let began = Instant::now();
+    let answer = get(&server, "/anything");
+    assert!(began.elapsed() >= Duration::from_millis(150));
+    assert!(answer.contains("content-length: 5000\r\n"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(body.len(), 5_000);
+    let server = Serving::start(&["--latency", "0ms", "--body-size", "0"]);
+    assert!(get(&server, "/anything").contains("content-length: 0\r\n"));
+}
+
+#[test]
+fn jitter_is_added_to_the_latency() {
+    let server = Serving::start(&["--latency=50ms", "--jitter=300ms", "--seed=3"]);
+    assert!(
+        server
+            .next_line()
+            .starts_with("answers take 50ms to 350ms;")
+    );
+    let took: Vec<Duration> = (0..16)
+        .map(|_| {
+            let began = Instant::now();
+            assert!(get(&server, "/anything").starts_with("HTTP/1.1 200"));
+            began.elapsed()
+        })
+        .collect();
+    let (least, most) = (took.iter().min(), took.iter().max());
+    assert!(least >= Some(&Duration::from_millis(50)), "{took:?}");
+    // What this seed draws; and it is not the same for all, unless the machine is slow to no end.
+    assert!(most >= Some(&Duration::from_millis(250)), "{took:?}");
+    assert!(least < most.map(|most| *most / 2).as_ref(), "{took:?}");
+}
+
+#[test]
+fn what_is_to_fail_fails_on_the_wire() {
+    let start = |rule| Serving::start(&["--latency", "0ms", "--body-size", "1000", "--fail", rule]);
+    let whole = |answer: &str, status: &str, promised: usize, sent: usize| {
+        assert!(answer.starts_with(status), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(
+            head.contains(&format!("content-length: {promised}\r\n")),
+            "{head}"
+        );
+        assert_eq!(body.len(), sent);
+    };
+    for (rule, status, promised, sent) in [
+        ("status:503:1", "HTTP/1.1 503 ", 1000, 1000),
+        ("truncate:1", "HTTP/1.1 200 ", 1000, 500),
+        ("size:1", "HTTP/1.1 200 ", 500, 500),
+        ("reset:0", "HTTP/1.1 200 ", 1000, 1000),
+    ] {
+        let server = start(rule);
+        whole(&get(&server, "/anything"), status, promised, sent);
+        // What asks for something else gets it.
+        whole(&get(&server, "/status/418"), "HTTP/1.1 418 ", 1000, 1000);
+    }
+
+    let ask = |server: &Serving| {
+        let mut stream = connect(server);
+        stream
+            .write_all(b"GET /anything HTTP/1.1\r\nhost: x\r\n\r\n")
+            .expect("the server reads");
+        stream
+    };
+    let reset = ask(&start("reset:1")).read(&mut [0]);
+    let kind = reset.map_err(|error| error.kind());
+    assert_eq!(kind, Err(ErrorKind::ConnectionReset));
+
+    let server = start("hang:1");
+    let mut hung = ask(&server);
+    hung.set_read_timeout(Some(Duration::from_millis(300)))
+        .expect("a socket takes it");
+    let kind = hung.read(&mut [0]).map_err(|error| error.kind());
+    // One of the two, by system.
+    assert!(
+        matches!(kind, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "{kind:?}"
+    );
+    assert!(get(&server, "/status/200").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn a_connection_is_kept_and_requests_may_come_ahead() {
     let server = Serving::start(&["--latency", "10ms"]);
     let two = "GET /bytes/3 HTTP/1.1\r\nhost: x\r\n\r\n\
@@ -90,9 +174,56 @@ fn connections_are_bounded_and_come_back() {
     let _ = over.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     drop(held);
-    // Freed when the server has seen the ends, which is soon.
+    answers_again(&server);
+}
+
+/// How many files the process `id` has open.
+#[cfg(target_os = "linux")]
+fn open_files(id: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn thousands_of_idle_connections_hold_no_more_than_their_bound() {
+    // One file each here, and as many again for the tests that run beside this one.
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = files.current.unwrap_or(u64::MAX) / 2;
+    let count = usize::try_from(most.min(2_000)).expect("it is small");
+    let bound = count / 2;
+    let server = Serving::start(&["--latency=0ms", &format!("--connections={bound}")]);
+    #[cfg(target_os = "linux")]
+    let before = open_files(server.id());
+
+    let mut held: Vec<TcpStream> = (0..count).map(|_| connect(&server)).collect();
+    // They are taken in their order. Those over the bound are told so, and let go.
+    for over in &mut held.split_off(bound) {
+        let mut answer = String::new();
+        let _ = over.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    }
+    #[cfg(target_os = "linux")]
+    assert_eq!(open_files(server.id()), before + bound);
+
+    // Those within it have their answers, as if they were alone.
+    for stream in &mut held {
+        stream
+            .write_all(b"GET /bytes/0 HTTP/1.1\r\nhost: x\r\n\r\n")
+            .expect("the server reads");
+    }
+    for stream in &mut held {
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).expect("the server answers");
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+    assert!(get(&server, "/").starts_with("HTTP/1.1 503 "));
+    drop(held);
+    answers_again(&server);
+}
+
+/// Places are free when the server has seen the ends of those who had them, which is soon.
+fn answers_again(server: &Serving) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !get(&server, "/").starts_with("HTTP/1.1 200") {
+    while !get(server, "/").starts_with("HTTP/1.1 200") {
         assert!(
             Instant::now() < deadline,
             "the connections do not come back"

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::net::TcpListener;
 
+use crate::peer::Peer;
 use crate::run::{Running, Serving, command, run};
 
 #[test]
@@ -79,6 +80,81 @@ fn urls_are_called_in_turn_and_shown_without_passwords() {
     for row in report["strategies"].as_array().expect("a list") {
         assert_eq!(row["ok"], 7, "{row:#}");
         assert_eq!(row["calls"][0]["bytes"], 64);
+    }
+}
+
+#[test]
+fn files_of_urls_are_called_in_their_order_after_those_of_the_command_line() {
+    let server = Serving::start(&["--latency", "0ms"]);
+    let [zero, one, two, three] =
+        ["/zero", "/one?x=#", "/two#part", "/three"].map(|path| server.url(path));
+    // As editors of other systems leave it, and without an end to its last line.
+    let text =
+        format!("\u{feff}# mine\r\n\r\n{one}\r\n   \n  # not this: {zero}\n\t{two}  \n\n{three}");
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("good-urls");
+    std::fs::write(&path, &text).expect("the directory is there for tests");
+    let path = path.to_str().expect("a path of text");
+    for (file, input) in [(path, ""), ("-", &text)] {
+        let arguments = [
+            "compare",
+            "--json",
+            "--strategies=serial,native",
+            "--urls",
+            file,
+            "--url",
+            &zero,
+            "--calls=5",
+        ];
+        let done = Running::with_input(command(&arguments), input)
+            .end()
+            .expect_code(0);
+        let report = done.json();
+        let plan = report["plan"].as_array().expect("a list");
+        let called: Vec<_> = plan.iter().map(|call| call["url"].as_str()).collect();
+        let expected = [&zero, &one, &two, &three, &zero].map(|url| url.split('#').next());
+        assert_eq!(called, expected, "{file}");
+        for row in report["strategies"].as_array().expect("a list") {
+            assert_eq!((&row["ok"], &row["failed"]), (&5.into(), &0.into()));
+        }
+    }
+    // Each once, if there are more than twenty.
+    let many: String = (0..25).map(|at| format!("{zero}/{at}\n")).collect();
+    let arguments = ["compare", "--json", "--strategies=native", "--urls=-"];
+    let done = Running::with_input(command(&arguments), &many).end();
+    assert_eq!(done.expect_code(0).json()["calls"], 25);
+}
+
+#[test]
+fn no_proxy_means_none_whatever_the_environment_names() {
+    for (option, direct) in [("--no-proxy", true), ("--any-size", false)] {
+        let (target, proxy) = (Peer::start(), Peer::start());
+        target.answer(3);
+        // Enough for one that is asked for a connection first.
+        proxy.answer(6);
+        let url = target.foreign_url();
+        let arguments = [
+            "compare",
+            "--yes",
+            "--calls=1",
+            "--timeout=20s",
+            "--strategies=serial,offloaded,native",
+            option,
+            "--url",
+            &url,
+        ];
+        let mut command = command(&arguments);
+        for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
+            command.env(name, proxy.as_proxy());
+        }
+        let done = Running::start(command).end();
+        let shown = done.stderr.contains("through the proxy ");
+        assert_eq!(shown, !direct, "{done:#?}");
+        if direct {
+            done.expect_code(0);
+            assert_eq!((target.asked(), proxy.asked()), (3, 0));
+        } else {
+            assert_eq!((target.asked(), proxy.asked()), (0, 3), "{done:#?}");
+        }
     }
 }
 

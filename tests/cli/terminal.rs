@@ -184,7 +184,7 @@ fn the_result_fits_the_terminal_and_repeats_nothing() {
 const QUESTION: &str = "send it? [y/N] ";
 
 /// A comparison of one call each that goes to another machine, as far as it knows.
-fn foreign<'a>(url: &'a str) -> [&'a str; 5] {
+fn foreign(url: &str) -> [&str; 5] {
     [
         "compare",
         "--calls=1",

@@ -173,6 +173,24 @@ mod tests {
     }
 
     #[test]
+    fn on_a_runtime_of_more_threads_it_says_what_a_naive_call_blocks() {
+        let mut rows = summary::of(
+            vec![
+                run(Strategy::Serial, 18.0, vec![call(0, 0.9, 5)]),
+                run(Strategy::Naive, 4.5, vec![call(0, 0.9, 5)]),
+            ],
+            1,
+        );
+        rows[1].peak_in_flight = 4;
+        let blocked = "ran at most 4 at once, as each blocks one of the runtime's 4 worker threads \
+                       (4.0 times as fast as serial)";
+        let sentence = of(&rows, Runtime::Multi, 4, false);
+        assert!(sentence.contains(blocked), "{sentence}");
+        let sentence = of(&rows, Runtime::Current, 4, false);
+        assert!(!sentence.contains("worker threads"), "{sentence}");
+    }
+
+    #[test]
     fn no_praise_where_calls_failed_or_serial_is_missing() {
         let failed = summary::of(vec![run(Strategy::Native, 0.1, vec![])], 1);
         let sentence = of(&failed, Runtime::Current, 2, false);

@@ -7,6 +7,7 @@
 
 mod answer;
 mod connection;
+mod patience;
 mod rule;
 mod site;
 
@@ -15,12 +16,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
-use connection::Patience;
+use patience::Patience;
 pub(crate) use rule::Rule;
 pub(crate) use site::{Open, Site, planned_body, planned_path};
+
+/// How many connections may wait to be accepted. With the usual 128, many at once would wait a second
+/// for their handshake to be sent again, and the comparison would show that.
+const BACKLOG: u32 = 4096;
 
 /// A server that has its port, and is not yet answering.
 #[derive(Debug)]
@@ -33,15 +38,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Takes a port of 127.0.0.1; port 0 takes any free one. Needs a runtime, and gets the longer
-    /// backlog from it: with the 128 of the standard library, many connections at once would wait
-    /// a second for their handshake to be sent again, and the comparison would show that.
+    /// Takes a port of 127.0.0.1; port 0 takes any free one. It is async because it needs a
+    /// runtime, and not because it waits.
     ///
     /// # Errors
     ///
     /// The port is in use, or no socket can be had.
     pub(crate) async fn bind(port: u16, site: Site, connections: usize) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let socket = TcpSocket::new_v4()?;
+        // Elsewhere that would let two servers have the same port.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -119,4 +128,34 @@ fn complain(error: &io::Error) {
         io::stderr(),
         "longshore: the server cannot accept a connection: {error}"
     );
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::{Server, Site};
+
+    /// On other systems than Linux the number that is kept may be smaller, whatever is asked for.
+    #[test]
+    fn hundreds_of_connections_may_come_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let site = Site::Planned {
+            latencies: Vec::new(),
+            speed: 1.0,
+        };
+        let server = runtime.block_on(Server::bind(0, site, 1));
+        let address = server.as_ref().expect("a free port").address();
+        // Nobody accepts them yet. What the system does not keep would have to knock again, each time
+        // after twice as long.
+        let kept = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a number");
+        let many = kept.trim().parse::<usize>().expect("a number").min(400);
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(10));
+        let come: Result<Vec<_>, _> = (0..many).map(connect).collect();
+        assert!(come.is_ok(), "{come:?}");
+    }
 }

@@ -221,6 +221,27 @@ mod tests {
     }
 
     #[test]
+    fn jitter_is_drawn_for_each_answer_and_the_same_for_a_seed() {
+        let drawn = |seed| -> Vec<Duration> {
+            let site = Site::Open(Open {
+                latency: Duration::from_millis(100),
+                jitter: Duration::from_millis(50),
+                body_size: 64,
+                rules: Vec::new(),
+                random: Mutex::new(Random::new(seed)),
+            });
+            (0..1_000).map(|_| site.answer("/orders").after).collect()
+        };
+        let first = drawn(1);
+        let (least, most) = (first.iter().min(), first.iter().max());
+        // All of the range is used, and nothing beside it.
+        assert!((100..102).contains(&least.expect("a thousand").as_millis()));
+        assert!((148..=150).contains(&most.expect("a thousand").as_millis()));
+        assert_eq!(first, drawn(1));
+        assert_ne!(first, drawn(2));
+    }
+
+    #[test]
     fn planned_endpoints_answer_after_their_latency() {
         let site = Site::Planned {
             latencies: vec![900, 450],
