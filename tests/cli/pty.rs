@@ -93,6 +93,11 @@ impl Terminal {
         Some(Self::start(command))
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `text` is written, after what was waited for before.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {

@@ -77,7 +77,7 @@ fn a_signal_ends_it_while_nobody_reads_its_output() {
 
 /// The process of the strategy that is running under the process `id`.
 #[cfg(target_os = "linux")]
-fn strategy_of(id: u32) -> String {
+pub(crate) fn strategy_of(id: u32) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let path = format!("/proc/{id}/task/{id}/children");

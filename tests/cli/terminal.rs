@@ -289,6 +289,18 @@ fn ctrl_c_takes_the_live_line_away_and_leaves_what_there_is() {
         return;
     };
     terminal.wait_for("2/4 done, 2 in flight");
+    // The terminal sends the signal to a group of processes. The strategy is in another, or it would
+    // be gone before its last words are asked for.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Pid, getpgid};
+        let group = |id| getpgid(Pid::from_raw(id)).expect("the process runs");
+        let strategy = crate::signals::strategy_of(terminal.id());
+        assert_ne!(
+            group(strategy.parse().expect("a number")),
+            group(terminal.id().cast_signed())
+        );
+    }
     let pressed = Instant::now();
     terminal.press(INTERRUPT);
     let shown = terminal.end().expect_code(130);

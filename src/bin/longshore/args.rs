@@ -135,7 +135,8 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "URL", help_heading = "Calls")]
     pub(crate) url: Vec<String>,
 
-    /// Call the URLs of this file, one a line, # starts a comment; - reads standard input
+    /// Call the URLs of this file, one a line; a line that begins with # is a comment; - reads standard
+    /// input
     #[arg(long, value_name = "FILE", help_heading = "Calls")]
     pub(crate) urls: Option<String>,
 
