@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::run::run;
+use crate::run::{Scratch, run};
 
 /// The command refuses these arguments, with a line that contains `reason`.
 #[track_caller]
@@ -174,25 +174,28 @@ fn urls_are_read_strictly_and_passwords_are_masked() {
 
 #[test]
 fn files_of_urls_are_read_strictly() {
-    let file = |name: &str, text: &[u8]| {
-        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::write(&path, text).expect("the directory is there for tests");
-        path.to_str().expect("a path of text").to_owned()
-    };
-    let bad = file(
+    let bad = Scratch::new(
         "bad-urls",
         b"# ours\nhttp://127.0.0.1:1/\n\nftp://me:secret@h/\n",
     );
     refused(
-        &["compare", "--urls", &bad],
+        &["compare", "--urls", bad.path()],
         "line 4: 'ftp://me:***@h/': must begin with http://",
     );
     refused(
-        &["compare", "--urls", &file("no-urls", b"# none\n\n")],
+        &[
+            "compare",
+            "--urls",
+            Scratch::new("no-urls", b"# none\n\n").path(),
+        ],
         "no URL in it",
     );
     refused(
-        &["compare", "--urls", &file("not-text", b"http://\xff/")],
+        &[
+            "compare",
+            "--urls",
+            Scratch::new("not-text", b"http://\xff/").path(),
+        ],
         "not text",
     );
     refused(&["compare", "--urls", "/no/such/file"], "No such file");

@@ -72,6 +72,28 @@ pub(crate) fn clean(command: &mut Command) {
     }
 }
 
+/// A file that is gone with this. Each run of these tests has its own.
+pub(crate) struct Scratch(String);
+
+impl Scratch {
+    pub(crate) fn new(name: &str, contents: &[u8]) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, contents).expect("the directory is there for tests");
+        Self(path.into_os_string().into_string().expect("a path of text"))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Runs the command to its end.
 pub(crate) fn run(arguments: &[&str]) -> Done {
     Running::start(command(arguments)).end()

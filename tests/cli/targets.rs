@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpListener;
 
 use crate::peer::Peer;
-use crate::run::{Running, Serving, command, run};
+use crate::run::{Running, Scratch, Serving, command, run};
 
 #[test]
 fn other_machines_are_not_called_without_consent() {
@@ -91,10 +91,8 @@ fn files_of_urls_are_called_in_their_order_after_those_of_the_command_line() {
     // As editors of other systems leave it, and without an end to its last line.
     let text =
         format!("\u{feff}# mine\r\n\r\n{one}\r\n   \n  # not this: {zero}\n\t{two}  \n\n{three}");
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("good-urls");
-    std::fs::write(&path, &text).expect("the directory is there for tests");
-    let path = path.to_str().expect("a path of text");
-    for (file, input) in [(path, ""), ("-", &text)] {
+    let scratch = Scratch::new("good-urls", text.as_bytes());
+    for (file, input) in [(scratch.path(), ""), ("-", &text)] {
         let arguments = [
             "compare",
             "--json",
