@@ -29,19 +29,20 @@ fn naive_gains_nothing_and_a_lane_does() {
     // the slowest of them.
     assert!(wall("serial") >= 1.8 && wall("naive") >= 1.8);
     for fast in ["offloaded", "spawn_blocking", "native"] {
-        assert!(wall("serial") > 4.0 * wall(fast), "{fast}: {}", wall(fast));
-        assert!(number(row(fast), "speedup") > 4.0);
+        // How much faster is for `a_lane_is_as_good_as_native` to say.
+        assert!(wall("serial") > 2.0 * wall(fast), "{fast}: {}", wall(fast));
+        assert!(number(row(fast), "speedup") > 2.0);
     }
     assert!(number(row("naive"), "speedup") < 1.5);
 
     let late = |name| number(row(name), "heartbeat_late_max_ms");
     assert!(late("naive") > 1_700.0, "{}", late("naive"));
     assert!(
-        late("naive") > 10.0 * late("offloaded"),
+        late("naive") > 4.0 * late("offloaded"),
         "{}",
         late("offloaded")
     );
-    assert!(late("naive") > 10.0 * late("native"), "{}", late("native"));
+    assert!(late("naive") > 4.0 * late("native"), "{}", late("native"));
 
     assert_eq!(row("naive")["peak_in_flight"], 1);
     // All twenty at once, unless the machine is too busy to start them in time.
@@ -104,15 +105,21 @@ fn naive_gains_nothing_and_a_lane_does() {
 
 #[test]
 fn a_lane_is_as_good_as_native() {
-    // The slowest call takes half a second: what the machine does beside it comes to a tenth of what
-    // is allowed here. The best of the rounds, since it may do more for a while.
-    let arguments = ["--speed=2", "--repeat=3", "--strategies=offloaded,native"];
+    // 9 s of waiting, half a second the longest: what the machine does beside it comes to a tenth of
+    // what is allowed here. The best of the rounds, since it may do more for a while.
+    let arguments = [
+        "--speed=2",
+        "--repeat=3",
+        "--strategies=offloaded,spawn_blocking,native",
+    ];
     let report = run(&[&["compare", "--json"], &arguments[..]].concat())
         .expect_code(0)
         .json();
     let best = |name| number(strategy(&report, name), "wall_min_s");
+    for fast in ["offloaded", "spawn_blocking", "native"] {
+        assert!((0.4..9.0 / 4.0).contains(&best(fast)), "{}", best(fast));
+    }
     let (lane, native) = (best("offloaded"), best("native"));
-    assert!(native >= 0.4, "{native}");
     assert!(lane <= 1.5 * native, "{lane} to {native}");
 }
 
@@ -132,7 +139,7 @@ fn naive_calls_block_one_worker_each_on_a_runtime_of_more_threads() {
     let peak = strategy(&report, "naive")["peak_in_flight"].as_f64();
     assert!(peak <= Some(cores), "{peak:?}");
     assert!(wall("naive") >= 1.8 / cores, "{}", wall("naive"));
-    assert!(wall("serial") > 4.0 * wall("offloaded"));
+    assert!(wall("serial") > 2.0 * wall("offloaded"));
     assert_eq!(report["runtime"], "multi");
 
     // And that is said, above the table and below it.
