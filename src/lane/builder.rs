@@ -98,6 +98,10 @@ impl Builder {
     /// in. Defaults to no limit. [`Lane::timeout`] sets it for one call.
     ///
     /// A timeout of zero lets no job start.
+    ///
+    /// Where there is no runtime with a timer, a thread keeps the times of a lane. If that cannot be had, jobs
+    /// that wait fail with [`Error::NoThread`](crate::Error::NoThread); one that was started before it was
+    /// needed goes on without its deadline, until the next job with one asks for the thread again.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self

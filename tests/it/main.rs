@@ -37,5 +37,6 @@ mod runtimes;
 mod shutdown;
 mod stats;
 mod threads;
+mod timers;
 mod tutorial;
 mod waiting;
