@@ -3,6 +3,7 @@
 mod bodies;
 mod errors;
 mod exchanges;
+mod hops;
 mod options;
 mod pauses;
 pub(crate) mod peer;
