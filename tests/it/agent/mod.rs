@@ -19,6 +19,7 @@ mod options;
 pub(crate) mod peers;
 mod pooled;
 mod process;
+mod promptness;
 mod proxies;
 mod reuse;
 mod scene;

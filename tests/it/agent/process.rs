@@ -4,6 +4,7 @@ use std::{
     env,
     fs::File,
     process::Command,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -155,6 +156,63 @@ fn without_descriptors_a_call_is_an_error_and_the_next_one_works() {
         }
         assert_books(&lane.stats());
     });
+}
+
+/// S1. The connection was there before; a thread that makes its first call needs a descriptor of its
+/// own to be woken by, and has none.
+#[test]
+fn without_a_descriptor_to_be_woken_by_a_thread_sees_for_itself() {
+    let test = concat!(
+        module_path!(),
+        "::without_a_descriptor_to_be_woken_by_a_thread_sees_for_itself"
+    );
+    if !in_child() {
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        for timeout in [None, Some(Duration::from_millis(300))] {
+            let peer = Peer::new(site);
+            let agent = agent(config().timeout_global(None).build());
+            get(&agent, &peer.url("/ok")).unwrap();
+            let lane = Lane::builder("unwoken")
+                .limit(1)
+                .own_threads(Threads::new())
+                .build();
+            let lane = timeout.map_or(lane.clone(), |time| lane.timeout(time));
+            let events = events();
+            let none = NoMoreFiles::take();
+            let (caller, url) = (agent.clone(), peer.url("/silent"));
+            let (tell, told) = mpsc::channel();
+            runtime.block_on(async {
+                let task = lane.offload(move || tell.send(get(&caller, &url)).unwrap());
+                eventually("the call is stuck", || peer.reached() > 0).await;
+                drop(none);
+                assert_eq!(self::events(), events, "the thread has none");
+                match timeout {
+                    None => drop(task),
+                    Some(_) => assert!(task.await.unwrap_err().is_timeout()),
+                }
+                let left = Instant::now();
+                eventually("its thread is free", || lane.stats().draining == 0).await;
+                assert!(left.elapsed() < AT_ONCE);
+                let outcome = told.recv().unwrap().unwrap_err();
+                assert!(
+                    matches!(outcome, Error::Other(_) | Error::Timeout(_)),
+                    "{outcome:?}"
+                );
+                assert_eq!(peer.connections(), 1);
+            });
+        }
+    });
+}
+
+/// How many descriptors this process has that are for being woken.
+fn events() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux shows what is open");
+    open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .filter(|target| target.as_os_str() == "anon_inode:[eventfd]")
+        .count()
 }
 
 /// A thousand calls that time out: no thread, no socket and no slot is left of them.
