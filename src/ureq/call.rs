@@ -63,9 +63,9 @@ struct Call {
     phase: Cell<Phase>,
     /// Bytes of the request that were handed to the socket, TLS records included.
     sent: Cell<u64>,
-    /// Bytes that came from the socket since the request was begun.
-    received: Cell<u64>,
-    /// Of these what came after the head, decrypted; `None` as long as nobody has looked.
+    /// Something of an answer has come.
+    received: Cell<bool>,
+    /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
     /// How many connections are being made: to reach a host through a proxy, first one to the proxy.
@@ -84,7 +84,7 @@ pub(super) fn begin() {
     CALL.with(|call| {
         call.phase.set(Phase::Resolve);
         call.sent.set(0);
-        call.received.set(0);
+        call.received.set(false);
         call.after_head.set(None);
         call.answered.set(false);
     });
@@ -155,7 +155,7 @@ pub(super) fn sent() -> bool {
 
 /// Whether anything of a response has come.
 pub(super) fn received() -> bool {
-    CALL.with(|call| call.received.get() > 0)
+    CALL.with(|call| call.received.get())
 }
 
 /// Bytes were handed to the socket. What a handshake sends is not the request.
@@ -172,13 +172,12 @@ pub(super) fn count_sent(bytes: usize) {
     });
 }
 
-/// Bytes came from the socket.
-pub(super) fn count_received(bytes: usize) {
-    CALL.with(|call| {
-        if call.phase.get() >= Phase::Send {
-            call.received.set(call.received.get() + bytes as u64);
-        }
-    });
+/// There is something to read on the connection. Not so on its socket, where TLS says what belongs
+/// to itself; and what a proxy says is not of the response.
+pub(super) fn heard() {
+    if phase() >= Phase::Send {
+        CALL.with(|call| call.received.set(true));
+    }
 }
 
 /// ureq looks at what has come and was not used: if for the first time since the head, then that is

@@ -138,7 +138,10 @@ impl<T: Transport> Transport for Checked<T> {
                 Err(io::Error::other(error).into())
             }
             outcome => {
-                self.heard |= matches!(outcome, Ok(true));
+                if matches!(outcome, Ok(true)) {
+                    self.heard = true;
+                    call::heard();
+                }
                 let more = self.connection.buffers().input().len() - unused;
                 call::count_body(more);
                 outcome

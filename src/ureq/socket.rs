@@ -87,10 +87,7 @@ impl Socket {
             loop {
                 time_left(Job::current().as_ref(), until)?;
                 match (&mut &*stream).read(buffer) {
-                    Ok(read) => {
-                        call::count_received(read);
-                        return Ok(Some(read));
-                    }
+                    Ok(read) => return Ok(Some(read)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error.into()),

@@ -22,7 +22,7 @@ mod process;
 mod promptness;
 mod proxies;
 mod reuse;
-mod scene;
+pub(crate) mod scene;
 
 use std::time::Duration;
 

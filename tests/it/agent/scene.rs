@@ -82,7 +82,7 @@ pub(crate) const BEFORE: [Stuck; 12] = {
 /// The peers of one call, and the agent that makes it.
 pub(crate) struct Scene {
     pub(crate) agent: Agent,
-    url: String,
+    pub(crate) url: String,
     next: String,
     /// Whom the agent connects to.
     front: Front,

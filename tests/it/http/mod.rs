@@ -7,6 +7,7 @@ mod hops;
 mod options;
 mod pauses;
 pub(crate) mod peer;
+mod phases;
 mod redirects;
 mod tls;
 mod uploads;
