@@ -82,7 +82,8 @@ thread_local! {
 /// not begin anew.
 pub(super) fn begin() {
     CALL.with(|call| {
-        call.phase.set(Phase::Resolve);
+        // Until the agent says otherwise: one of ureq's own never does.
+        call.phase.set(Phase::Waiting);
         call.sent.set(0);
         call.received.set(false);
         call.after_head.set(None);
@@ -163,7 +164,10 @@ pub(super) fn count_sent(bytes: usize) {
     CALL.with(|call| {
         // A pooled connection, where there was nothing to connect; or the body, after the peer was
         // asked whether it wants it.
-        if matches!(call.phase.get(), Phase::Resolve | Phase::Head) {
+        if matches!(
+            call.phase.get(),
+            Phase::Waiting | Phase::Resolve | Phase::Head
+        ) {
             call.phase.set(Phase::Send);
         }
         if call.phase.get() >= Phase::Send {

@@ -210,10 +210,10 @@ impl Trip {
     /// and then the request may have been sent.
     fn progress(&self) -> Progress {
         let phase = call::phase();
-        let known = self.told.get() || phase != Phase::Resolve;
+        let known = self.told.get() || phase != Phase::Waiting;
         let hops = self.hops.get();
         Progress {
-            phase: known.then_some(phase),
+            phase: known.then_some(phase.max(Phase::Resolve)),
             sent: hops > 0 || !known || call::sent(),
             received: hops > 0 || call::received(),
         }

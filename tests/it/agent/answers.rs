@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     agent, config, get, kind,
-    peers::{Authority, Conn, Peer, site},
+    peers::{Authority, Closed, Conn, Peer, site},
     plain_agent,
 };
 use crate::support::{AT_ONCE, resident, settles};
@@ -225,10 +225,8 @@ in_and_out_of_a_job! {
 
     /// H19.
     fn a_port_where_nobody_listens_is_an_error_at_once() {
-        let url = {
-            let peer = Peer::new(site);
-            peer.url("/ok")
-        };
+        let closed = Closed::new();
+        let url = format!("http://{}/ok", closed.address());
         let begun = Instant::now();
         let error = get(&plain_agent(), &url).unwrap_err();
         assert_eq!(kind(&error), "io");

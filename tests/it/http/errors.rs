@@ -1,6 +1,6 @@
 //! K20, K21: an error says what happened, with whom and how far it had come, and no secret.
 
-use std::{error::Error as _, io, net::TcpListener};
+use std::{error::Error as _, io};
 
 use longshore::ureq::{Body, Client, Error, ErrorKind, Part};
 
@@ -8,7 +8,10 @@ use super::{
     agent, client, config,
     peer::{Peer, response},
 };
-use crate::support::{Place, is_as_new};
+use crate::{
+    agent::peers::Closed,
+    support::{Place, is_as_new},
+};
 
 /// Everything that is said of an error, anywhere.
 fn all_of(error: &Error) -> String {
@@ -24,9 +27,8 @@ fn all_of(error: &Error) -> String {
 everywhere! {
     /// H19.
     async fn a_refused_connection_may_be_tried_again(place: Place) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let closed = Closed::new();
+        let address = closed.address();
         let (client, lane) = client(place, 1);
         let error = client.post(format!("http://{address}/p?q=1")).body("x").send().await;
         let error = error.unwrap_err();

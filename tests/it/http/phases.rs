@@ -1,11 +1,12 @@
 //! K20: how far an exchange had come when it ended, end to end, and what follows from that: only
 //! what nobody has seen anything of may be made again.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{cell::Cell, io, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use longshore::{
-    CancelToken,
+    CancelToken, Lane,
+    lane::Threads,
     ureq::{Body, Client, Error, ErrorKind, Phase},
 };
 use ureq::{Proxy, http::Request, middleware::MiddlewareNext};
@@ -13,10 +14,10 @@ use ureq::{Proxy, http::Request, middleware::MiddlewareNext};
 use super::config;
 use crate::{
     agent::{
-        peers::{Authority, Manners, Peer, SocksManners, connect_proxy, site, socks_proxy},
+        peers::{Authority, Closed, Manners, Peer, SocksManners, connect_proxy, site, socks_proxy},
         scene::{Scene, Stuck},
     },
-    support::{Place, eventually, is_as_new},
+    support::{Child, Flavour, NoMoreThreads, Place, eventually, in_child, is_as_new, watched},
 };
 
 /// How many scenes are played at once.
@@ -91,7 +92,8 @@ everywhere! {
 
         let authority = Authority::new();
         let behind = Peer::new(site);
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = Closed::new();
+        let closed = refused.address();
         let hangs_up = Peer::new(|conn| conn.take(1).map(drop)).https();
         let proxy = |manners| Peer::new(connect_proxy(manners));
         let socks = |manners| Peer::new(socks_proxy(manners));
@@ -146,6 +148,34 @@ everywhere! {
     }
 }
 
+/// There is no wait in which the agent could say where it is: no thread can be had for the lookup.
+#[test]
+fn a_lookup_that_fails_at_once_says_how_far_it_was() {
+    let test = concat!(
+        module_path!(),
+        "::a_lookup_that_fails_at_once_says_how_far_it_was"
+    );
+    if !in_child() {
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let lane = Lane::builder("alone")
+            .limit(1)
+            .own_threads(Threads::new())
+            .build();
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config().build()));
+        Flavour::CurrentThread.runtime().block_on(async {
+            // The lane's thread is there, and it is the one that may start no other.
+            let none = lane.offload(NoMoreThreads::from_here_on).await.unwrap();
+            let error = client.get("http://localhost:1/").send().await.unwrap_err();
+            drop(none);
+            assert_eq!(error.kind(), ErrorKind::Resolve, "{error:?}");
+            assert_eq!(error.phase(), Some(Phase::Resolve), "{error:?}");
+            assert!(was_seen(&error, Nothing), "{error:?}");
+        });
+    });
+}
+
 /// Every scene, ended so that an error of this kind comes of it.
 async fn play(place: Place, kind: ErrorKind) {
     let authority = Arc::new(Authority::new());
@@ -192,13 +222,18 @@ async fn hang(
     if kind == ErrorKind::TimedOut {
         call = call.timeout(time);
     }
-    let exchange = async { call.send().await?.bytes().await };
+    let is_over = Cell::new(false);
+    let exchange = async {
+        let told = async { call.send().await?.bytes().await }.await;
+        is_over.set(true);
+        told
+    };
     let mut is_stuck = scene.watcher();
     let mut was_stuck = false;
     let end = async {
         eventually("it hangs, or its time is up", || {
             was_stuck = is_stuck();
-            was_stuck || lane.stats().timed_out > 0
+            was_stuck || is_over.get()
         })
         .await;
         if kind == ErrorKind::Cancelled {

@@ -4,6 +4,7 @@
 //! a [`Record`] of each connection: what was asked on it, and how it ended.
 
 mod backlog;
+mod closed;
 mod conn;
 mod proxy;
 mod site;
@@ -23,6 +24,7 @@ use std::{
 
 pub(crate) use self::{
     backlog::Backlog,
+    closed::Closed,
     conn::Conn,
     proxy::{Manners, connect_proxy},
     site::site,
