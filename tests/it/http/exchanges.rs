@@ -1,17 +1,15 @@
 //! K18: an exchange is offloaded whole, and what comes of it is what the server said.
 
 use std::{
-    future::Future,
-    pin::pin,
     sync::{Arc, mpsc},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
 use futures::StreamExt;
 use http::{Method, Request, Version};
 use longshore::{
-    CancelToken, Lane,
+    CancelToken,
     ureq::{Client, ErrorKind, Phase},
 };
 
@@ -296,32 +294,4 @@ everywhere! {
         let answer = service.call(request).await.unwrap();
         assert_eq!(answer.into_body().bytes().await.unwrap(), "served");
     }
-}
-
-/// K18. The thread of the runtime is never held up: it has nothing else to run on.
-#[test]
-fn nothing_blocks_the_runtime() {
-    crate::support::watched(|| {
-        let gate = Arc::new(Gate::new());
-        let held = gate.clone();
-        let peer = Peer::new(move |connection| {
-            connection.request()?;
-            held.door().pass();
-            connection.send(response("200 OK", vec![b'x'; 1 << 20]))
-        });
-        let runtime = crate::support::Flavour::CurrentThread.runtime();
-        runtime.block_on(async {
-            let lane = crate::support::watch_over(Lane::builder("http").limit(1).build());
-            let client = Client::new(lane.clone(), agent());
-            let mut call = pin!(client.get(peer.url("/")).send());
-            gate.arrived(1).await;
-            // Other tasks go on while the peer does not answer: this one, and the opener.
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(matches!(call.as_mut().poll(&mut cx), Poll::Pending));
-            let opener = gate.door();
-            tokio::spawn(async move { opener.open() });
-            let response = call.await.unwrap();
-            assert_eq!(response.bytes().await.unwrap().len(), 1 << 20);
-        });
-    });
 }

@@ -10,6 +10,7 @@ pub(crate) mod peer;
 mod phases;
 mod redirects;
 mod tls;
+mod unblocked;
 mod uploads;
 
 use longshore::{Lane, ureq::Client};
