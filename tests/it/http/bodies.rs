@@ -8,15 +8,14 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use http::header::CONTENT_ENCODING;
-use longshore::ureq::{Client, ErrorKind, Part};
+use longshore::ureq::{Client, ErrorKind};
 use tokio::io::AsyncReadExt;
 
 use super::{
     agent, client,
-    peer::{Peer, response, with_headers},
+    peer::{Peer, response},
 };
-use crate::support::{Flavour, Gate, Place, Source, eventually, everywhere_runs, is_as_new};
+use crate::support::{Gate, Place, eventually, is_as_new};
 
 /// Bytes that show where they come from.
 fn pattern(length: usize) -> Vec<u8> {
@@ -243,74 +242,6 @@ everywhere! {
         let own = client.get(peer.url("/")).max_body_size(u64::MAX).send().await.unwrap();
         assert_eq!(own.bytes().await.unwrap_err().kind(), ErrorKind::PeerClosed);
     }
-}
-
-/// H10, H11. Once: it is a lot of bytes.
-#[test]
-fn a_bomb_and_an_endless_body_stop_at_the_limit() {
-    everywhere_runs(Source::Tokio, Flavour::MultiThread, stop_at_the_limit);
-}
-
-/// 10 MiB are the limit where none was set, and it is counted after decompression.
-async fn stop_at_the_limit(place: Place) {
-    let peer = Peer::new(|connection| match connection.request()? {
-        Some(asked) if asked.line.starts_with("GET /bomb ") => connection.send(with_headers(
-            "200 OK",
-            &[("Content-Encoding", "gzip")],
-            bomb(20 << 20),
-        )),
-        _ => {
-            connection.send("HTTP/1.1 200 OK\r\n\r\n")?;
-            loop {
-                connection.send([b'x'; 10_000])?;
-            }
-        }
-    });
-    let (client, lane) = client(place, 1);
-    for path in ["/bomb", "/endless"] {
-        let response = client.get(peer.url(path)).send().await.unwrap();
-        assert!(!response.headers().contains_key(CONTENT_ENCODING));
-        let error = response.bytes().await.unwrap_err();
-        let limit = match error.kind() {
-            ErrorKind::TooLarge { part, limit, .. } => (part, limit),
-            other => panic!("{path}: {other:?}"),
-        };
-        assert_eq!(limit, (Part::Body, 10 << 20));
-    }
-    // A stream has no limit of its own.
-    let mut stream = client.get(peer.url("/bomb")).send().await.unwrap().stream();
-    let mut seen = 0;
-    while seen < 15 << 20 {
-        seen += stream.next().await.unwrap().unwrap().len();
-    }
-    drop(stream);
-    is_as_new(&lane).await;
-}
-
-/// Zeros in gzip: one literal, and then matches of 258 bytes, 13 bits for each.
-fn bomb(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    let (mut hold, mut held) = (0_u32, 0);
-    let mut put = |code: u32, bits: u32| {
-        hold |= code << held;
-        held += bits;
-        while held >= 8 {
-            bytes.push(hold as u8);
-            hold >>= 8;
-            held -= 8;
-        }
-    };
-    let huffman = |code: u32, bits: u32| code.reverse_bits() >> (32 - bits);
-    put(1, 1); // The last block,
-    put(1, 2); // with fixed codes.
-    put(huffman(0b0011_0000, 8), 8); // A zero.
-    for _ in 0..length / 258 {
-        put(huffman(0b1100_0101, 8), 8); // 258 bytes
-        put(0, 5); // from one byte back.
-    }
-    put(0, 7); // The end.
-    put(0, 7); // Up to a byte.
-    bytes
 }
 
 everywhere! {

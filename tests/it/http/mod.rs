@@ -1,8 +1,10 @@
 //! The async client, against peers on the loopback.
 
 mod bodies;
+mod bombs;
 mod errors;
 mod exchanges;
+mod gzip;
 mod hops;
 mod options;
 mod pauses;

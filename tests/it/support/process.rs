@@ -23,12 +23,22 @@ pub(crate) fn threads_named(prefix: &str) -> Vec<String> {
 
 /// How much memory is resident, in bytes.
 pub(crate) fn resident() -> usize {
+    memory("VmRSS:")
+}
+
+/// How much memory was resident at the most so far, in bytes.
+#[cfg(feature = "ureq")]
+pub(crate) fn peak_resident() -> usize {
+    memory("VmHWM:")
+}
+
+fn memory(field: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux shows the memory in use");
     let kilobytes: usize = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"))
         .and_then(|number| number.trim().parse().ok())
-        .expect("the resident set is there, in kilobytes");
+        .expect("it is there, in kilobytes");
     kilobytes * 1024
 }
 
