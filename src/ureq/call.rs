@@ -12,8 +12,10 @@ use std::{
 
 /// How far an exchange has come.
 ///
-/// The phases follow each other, with two exceptions: a connection from the pool needs none up to
-/// [`Tls`](Self::Tls), and a redirect starts again from [`Resolve`](Self::Resolve).
+/// The phases follow each other, with these exceptions: a connection from the pool needs none up to
+/// [`Tls`](Self::Tls); a redirect starts again from [`Resolve`](Self::Resolve); a proxy that is behind
+/// TLS itself goes back from there to [`Connect`](Self::Connect); and with `Expect: 100-continue` the
+/// body is sent after a [`Head`](Self::Head) that says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {

@@ -1,6 +1,10 @@
 //! What ureq does with cookies and with brotli, if it was built to.
 
-use super::{get, peers::Peer, plain_agent};
+use super::{
+    agent, config, get,
+    peers::{Manners, Peer, connect_proxy},
+    plain_agent,
+};
 
 in_and_out_of_a_job! {
     fn a_cookie_that_was_set_is_sent_with_the_next_call_to_its_host_only() {
@@ -27,6 +31,30 @@ in_and_out_of_a_job! {
         assert!(told.ends_with("shop=17"), "{told}");
         let elsewhere = sets.url_at("localhost", "/");
         assert_eq!(get(&agent, &elsewhere).unwrap(), "", "another host");
+    }
+
+    /// H16. Set for the domain of another it is nobody's.
+    fn a_cookie_is_for_the_domain_of_whoever_sets_it() {
+        let peer = Peer::new(|conn| {
+            while let Some(request) = conn.request()? {
+                let told = request.header("cookie").unwrap_or("none").to_owned();
+                let length = told.len();
+                conn.send(format!(
+                    "HTTP/1.1 200 OK\r\nSet-Cookie: own=1; Domain=shop.com\r\n\
+                     Set-Cookie: foreign=2; Domain=bank.com\r\n\
+                     Set-Cookie: host=3\r\nContent-Length: {length}\r\n\r\n{told}"
+                ))?;
+            }
+            Ok(())
+        });
+        // It knows every name.
+        let proxy = Peer::new(connect_proxy(Manners::Open));
+        let via = ureq::Proxy::new(&proxy.url("")).unwrap();
+        let agent = agent(config().proxy(Some(via)).build());
+        assert_eq!(get(&agent, &peer.url_at("www.shop.com", "/")).unwrap(), "none");
+        assert_eq!(get(&agent, &peer.url_at("pay.shop.com", "/")).unwrap(), "own=1");
+        assert_eq!(get(&agent, &peer.url_at("bank.com", "/")).unwrap(), "none");
+        assert_eq!(get(&agent, &peer.url_at("other.com", "/")).unwrap(), "none");
     }
 
     fn a_body_in_brotli_is_unpacked() {
