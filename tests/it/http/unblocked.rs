@@ -23,7 +23,7 @@ use ureq::Agent;
 
 use super::agent;
 use crate::{
-    agent::peers::{Peer, site},
+    agent::peers::{Conn, Peer, site},
     support::{Door, Flavour, Gate, Place, Source, eventually, everywhere_runs, is_as_new},
 };
 
@@ -92,7 +92,11 @@ async fn nothing_blocks(place: Place, agent: &Agent, what: What) {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let lane = place.lane(1);
-        let (peer, gate) = (Peer::new(site), Gate::new());
+        let gate = Gate::new();
+        let peer = match what {
+            What::Streams => Peer::new(deaf),
+            _ => Peer::new(site),
+        };
         let client = Client::new(lane.clone(), agent.clone());
         times.push(stuck(&client, &lane, &peer, &gate, what).await);
         // The last of what is in the caller's hands.
@@ -104,6 +108,15 @@ async fn nothing_blocks(place: Place, agent: &Agent, what: What) {
     times.sort();
     let median = times[times.len() / 2];
     assert!(median < SOON, "{what:?}: {times:?}");
+}
+
+/// Reads nothing of a body, and breaks the connection when it is over: closed in good order it would
+/// leave a thread that sends to find out for itself, a minute later.
+fn deaf(conn: &mut Conn) -> io::Result<()> {
+    conn.request()?;
+    conn.reach();
+    conn.pass();
+    conn.reset()
 }
 
 /// Gets an exchange stuck, asks it for what it does not have, and drops it: how long that took.
@@ -129,8 +142,12 @@ async fn stuck(client: &Client, lane: &Lane, peer: &Peer, gate: &Gate, what: Wha
             let zeros =
                 stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 1 << 16])));
             let body = Body::stream(zeros);
-            let mut call = Box::pin(client.post(peer.url("/reads-nothing")).body(body).send());
-            // Fed for as long as the sockets take any.
+            let mut call = Box::pin(client.post(peer.url("/")).body(body).send());
+            // Fed until the peer has its beginning, and then for as long as the sockets take any.
+            while peer.reached() == 0 {
+                let fed = tokio::time::timeout(Duration::from_millis(1), &mut call);
+                assert!(fed.await.is_err());
+            }
             let fed = tokio::time::timeout(Duration::from_millis(20), &mut call);
             assert!(fed.await.is_err());
             pending_and_dropped(call)
