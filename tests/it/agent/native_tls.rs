@@ -1,6 +1,6 @@
 //! TLS by the system's library, through the same connections.
 
-use ureq::{Agent, tls::TlsProvider};
+use ureq::{Agent, SendBody, tls::TlsProvider};
 
 use super::{
     agent, config, get, kind,
@@ -34,7 +34,8 @@ in_and_out_of_a_job! {
 }
 
 everywhere! {
-    /// C3. In the handshake, waiting for the head, in the body, and while a body comes at full speed.
+    /// C3. In the handshake, while a body is sent, waiting for the head, in the body, and while one
+    /// comes at full speed.
     async fn a_cancel_ends_a_call_by_native_tls(place: Place) {
         let authority = Authority::new();
         let agent = trusting(&authority);
@@ -43,6 +44,8 @@ everywhere! {
         let lane = place.lane(4);
         for url in [
             mute.url("/"),
+            speaks.url("/reads-nothing"),
+            speaks.url("/swallows"),
             speaks.url("/silent"),
             speaks.url("/half-body"),
             speaks.url("/until-close"),
@@ -52,7 +55,15 @@ everywhere! {
             let before = stuck();
             let theirs = agent.clone();
             let (told, outcome) = std::sync::mpsc::channel();
-            let task = lane.offload(move || drop(told.send(get(&theirs, &url).map(drop))));
+            let call = move || {
+                if url.ends_with("/reads-nothing") || url.ends_with("/swallows") {
+                    let endless = SendBody::from_owned_reader(std::io::repeat(0));
+                    theirs.post(&url).send(endless).map(drop)
+                } else {
+                    get(&theirs, &url).map(drop)
+                }
+            };
+            let task = lane.offload(move || drop(told.send(call())));
             eventually("the call is stuck", || stuck() > before).await;
             drop(task);
             eventually("its thread is free", || {

@@ -12,7 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore::{Lane, lane::Threads};
+use longshore::{
+    Lane,
+    lane::Threads,
+    ureq::{Client, ErrorKind, Phase},
+};
+use ureq::config::IpFamily;
 
 use super::{
     agent, config, get, kind,
@@ -59,6 +64,23 @@ fn a_host_with_two_addresses_is_reached_at_either() {
     in_a_network_of_its_own(test, 2, two_addresses);
 }
 
+/// H18. Either way it is the name that is wrong, and at once.
+#[test]
+fn a_name_server_that_has_no_answer_is_an_error_at_once() {
+    let test = concat!(
+        module_path!(),
+        "::a_name_server_that_has_no_answer_is_an_error_at_once"
+    );
+    in_a_network_of_its_own(test, 3, no_answers);
+}
+
+/// H18. ureq has room for sixteen.
+#[test]
+fn a_host_may_have_a_hundred_addresses() {
+    let test = concat!(module_path!(), "::a_host_may_have_a_hundred_addresses");
+    in_a_network_of_its_own(test, 4, hundred_addresses);
+}
+
 /// Runs a test in a network where lookups hang for so many seconds, or somewhat more.
 fn in_a_network_of_its_own(test: &str, seconds: u32, body: fn()) {
     if in_child() {
@@ -92,7 +114,10 @@ impl Files {
         fs::create_dir(&at).expect("nobody else has it");
         let options = format!("nameserver 127.0.0.1\noptions timeout:{seconds} attempts:1\n");
         fs::write(at.join("resolv.conf"), options).unwrap();
-        let hosts = "127.0.0.1 localhost\n127.0.0.9 two.test\n127.0.0.1 two.test\n";
+        let mut hosts = "127.0.0.1 localhost\n127.0.0.9 two.test\n127.0.0.1 two.test\n".to_owned();
+        for last in 1..=100 {
+            hosts.push_str(&format!("127.0.1.{last} many.test\n"));
+        }
         fs::write(at.join("hosts"), hosts).unwrap();
         Self(at)
     }
@@ -143,8 +168,17 @@ fn hanging_lookups() {
         for task in tasks {
             assert!(task.await.unwrap_err().is_timeout());
         }
+        let client = Client::new(lane.clone(), agent.clone());
+        let late = client.get("http://late.test/").timeout(timeout).send();
+        let error = late.await.unwrap_err();
+        assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+        assert_eq!(error.phase(), Some(Phase::Resolve), "{error:?}");
         eventually("the threads are free", is_free).await;
-        assert!(begun.elapsed() < timeout + AT_ONCE, "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < 2 * timeout + AT_ONCE,
+            "{:?}",
+            begun.elapsed()
+        );
         assert_books(&lane.stats());
     });
 
@@ -207,4 +241,62 @@ fn two_addresses() {
     get(&agent(config().build()), &url).unwrap();
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(1) + AT_ONCE, "{took:?}");
+}
+
+fn no_answers() {
+    const SERVER_FAILURE: u8 = 2;
+    const NO_SUCH_NAME: u8 = 3;
+
+    let server = UdpSocket::bind("127.0.0.1:53").expect("this network is ours");
+    thread::spawn(move || {
+        let mut message = [0; 512];
+        loop {
+            let (length, from) = server.recv_from(&mut message).unwrap();
+            // The name begins with its length.
+            let word = if message[13] == b'f' {
+                SERVER_FAILURE
+            } else {
+                NO_SUCH_NAME
+            };
+            // A response, with no recursion to be had.
+            (message[2], message[3]) = (message[2] | 0x80, word);
+            server.send_to(&message[..length], from).unwrap();
+        }
+    });
+    let lane = Lane::builder("asks")
+        .limit(1)
+        .own_threads(Threads::new())
+        .build();
+    let client = Client::new(lane.clone(), agent(config().build()));
+    Flavour::CurrentThread.runtime().block_on(async {
+        for name in ["fails.test", "nobody.test"] {
+            let begun = Instant::now();
+            let error = client
+                .get(format!("http://{name}/"))
+                .send()
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Resolve, "{error:?}");
+            assert_eq!(error.phase(), Some(Phase::Resolve), "{error:?}");
+            assert!(error.is_retryable(), "{error:?}");
+            assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+        }
+    });
+    assert_books(&lane.stats());
+}
+
+fn hundred_addresses() {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let peer = Peer::on(listener, std::sync::Arc::new(site));
+    let url = peer.url_at("many.test", "/ok");
+    assert_eq!(get(&agent(config().build()), &url).unwrap(), "0");
+    // None of them is of that kind.
+    let six = agent(config().ip_family(IpFamily::Ipv6Only).build());
+    assert_eq!(kind(&get(&six, &url).unwrap_err()), "dns");
+    drop(peer);
+    // Each of those that there is room for refuses.
+    let begun = Instant::now();
+    let error = get(&agent(config().build()), &url).unwrap_err();
+    assert_eq!(kind(&error), "io", "{error:?}");
+    assert!(begun.elapsed() < AT_ONCE);
 }

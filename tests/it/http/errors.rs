@@ -6,10 +6,10 @@ use longshore::ureq::{Body, Client, Error, ErrorKind, Part};
 
 use super::{
     agent, client, config,
-    peer::{Peer, response},
+    peer::{Peer, redirect, response},
 };
 use crate::{
-    agent::peers::Closed,
+    agent::peers::{self, Closed},
     support::{Place, is_as_new},
 };
 
@@ -134,7 +134,28 @@ everywhere! {
         let (client, _) = client(place, 1);
         let https = Client::new(client.lane().clone(), longshore::ureq::agent(config().https_only(true).build()));
         let failing = || Body::stream(futures::stream::iter([Err::<&str, _>(io::Error::other("x"))]));
+        // Through proxies that refuse, with a password; to a peer that is not trusted; by an agent of
+        // ureq's own; and to where a redirect leads.
+        let refusing = peers::Peer::new(peers::connect_proxy(peers::Manners::Refuses));
+        let closed = Closed::new();
+        let socks = closed.address();
+        let via = |proxy: String| {
+            let proxy = Some(ureq::Proxy::new(&proxy).unwrap());
+            longshore::ureq::agent(config().proxy(proxy).build())
+        };
+        let theirs = peers::Authority::new();
+        let untrusted = peers::Peer::with_tls(&theirs, peers::site);
+        let leading = Peer::answering(|_| redirect("302 Found", "http://127.0.0.1:1/p?canary"));
+        let of_agent = |agent| Client::new(client.lane().clone(), agent);
+        let proxied = of_agent(via(format!("http://canary:canary@127.0.0.1:{}", refusing.port())));
+        let socksed = of_agent(via(format!("socks5://canary:canary@{socks}")));
+        let stock = of_agent(ureq::Agent::config_builder().proxy(None).build().new_agent());
         for call in [
+            proxied.get(closing.url("/p?canary")),
+            socksed.get(closing.url("/p?canary")),
+            stock.get(closing.url("/p?canary")),
+            client.get(untrusted.url("/p?canary")),
+            client.get(leading.url("/p?canary")),
             client.get(closing.url("/p?key=canary")).query("k", "canary"),
             client.get("http://canary:canary@host/?canary"),
             client.get("http://127.0.0.1:1/?canary"),
@@ -151,6 +172,47 @@ everywhere! {
             let error = call.await.unwrap_err();
             assert!(!all_of(&error).contains("canary"), "{error:#?}");
         }
+    }
+
+    /// For whoever reads a body by `AsyncRead`.
+    async fn an_error_of_a_body_is_one_of_input_and_output_too(place: Place) {
+        use tokio::io::AsyncReadExt as _;
+
+        let peer = Peer::new(|connection| {
+            let asked = connection.request()?.unwrap_or_default();
+            connection.send(match asked.line.split(' ').nth(1) {
+                Some("/late") => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+                Some("/closed") => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+                Some("/garbage") => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+                Some("/packed") => {
+                    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip."
+                }
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789",
+            })?;
+            if asked.line.contains("/late") {
+                connection.closed();
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        for (path, kind) in [
+            ("/late", io::ErrorKind::TimedOut),
+            ("/closed", io::ErrorKind::UnexpectedEof),
+            ("/garbage", io::ErrorKind::InvalidData),
+            ("/packed", io::ErrorKind::InvalidData),
+            ("/large", io::ErrorKind::Other),
+        ] {
+            let mut call = client.get(peer.url(path)).max_body_size(9);
+            if path == "/late" {
+                call = call.timeout(std::time::Duration::from_millis(300));
+            }
+            let mut body = call.send().await.unwrap().stream();
+            let error = body.read_to_end(&mut Vec::new()).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{path}: {error:?}");
+            let inner = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
+            assert_eq!(inner.url(), Some(&*peer.url(path)));
+        }
+        is_as_new(&lane).await;
     }
 
     /// A middleware that panics does not take the thread with it.

@@ -2,20 +2,20 @@
 
 use std::{
     sync::{Arc, mpsc},
-    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
 use futures::StreamExt;
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 use longshore::{
     CancelToken,
     ureq::{Client, ErrorKind, Phase},
 };
+use ureq::middleware::MiddlewareNext;
 
 use super::{
-    agent, client,
-    peer::{Peer, response, with_headers},
+    agent, client, config,
+    peer::{Peer, redirect, response, with_headers},
 };
 use crate::support::{AT_ONCE, Gate, Place, eventually, is_as_new};
 
@@ -143,6 +143,7 @@ everywhere! {
                 "PUT /a?x=1 HTTP/1.1",
             ]
         );
+        assert_eq!(asked[0].headers("x-twice"), ["1", "2"]);
         let form = Some("application/x-www-form-urlencoded");
         assert_eq!((asked[0].header("content-type"), &*asked[0].body), (form, &b"a+b=c&d=%26"[..]));
         assert_eq!(asked[1].header("content-type"), Some("text/csv"));
@@ -150,6 +151,37 @@ everywhere! {
         assert_eq!(asked[2].header("content-length"), Some("0"));
         assert_eq!(asked[3].header("content-length"), None);
         assert_eq!((asked[5].header("x-from"), &*asked[5].body), (Some("http"), &[7; 3][..]));
+    }
+
+    /// The request's extensions are for the agent's middleware, on each hop.
+    async fn what_a_request_is_marked_with_is_there_on_each_hop(place: Place) {
+        #[derive(Clone)]
+        struct Mark(&'static str);
+
+        let peer = Peer::answering(|asked| match asked.line.contains("/old") {
+            true => redirect("302 Found", "/new"),
+            false => response("200 OK", ""),
+        });
+        let marks = |mut request: Request<ureq::SendBody<'_>>, next: MiddlewareNext<'_>| {
+            let mark = request.extensions().get::<Mark>().map_or("none", |mark| mark.0);
+            request.headers_mut().insert("x-mark", HeaderValue::from_static(mark));
+            next.handle(request)
+        };
+        let agent = longshore::ureq::agent(config().middleware(marks).build());
+        let lane = place.lane(1);
+        let request = Request::get(peer.url("/old")).extension(Mark("ours")).body(());
+        Client::new(lane.clone(), agent).execute(request.unwrap()).await.unwrap();
+        let asked = peer.asked();
+        let marks: Vec<_> = asked.iter().map(|asked| asked.header("x-mark")).collect();
+        assert_eq!(marks, [Some("ours"), Some("ours")]);
+        is_as_new(&lane).await;
+    }
+
+    async fn what_is_not_utf_8_is_replaced(place: Place) {
+        let peer = Peer::answering(|_| response("200 OK", b"a\xffb\xe2\x82"));
+        let (client, _) = client(place, 1);
+        let text = client.get(peer.url("/")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(text, "a\u{fffd}b\u{fffd}");
     }
 
     async fn a_status_of_failure_is_a_response(place: Place) {
@@ -266,32 +298,5 @@ everywhere! {
         let error = call.await.unwrap().json::<u32>().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode);
         assert_eq!(error.url(), Some(&*peer.url("/p")));
-    }
-}
-
-#[cfg(feature = "tower")]
-everywhere! {
-    async fn a_service_is_ready_when_the_lane_has_room(place: Place) {
-        use tower_service::Service;
-
-        let peer = Peer::answering(|_| response("200 OK", "served"));
-        let lane = place.bounded(1, 0);
-        let client = Client::new(lane.clone(), agent());
-        let mut service = client.service();
-        let gate = Gate::new();
-        let door = gate.door();
-        let busy = lane.offload(move || door.pass());
-        gate.arrived(1).await;
-        let mut cx = Context::from_waker(Waker::noop());
-        let ready = Service::<Request<()>>::poll_ready(&mut service, &mut cx);
-        assert!(ready.is_pending());
-        gate.open();
-        busy.await.unwrap();
-        std::future::poll_fn(|cx| Service::<Request<()>>::poll_ready(&mut service, cx))
-            .await
-            .unwrap();
-        let request = Request::get(peer.url("/")).body(()).unwrap();
-        let answer = service.call(request).await.unwrap();
-        assert_eq!(answer.into_body().bytes().await.unwrap(), "served");
     }
 }

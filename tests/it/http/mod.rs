@@ -11,6 +11,8 @@ mod pauses;
 pub(crate) mod peer;
 mod phases;
 mod redirects;
+#[cfg(feature = "tower")]
+mod services;
 mod tls;
 mod unblocked;
 mod uploads;

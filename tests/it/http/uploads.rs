@@ -14,7 +14,10 @@ use super::{
     client,
     peer::{Peer, response},
 };
-use crate::support::{DropFlag, Gate, Place, eventually, is_as_new};
+use crate::{
+    agent::peers::{self, site},
+    support::{DropFlag, Gate, Place, eventually, is_as_new},
+};
 
 /// Counts the bytes of each body that arrives whole.
 fn counting() -> Peer {
@@ -150,6 +153,53 @@ everywhere! {
         is_as_new(&lane).await;
         eventually("the connection is closed", || peer.open() == 0).await;
         assert!(!kept.lock().unwrap().ends_with(b"0\r\n\r\n"));
+    }
+
+    /// H24. It is ready all the time, and nobody takes it.
+    async fn an_upload_that_nobody_reads_is_bound_by_the_deadline(place: Place) {
+        for length in [None, Some(1 << 40)] {
+            let peer = peers::Peer::new(site);
+            let (client, lane) = client(place, 1);
+            let endless = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[7; 10_000])));
+            let body = Body::stream(endless);
+            let body = length.map_or(Body::blocking(io::repeat(7)), |length| body.with_length(length));
+            let call = client.post(peer.url("/reads-nothing")).body(body);
+            let error = call.timeout(Duration::from_millis(500)).send().await.unwrap_err();
+            assert!(error.is_timeout() && !error.is_retryable(), "{error:?}");
+            assert_eq!(error.phase(), Some(Phase::Send), "{error:?}");
+            is_as_new(&lane).await;
+            peer.open();
+            eventually("the connection is closed", || peer.ended() == 1).await;
+        }
+    }
+
+    async fn a_body_waits_for_the_word_to_continue(place: Place) {
+        let peer = Peer::new(|connection| {
+            while let Some(asked) = connection.head()? {
+                assert_eq!(asked.header("expect"), Some("100-continue"));
+                if asked.line.contains("/refused") {
+                    // Nothing of a body follows.
+                    connection.send(response("417 Expectation Failed", ""))?;
+                    connection.closed();
+                    return Ok(());
+                }
+                connection.send("HTTP/1.1 100 Continue\r\n\r\n")?;
+                let mut body = [0; 8];
+                for byte in &mut body {
+                    connection.read(std::slice::from_mut(byte))?;
+                }
+                connection.send(response("200 OK", body))?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let post = |path| client.post(peer.url(path)).header("expect", "100-continue");
+        for _ in 0..2 {
+            let answer = post("/asked").body("the body").send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), "the body");
+        }
+        assert_eq!(post("/refused").body("the body").send().await.unwrap().status(), 417);
+        is_as_new(&lane).await;
     }
 
     async fn a_stream_is_asked_for_no_more_than_the_peer_takes(place: Place) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use longshore::{Lane, lane::Stats};
 
 #[cfg(feature = "ureq")]
-pub(crate) use self::process::peak_resident;
+pub(crate) use self::process::{peak_address_space, peak_resident};
 pub(crate) use self::{
     child::{Child, each_in_a_child, in_child},
     gate::{Door, Gate, Meter},

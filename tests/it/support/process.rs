@@ -32,6 +32,12 @@ pub(crate) fn peak_resident() -> usize {
     memory("VmHWM:")
 }
 
+/// How much memory was asked for at the most so far, in bytes, whether it was written to or not.
+#[cfg(feature = "ureq")]
+pub(crate) fn peak_address_space() -> usize {
+    memory("VmPeak:")
+}
+
 fn memory(field: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux shows the memory in use");
     let kilobytes: usize = status
