@@ -205,12 +205,13 @@ in_and_out_of_a_job! {
         });
     }
 
-    /// H12.
-    fn a_storm_of_interim_answers_ends() {
+    /// H12. ureq skips each for itself, in the room of one. A storm of them ends where one happens to
+    /// be cut in two with more than a head's worth behind it, or with the time of the call.
+    fn a_storm_of_interim_answers_ends_with_the_time_of_the_call() {
         let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
         for word in ["100 Continue", "102 Processing"] {
             let again = format!("HTTP/1.1 {word}\r\n\r\n").repeat(100);
-            check_script(word, LARGE, move |conn| {
+            check_script(word, Fails(&["large head", "protocol", "timeout"]), move |conn| {
                 loop {
                     conn.send(&again)?;
                 }

@@ -255,5 +255,5 @@ fn ended_in(error: &Error, phase: Phase, seen: Seen) -> bool {
 fn was_seen(error: &Error, seen: Seen) -> bool {
     let sent = !matches!(seen, Nothing);
     let received = matches!(seen, Answer);
-    (error.sent(), error.received()) == (sent, received) && error.is_retryable() == !sent
+    (error.sent(), error.received()) == (sent, received) && error.is_retryable() != sent
 }

@@ -129,7 +129,7 @@ async fn stuck(client: &Client, lane: &Lane, peer: &Peer, gate: &Gate, what: Wha
     match what {
         What::Waits => {
             let door = gate.door();
-            let _busy = lane.offload(move || door.pass()).detach();
+            lane.offload(move || door.pass()).detach();
             gate.arrived(1).await;
             pending_and_dropped(client.get(peer.url("/ok")).send())
         }
