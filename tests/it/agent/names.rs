@@ -83,7 +83,8 @@ fn a_refused_thread_for_a_lookup_is_an_error_and_no_panic() {
     });
 }
 
-/// Two hundred requests by name: no more threads than there were, but for the resolvers.
+/// Two hundred requests, half of them by name: no more threads are left than there were, but for the
+/// resolvers. (That none is started that ends at once, [`a_request_starts_no_thread`] says.)
 #[test]
 fn two_hundred_requests_leave_no_threads_behind() {
     let test = concat!(
