@@ -67,7 +67,11 @@ pub(crate) fn clean(command: &mut Command) {
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
-    for name in ["COLUMNS", "NO_COLOR", "RUST_BACKTRACE", "REQUEST_METHOD"] {
+    // `CI` has clap write in colour, whatever the terminal.
+    for name in ["CI", "CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    for name in ["COLUMNS", "RUST_BACKTRACE", "REQUEST_METHOD"] {
         command.env_remove(name);
     }
 }

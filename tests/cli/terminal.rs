@@ -109,7 +109,7 @@ fn a_quiet_run_shows_nothing_while_it_runs() {
 fn a_terminal_that_can_do_nothing_gets_plain_lines() {
     for term in [Some("dumb"), None] {
         let on = |arguments: &[&str]| {
-            let mut command = match term {
+            let command = match term {
                 Some(term) => {
                     let mut command = command(arguments);
                     command.env("TERM", term);
@@ -117,7 +117,6 @@ fn a_terminal_that_can_do_nothing_gets_plain_lines() {
                 }
                 None => crate::run::shell("unset TERM; exec", arguments),
             };
-            command.env_remove("CLICOLOR_FORCE");
             let shown = Terminal::start(command).end();
             assert!(!shown.raw.contains('\u{1b}'), "{term:?}: {shown:#?}");
             shown
