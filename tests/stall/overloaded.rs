@@ -4,10 +4,10 @@ use std::{
     fs, hint,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use longshore::{
@@ -257,30 +257,43 @@ fn a_successor_that_stalls_is_found() {
 }
 
 /// The worker goes on elsewhere, in good health but for the processors that it does not get: at five
-/// milliseconds a poll it takes 61 of them until Tokio notes that.
+/// milliseconds a poll it takes 61 of them until Tokio notes that. (Where they take three seconds nobody can
+/// tell: if others keep the machine busy as well, once more, with less to do.)
 #[test]
 fn a_worker_that_was_handed_on_is_not_reported() {
     in_time(|| {
-        let _overload = [Overload::begin(), Overload::begin()];
-        let watched = named(Flavour::MultiThread, "handed on", Watch::new());
-        watched.is_quiet(async {
-            let (gate, opener) = Gate::new();
-            let mut tasks = (IN_PLACE.begin)(&gate);
-            for _ in 0..8 {
-                let gate = gate.clone();
-                tasks.push(tokio::spawn(async move {
-                    while !gate.is_open() {
-                        use_processor(Duration::from_millis(5));
-                        task::yield_now().await;
-                    }
-                }));
+        for overloads in [2, 1, 1, 0] {
+            let overload: Vec<_> = (0..overloads).map(|_| Overload::begin()).collect();
+            let watched = named(Flavour::MultiThread, "handed on", Watch::new());
+            let (polls, took) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU64::new(0)));
+            let test = async {
+                let (gate, opener) = Gate::new();
+                let mut tasks = (IN_PLACE.begin)(&gate);
+                for _ in 0..8 {
+                    let (gate, polls, took) = (gate.clone(), polls.clone(), took.clone());
+                    tasks.push(tokio::spawn(async move {
+                        while !gate.is_open() {
+                            let begun = Instant::now();
+                            use_processor(Duration::from_millis(5));
+                            polls.fetch_add(1, SeqCst);
+                            took.fetch_add(begun.elapsed().as_micros() as u64, SeqCst);
+                            task::yield_now().await;
+                        }
+                    }));
+                }
+                looks(&watched.watching, 4 * LOOKS).await;
+                drop(opener);
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            };
+            watched.watching.block_on(&watched.runtime, test);
+            drop(overload);
+            let poll = Duration::from_micros(took.load(SeqCst)) / polls.load(SeqCst);
+            if 61 * poll < Duration::from_millis(1_500) || overloads == 0 {
+                return assert_quiet(&watched.watching, &watched.begun);
             }
-            looks(&watched.watching, 4 * LOOKS).await;
-            drop(opener);
-            for task in tasks {
-                task.await.unwrap();
-            }
-        });
+        }
     });
 }
 
