@@ -206,7 +206,12 @@ impl Shift {
         match state.take(self.home, now) {
             Take::Run(key, work, place) => Look::Run(key, work, place, state.next_step()),
             Take::InVain(key, cause) => Look::InVain(key, cause),
-            Take::Nothing if !last_try && let Some(patience) = self.core.source.linger() => {
+            nothing @ (Take::Nothing | Take::Leave) => {
+                let stays = !last_try && matches!(nothing, Take::Nothing);
+                let Some(patience) = self.core.source.linger().filter(|_| stays) else {
+                    state.leave(self.home, true);
+                    return Look::Gone(state.next_step());
+                };
                 self.called.store(false, Ordering::Relaxed);
                 state.park(
                     self.home,
@@ -218,10 +223,6 @@ impl Shift {
                     },
                 );
                 Look::Parked(patience, state.next_step())
-            }
-            Take::Nothing | Take::Leave => {
-                state.leave(self.home, true);
-                Look::Gone(state.next_step())
             }
         }
     }

@@ -106,8 +106,9 @@ pub(super) fn draw(markup: &mut Markup, beats: &Beats, axis: Axis, scale: Scale,
             ];
             svg.leaf("line", &ends, "");
         }
+        let view = format!("0 0 {WIDE} {HIGH}");
         let stretched: Attributes<'_> = &[
-            ("viewBox", &format_args!("0 0 {WIDE} {HIGH}")),
+            ("viewBox", &view),
             ("preserveAspectRatio", &"none"),
             ("width", &"100%"),
             ("height", &"100%"),

@@ -74,9 +74,10 @@ impl<'a> Waterfall<'a> {
     pub(super) fn draw(&self, markup: &mut Markup, id: &str) {
         let height = self.row() * self.calls.len() as f64;
         let (title, about) = (format!("{id}-calls"), format!("{id}-calls-about"));
+        let high = format!("{height:.0}");
         let attributes: Attributes<'_> = &[
             ("class", &"calls"),
-            ("height", &format_args!("{height:.0}")),
+            ("height", &high),
             ("role", &"img"),
             ("aria-labelledby", &title),
             ("aria-describedby", &about),
@@ -150,12 +151,10 @@ impl<'a> Waterfall<'a> {
         // Gaps between rows that are thinner than a pixel would make patterns of their own.
         let dense = !self.is_labelled();
         let class = if dense { "strokes dense" } else { "strokes" };
+        let view = format!("0 0 {WIDE} {}", self.calls.len().max(1));
         let attributes: Attributes<'_> = &[
             ("class", &class),
-            (
-                "viewBox",
-                &format_args!("0 0 {WIDE} {}", self.calls.len().max(1)),
-            ),
+            ("viewBox", &view),
             ("preserveAspectRatio", &"none"),
             ("width", &"100%"),
             ("height", &"100%"),
