@@ -6,12 +6,13 @@ use longshore::{Error, error::Phase};
 use tokio::time::Instant;
 
 use crate::support::{
-    Door, Flavour, Gate, Place, Source, assert_books, eventually, every_slot_is_free, is_as_new,
-    settles, watch_over, watched,
+    Door, Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free,
+    is_as_new, places, settles, sources, watch_over, watched,
 };
 
 const SHORT: Duration = Duration::from_millis(40);
-/// How late a deadline may be on a machine that is busy with other things.
+/// How late a deadline may be on a machine that is busy with other things; the best of several may
+/// be [`IN_TIME`].
 const LATE: Duration = Duration::from_secs(2);
 
 fn timed_out<T: std::fmt::Debug>(told: Result<T, Error>) -> (Phase, Duration, Duration) {
@@ -23,7 +24,7 @@ fn timed_out<T: std::fmt::Debug>(told: Result<T, Error>) -> (Phase, Duration, Du
     }
 }
 
-everywhere! {
+everywhere_and_on_workers! {
     /// K3.
     async fn a_deadline_that_passes_in_the_queue_says_so(place: Place) {
         let lane = place.lane(1);
@@ -31,17 +32,22 @@ everywhere! {
         let door = gate.door();
         let ahead = lane.offload(move || door.pass());
         gate.arrived(1).await;
-        let begun = Instant::now();
-        let told = lane.timeout(SHORT).offload(|| panic!("it must not start")).await;
-        let took = begun.elapsed();
-        let (phase, waited, ran) = timed_out(told);
-        assert_eq!((phase, ran), (Phase::Waiting, Duration::ZERO));
-        assert!(waited >= SHORT && waited <= took, "{waited:?} of {took:?}");
-        assert!(took < SHORT + LATE, "{took:?}");
+        let mut quickest = Duration::MAX;
+        for _ in 0..5 {
+            let begun = Instant::now();
+            let told = lane.timeout(SHORT).offload(|| panic!("it must not start")).await;
+            let took = begun.elapsed();
+            let (phase, waited, ran) = timed_out(told);
+            assert_eq!((phase, ran), (Phase::Waiting, Duration::ZERO));
+            assert!(waited >= SHORT && waited <= took, "{waited:?} of {took:?}");
+            assert!(took < SHORT + LATE, "{took:?}");
+            quickest = quickest.min(took);
+        }
+        assert!(quickest < SHORT + IN_TIME, "{quickest:?}");
         gate.open();
         ahead.await.unwrap();
         is_as_new(&lane).await;
-        assert_eq!(lane.stats().timed_out, 1);
+        assert_eq!(lane.stats().timed_out, 5);
     }
 
     /// K3. In a full lane whose jobs were over in no time until now, callers do not look at the books
@@ -75,20 +81,26 @@ everywhere! {
 
     /// K3, W13. And the caller is free, although the thread is not.
     async fn a_deadline_that_passes_on_a_thread_says_so_and_frees_the_caller(place: Place) {
-        let lane = place.lane(1);
+        let lane = place.lane(3);
         let gate = Gate::new();
-        let door = gate.door();
         // Long enough to be on a thread by then, on any machine.
         let time = Duration::from_millis(400);
-        let begun = Instant::now();
-        let told = lane.timeout(time).offload(move || door.pass()).await;
-        let took = begun.elapsed();
-        let (phase, waited, ran) = timed_out(told);
-        assert_eq!(phase, Phase::Running);
-        assert!(ran > Duration::ZERO && waited + ran >= time, "{waited:?} {ran:?}");
-        assert!(waited + ran <= took && took < time + LATE, "{took:?}");
-        let stats = lane.stats();
-        assert_eq!((stats.draining, stats.timed_out), (1, 1));
+        let mut quickest = Duration::MAX;
+        // One more thread is stuck each time.
+        for stuck in 1..=3 {
+            let door = gate.door();
+            let begun = Instant::now();
+            let told = lane.timeout(time).offload(move || door.pass()).await;
+            let took = begun.elapsed();
+            let (phase, waited, ran) = timed_out(told);
+            assert_eq!(phase, Phase::Running);
+            assert!(ran > Duration::ZERO && waited + ran >= time, "{waited:?} {ran:?}");
+            assert!(waited + ran <= took && took < time + LATE, "{took:?}");
+            quickest = quickest.min(took);
+            let stats = lane.stats();
+            assert_eq!((stats.draining, stats.timed_out), (stuck, stuck as u64));
+        }
+        assert!(quickest < time + IN_TIME, "{quickest:?}");
         gate.open();
         is_as_new(&lane).await;
         every_slot_is_free(&lane).await;
@@ -188,27 +200,33 @@ everywhere! {
         assert!(lane.offload(|| 7).await.unwrap_err().is_timeout());
     }
 
-    /// K3. Many deadlines, handed in out of order: each is kept, none early.
+    /// K3. Many deadlines, handed in out of order: each is kept at its own time, none early, and not
+    /// all of them at one time.
     async fn of_many_deadlines_each_is_kept(place: Place) {
         let lane = place.lane(1);
         let gate = Gate::new();
         let door = gate.door();
         let ahead = lane.offload(move || door.pass());
         gate.arrived(1).await;
-        let tasks: Vec<_> = [50_u64, 10, 90, 30, 70, 20, 80, 40, 60, 100]
+        // Further apart than any but one of them would have to be late if all came with the last.
+        let tasks: Vec<_> = [350_u64, 950, 50, 650]
             .into_iter()
             .map(Duration::from_millis)
             .map(|time| (time, lane.timeout(time).offload(|| ())))
             .collect();
+        let mut late = Vec::new();
         for (time, task) in tasks {
             let (phase, waited, _) = timed_out(task.await);
             assert_eq!(phase, Phase::Waiting);
             assert!(waited >= time && waited < time + LATE, "{waited:?} for {time:?}");
+            late.push(waited - time);
         }
+        late.sort_unstable();
+        assert!(late[1] < IN_TIME, "{late:?}");
         gate.open();
         ahead.await.unwrap();
         is_as_new(&lane).await;
-        assert_eq!((lane.stats().timed_out, lane.stats().completed), (10, 1));
+        assert_eq!((lane.stats().timed_out, lane.stats().completed), (4, 1));
     }
 
     /// S6. With every core taken by something else.
@@ -226,6 +244,7 @@ everywhere! {
                 })
             })
             .collect();
+        let mut quickest = Duration::MAX;
         for _ in 0..5 {
             let blocked = Gate::new();
             let door: Door = blocked.door();
@@ -234,13 +253,20 @@ everywhere! {
             timed_out(told);
             let took = begun.elapsed();
             assert!(took >= SHORT && took < SHORT + LATE, "{took:?}");
+            quickest = quickest.min(took);
         }
+        assert!(quickest < SHORT + IN_TIME, "{quickest:?}");
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         for spinner in spinners {
             spinner.join().unwrap();
         }
         is_as_new(&lane).await;
     }
+}
+
+/// Those whose threads Tokio knows nothing of.
+fn others() -> impl Iterator<Item = Source> {
+    (sources().into_iter()).filter(|source| *source != Source::Tokio)
 }
 
 /// Runs async code on a clock that stands still, or jumps from timer to timer.
@@ -267,72 +293,101 @@ async fn run_what_is_ready() {
     }
 }
 
+fn at(source: Source) -> Place {
+    Place { source, ..PLACE }
+}
+
 /// R11. Tokio does not let a paused clock run ahead while one of its blocking threads is busy, so
-/// the test moves it.
+/// the test moves it; on other threads as well.
 #[test]
 fn a_deadline_follows_a_paused_clock() {
     paused(|| async {
-        let lane = watch_over(PLACE.builder(1).build());
-        let gate = Gate::new();
-        let door = gate.door();
-        let hour = Duration::from_secs(3_600);
-        let begun = std::time::Instant::now();
-        let running = lane.timeout(hour).offload(move || door.pass());
-        settles("it runs", || gate.count() == 1);
-        let waiting = lane.timeout(2 * hour).offload(|| ());
-        run_what_is_ready().await;
+        for source in sources() {
+            let lane = watch_over(at(source).builder(1).build());
+            let gate = Gate::new();
+            let door = gate.door();
+            let hour = Duration::from_secs(3_600);
+            let begun = std::time::Instant::now();
+            let running = lane.timeout(hour).offload(move || door.pass());
+            settles("it runs", || gate.count() == 1);
+            let waiting = lane.timeout(2 * hour).offload(|| ());
+            run_what_is_ready().await;
 
-        tokio::time::advance(hour - Duration::from_secs(1)).await;
-        run_what_is_ready().await;
-        assert!(!running.is_finished() && !waiting.is_finished());
-        tokio::time::advance(Duration::from_secs(2)).await;
-        run_what_is_ready().await;
-        assert!(running.is_finished() && !waiting.is_finished());
-        let (phase, _, ran) = timed_out(running.await);
-        assert_eq!(phase, Phase::Running);
-        assert!(
-            ran >= hour && ran < hour + Duration::from_secs(2),
-            "{ran:?}"
-        );
-        tokio::time::advance(hour).await;
-        run_what_is_ready().await;
-        let (phase, waited, _) = timed_out(waiting.await);
-        assert_eq!(phase, Phase::Waiting);
-        assert!(waited >= 2 * hour, "{waited:?}");
-        gate.open();
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "no real time was spent"
-        );
+            tokio::time::advance(hour - Duration::from_secs(1)).await;
+            run_what_is_ready().await;
+            assert!(!running.is_finished() && !waiting.is_finished());
+            tokio::time::advance(Duration::from_secs(2)).await;
+            run_what_is_ready().await;
+            assert!(running.is_finished() && !waiting.is_finished());
+            let (phase, _, ran) = timed_out(running.await);
+            assert_eq!(phase, Phase::Running);
+            assert!(
+                ran >= hour && ran < hour + Duration::from_secs(2),
+                "{ran:?}"
+            );
+            tokio::time::advance(hour).await;
+            run_what_is_ready().await;
+            let (phase, waited, _) = timed_out(waiting.await);
+            assert_eq!(phase, Phase::Waiting);
+            assert!(waited >= 2 * hour, "{waited:?}");
+            gate.open();
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "no real time was spent"
+            );
+        }
     });
 }
 
-/// R11. On threads of its own, of which Tokio knows nothing, the clock jumps to the deadline.
+/// R11. On threads of which Tokio knows nothing, the clock jumps to the deadline.
 #[test]
-fn a_paused_clock_jumps_to_a_deadline_on_own_threads() {
+fn a_paused_clock_jumps_to_a_deadline_on_threads_that_are_not_tokios() {
     paused(|| async {
-        let lane = watch_over(
-            Place {
-                source: Source::Threads,
-                ..PLACE
+        for source in others() {
+            let lane = watch_over(at(source).builder(1).build());
+            let gate = Gate::new();
+            let door = gate.door();
+            let day = Duration::from_secs(86_400);
+            let (say, said) = mpsc::channel();
+            let task = lane.timeout(day).offload_with(move |job| {
+                let interrupt = door.clone();
+                let _guard = job.on_cancel(move || interrupt.open());
+                door.pass();
+                say.send(()).unwrap();
+            });
+            settles("it runs", || gate.count() == 1);
+            let (phase, ..) = timed_out(task.await);
+            assert_eq!(phase, Phase::Running);
+            said.recv().expect("it was interrupted");
+        }
+    });
+}
+
+/// K3, R11. From deadline to deadline, so that how late they are is not a matter of the machine.
+#[test]
+fn on_a_paused_clock_each_of_many_deadlines_is_kept_to_the_millisecond() {
+    paused(|| async {
+        for source in others() {
+            let lane = watch_over(at(source).builder(1).build());
+            let gate = Gate::new();
+            let door = gate.door();
+            let ahead = lane.offload(move || door.pass());
+            settles("it runs", || gate.count() == 1);
+            let tasks: Vec<_> = [50_u64, 10, 90, 30, 70, 20, 80, 40, 60, 100]
+                .into_iter()
+                .map(Duration::from_millis)
+                .map(|time| (time, lane.timeout(time).offload(|| ())))
+                .collect();
+            for (time, task) in tasks {
+                let (phase, waited, _) = timed_out(task.await);
+                assert_eq!(phase, Phase::Waiting);
+                // Tokio's timers count in milliseconds.
+                let late = waited.checked_sub(time).expect("not early");
+                assert!(late <= Duration::from_millis(2), "{waited:?} for {time:?}");
             }
-            .builder(1)
-            .build(),
-        );
-        let gate = Gate::new();
-        let door = gate.door();
-        let day = Duration::from_secs(86_400);
-        let (say, said) = mpsc::channel();
-        let task = lane.timeout(day).offload_with(move |job| {
-            let interrupt = door.clone();
-            let _guard = job.on_cancel(move || interrupt.open());
-            door.pass();
-            say.send(()).unwrap();
-        });
-        settles("it runs", || gate.count() == 1);
-        let (phase, ..) = timed_out(task.await);
-        assert_eq!(phase, Phase::Running);
-        said.recv().expect("it was interrupted");
+            gate.open();
+            ahead.await.unwrap();
+        }
     });
 }
 
@@ -341,20 +396,21 @@ fn a_paused_clock_jumps_to_a_deadline_on_own_threads() {
 #[test]
 fn with_a_paused_clock_jobs_run_and_timers_fire() {
     paused(|| async {
-        let lane = watch_over(PLACE.builder(2).build());
-        for i in 0..50 {
-            assert_eq!(
-                lane.timeout(Duration::from_secs(5))
-                    .offload(move || i)
-                    .await
-                    .unwrap(),
-                i
-            );
+        for source in sources() {
+            let lane = watch_over(at(source).builder(2).build());
+            // The clock stands still for a thread of Tokio's. For others it does not: it would jump.
+            let lane = match source {
+                Source::Tokio => lane.timeout(Duration::from_secs(5)),
+                _ => lane,
+            };
+            for i in 0..50 {
+                assert_eq!(lane.offload(move || i).await.unwrap(), i);
+            }
+            let begun = Instant::now();
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            assert!(begun.elapsed() >= Duration::from_secs(3_600));
+            assert_eq!((lane.stats().completed, lane.stats().timed_out), (50, 0));
         }
-        let begun = Instant::now();
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
-        assert!(begun.elapsed() >= Duration::from_secs(3_600));
-        assert_eq!((lane.stats().completed, lane.stats().timed_out), (50, 0));
     });
 }
 
@@ -362,11 +418,13 @@ fn with_a_paused_clock_jobs_run_and_timers_fire() {
 #[test]
 fn deadlines_are_kept_on_a_runtime_without_a_timer() {
     watched(|| {
-        for source in [Source::Tokio, Source::Threads] {
-            let lane = watch_over(Place { source, ..PLACE }.builder(1).build());
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
+        for place in places() {
+            let lane = watch_over(place.builder(1).build());
+            let mut builder = match place.flavour {
+                Flavour::CurrentThread => tokio::runtime::Builder::new_current_thread(),
+                Flavour::MultiThread => tokio::runtime::Builder::new_multi_thread(),
+            };
+            let runtime = builder.worker_threads(2).build().unwrap();
             let gate = Gate::new();
             let door = gate.door();
             runtime.block_on(async {
@@ -384,31 +442,26 @@ fn deadlines_are_kept_on_a_runtime_without_a_timer() {
 #[test]
 fn deadlines_are_kept_outside_of_a_runtime() {
     watched(|| {
-        let lane = watch_over(
-            Place {
-                source: Source::Threads,
-                ..PLACE
-            }
-            .builder(1)
-            .build(),
-        );
-        let gate = Gate::new();
-        let door = gate.door();
-        let running = lane
-            .timeout(Duration::from_millis(300))
-            .offload(move || door.pass());
-        let waiting = lane.timeout(SHORT).offload(|| ());
-        let (phase, ..) = timed_out(futures::executor::block_on(waiting));
-        assert_eq!(phase, Phase::Waiting);
-        timed_out(futures::executor::block_on(running));
-        gate.open();
-        settles("nothing is left", || lane.stats().workers == 0);
-        assert_books(&lane.stats());
-        // Once more, after the thread that kept the time has gone.
-        let blocked = Gate::new();
-        let door = blocked.door();
-        timed_out(futures::executor::block_on(
-            lane.timeout(SHORT).offload(move || door.pass()),
-        ));
+        for source in others() {
+            let lane = watch_over(at(source).builder(1).build());
+            let gate = Gate::new();
+            let door = gate.door();
+            let running = lane
+                .timeout(Duration::from_millis(300))
+                .offload(move || door.pass());
+            let waiting = lane.timeout(SHORT).offload(|| ());
+            let (phase, ..) = timed_out(futures::executor::block_on(waiting));
+            assert_eq!(phase, Phase::Waiting);
+            timed_out(futures::executor::block_on(running));
+            gate.open();
+            settles("nothing is left", || lane.stats().workers == 0);
+            assert_books(&lane.stats());
+            // Once more, after the thread that kept the time has gone.
+            let blocked = Gate::new();
+            let door = blocked.door();
+            timed_out(futures::executor::block_on(
+                lane.timeout(SHORT).offload(move || door.pass()),
+            ));
+        }
     });
 }

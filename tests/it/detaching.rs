@@ -4,7 +4,7 @@ use std::{sync::mpsc, time::Duration};
 
 use crate::support::{Gate, Place, assert_books, eventually, every_slot_is_free, is_as_new};
 
-everywhere! {
+everywhere_and_on_workers! {
     /// K6.
     async fn a_detached_job_runs_to_its_end_and_counts_as_draining(place: Place) {
         let lane = place.lane(1);

@@ -14,7 +14,7 @@ enum Position {
     Finished,
 }
 
-everywhere! {
+everywhere_and_on_workers! {
     /// K4, C5. Every way to leave × where the job is × how its closure ends: what becomes of the
     /// job and of the accounts is the same, whichever way it was.
     async fn every_way_of_leaving_does_the_same_to_the_job(place: Place) {

@@ -17,7 +17,7 @@ use crate::support::{
     watched,
 };
 
-everywhere! {
+everywhere_and_on_workers! {
     async fn a_map_gives_a_result_for_every_item(place: Place) {
         let lane = place.lane(4);
         let mut results: Vec<u32> = lane.map(0..500, |n: u32| n * 2).try_collect().await.unwrap();

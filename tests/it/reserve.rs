@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Gate, Place, assert_books, eventually, every_slot_is_free, is_as_new};
 
-everywhere! {
+everywhere_and_on_workers! {
     async fn a_permit_is_room_that_nobody_else_gets(place: Place) {
         let lane = place.bounded(1, 1);
         let gate = Gate::new();

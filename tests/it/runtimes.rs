@@ -16,27 +16,10 @@ use tokio::runtime::Handle;
 
 use crate::support::{
     Flavour, Gate, Meter, Place, Source, assert_books, eventually, every_slot_is_free, is_as_new,
-    settles, watch_over, watched,
+    places, settles, sources, watch_over, watched,
 };
 
 const FLAVOURS: [Flavour; 2] = [Flavour::CurrentThread, Flavour::MultiThread];
-
-fn sources() -> Vec<Source> {
-    vec![
-        Source::Tokio,
-        Source::Threads,
-        #[cfg(feature = "rayon")]
-        Source::Rayon,
-    ]
-}
-
-fn places() -> impl Iterator<Item = Place> {
-    FLAVOURS.into_iter().flat_map(|flavour| {
-        sources()
-            .into_iter()
-            .map(move |source| Place { source, flavour })
-    })
-}
 
 /// K11. A thread that one runtime's pool cannot spare does not keep another runtime's jobs waiting.
 #[test]
@@ -74,8 +57,20 @@ fn a_static_lane_serves_one_runtime_after_the_other() {
             .own_threads(Threads::new())
             .build()
     });
+    #[cfg(feature = "rayon")]
+    static RAYON: LazyLock<Lane> = LazyLock::new(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        let pool = Arc::new(pool.expect("a pool can be had"));
+        Lane::builder("static").limit(2).rayon(pool).build()
+    });
     watched(|| {
-        for lane in [&*TOKIO, &*THREADS] {
+        let lanes = [
+            &TOKIO,
+            &THREADS,
+            #[cfg(feature = "rayon")]
+            &RAYON,
+        ];
+        for lane in lanes {
             for round in 0..20 {
                 for flavour in FLAVOURS {
                     let runtime = flavour.runtime();

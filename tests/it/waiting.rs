@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{DropFlag, Gate, Leaving, Place, eventually, every_slot_is_free, is_as_new};
 
-everywhere! {
+everywhere_and_on_workers! {
     /// K2. Whichever way its caller leaves.
     async fn a_job_stopped_while_waiting_never_starts_and_frees_its_place_at_once(place: Place) {
         let lane = place.bounded(1, 1);

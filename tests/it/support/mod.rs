@@ -20,13 +20,16 @@ pub(crate) use self::{
     gate::{Door, Gate, Meter},
     hazard::{DropFlag, Ending, PanicOnDrop},
     leaving::Leaving,
-    place::{Flavour, Place, Source, everywhere_runs},
+    place::{Flavour, Place, Source, everywhere_runs, on_a_worker_runs, places, sources},
     process::{NoMoreThreads, cpu_time, resident, threads_named},
     watchdog::{watch_over, watched},
 };
 
 /// How long "at once" may take on a machine that is busy with other things.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How late something may be that is due at a time, in the best of several tries.
+pub(crate) const IN_TIME: Duration = Duration::from_millis(250);
 
 /// How long "in the end" may take.
 const PATIENCE: Duration = Duration::from_secs(8);

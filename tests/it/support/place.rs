@@ -1,7 +1,10 @@
 //! Where a test runs: on which threads, under which runtime.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use longshore::{
     Lane,
@@ -44,6 +47,26 @@ impl Flavour {
         builder.enable_all();
         builder
     }
+}
+
+/// All that there are.
+pub(crate) fn sources() -> Vec<Source> {
+    vec![
+        Source::Tokio,
+        Source::Threads,
+        #[cfg(feature = "rayon")]
+        Source::Rayon,
+    ]
+}
+
+/// The whole table.
+pub(crate) fn places() -> impl Iterator<Item = Place> {
+    [Flavour::CurrentThread, Flavour::MultiThread]
+        .into_iter()
+        .flat_map(|flavour| {
+            let at = move |source| Place { source, flavour };
+            sources().into_iter().map(at)
+        })
 }
 
 /// One cell of the table.
@@ -114,14 +137,36 @@ impl Place {
     }
 }
 
-/// Runs one cell of the table, watched.
+/// Runs one cell of the table, watched: on the thread that the test is on.
 pub(crate) fn everywhere_runs<F>(source: Source, flavour: Flavour, body: fn(Place) -> F)
 where
     F: Future<Output = ()> + 'static,
 {
     watchdog::watched(move || {
-        let runtime = flavour.runtime();
-        runtime.block_on(body(Place { source, flavour }));
+        // In a box: compiling a runtime's loop once for each body takes longer than running them all.
+        let body: Pin<Box<dyn Future<Output = ()>>> = Box::pin(body(Place { source, flavour }));
+        flavour.runtime().block_on(body);
+    });
+}
+
+/// As [`everywhere_runs`], on a worker of a runtime with several. A task that is polled there is
+/// woken, and gives way, by other means than one that is polled by the thread in `block_on`.
+pub(crate) fn on_a_worker_runs<F>(source: Source, body: fn(Place) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    watchdog::watched(move || {
+        let flavour = Flavour::MultiThread;
+        let mut builder = flavour.builder();
+        // The lanes are made on its threads.
+        let lanes = watchdog::lanes();
+        builder.on_thread_start(move || watchdog::show(&lanes));
+        let runtime = builder.build().expect("a runtime can be had");
+        let body: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(body(Place { source, flavour }));
+        if let Err(error) = runtime.block_on(runtime.spawn(body)) {
+            std::panic::resume_unwind(error.into_panic());
+        }
     });
 }
 
@@ -134,61 +179,51 @@ macro_rules! everywhere {
 
             async fn body($place: Place) $body
 
-            #[test]
-            fn tokio_on_current_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Tokio,
-                    $crate::support::Flavour::CurrentThread,
-                    body,
-                );
-            }
-
-            #[test]
-            fn tokio_on_multi_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Tokio,
-                    $crate::support::Flavour::MultiThread,
-                    body,
-                );
-            }
-
-            #[test]
-            fn own_threads_on_current_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Threads,
-                    $crate::support::Flavour::CurrentThread,
-                    body,
-                );
-            }
-
-            #[test]
-            fn own_threads_on_multi_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Threads,
-                    $crate::support::Flavour::MultiThread,
-                    body,
-                );
-            }
-
-            #[cfg(feature = "rayon")]
-            #[test]
-            fn rayon_on_current_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Rayon,
-                    $crate::support::Flavour::CurrentThread,
-                    body,
-                );
-            }
-
-            #[cfg(feature = "rayon")]
-            #[test]
-            fn rayon_on_multi_thread() {
-                $crate::support::everywhere_runs(
-                    $crate::support::Source::Rayon,
-                    $crate::support::Flavour::MultiThread,
-                    body,
-                );
-            }
+            everywhere!(@tests);
         }
     )*};
+    (@tests) => {
+        everywhere!(@test tokio_on_current_thread: Tokio, CurrentThread);
+        everywhere!(@test tokio_on_multi_thread: Tokio, MultiThread);
+        everywhere!(@test own_threads_on_current_thread: Threads, CurrentThread);
+        everywhere!(@test own_threads_on_multi_thread: Threads, MultiThread);
+        #[cfg(feature = "rayon")]
+        everywhere!(@test rayon_on_current_thread: Rayon, CurrentThread);
+        #[cfg(feature = "rayon")]
+        everywhere!(@test rayon_on_multi_thread: Rayon, MultiThread);
+    };
+    (@test $test:ident: $source:ident, $flavour:ident) => {
+        #[test]
+        fn $test() {
+            $crate::support::everywhere_runs(
+                $crate::support::Source::$source,
+                $crate::support::Flavour::$flavour,
+                body,
+            );
+        }
+    };
+}
+
+/// As `everywhere!`, and three more: every source, with the function on a worker of the runtime.
+macro_rules! everywhere_and_on_workers {
+    ($( $(#[$meta:meta])* async fn $name:ident($place:ident: Place) $body:block )*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn body($place: Place) $body
+
+            everywhere!(@tests);
+            everywhere_and_on_workers!(@test tokio_on_a_worker: Tokio);
+            everywhere_and_on_workers!(@test own_threads_on_a_worker: Threads);
+            #[cfg(feature = "rayon")]
+            everywhere_and_on_workers!(@test rayon_on_a_worker: Rayon);
+        }
+    )*};
+    (@test $test:ident: $source:ident) => {
+        #[test]
+        fn $test() {
+            $crate::support::on_a_worker_runs($crate::support::Source::$source, body);
+        }
+    };
 }

@@ -14,7 +14,8 @@ use longshore::Lane;
 /// Longer than any test takes, on a machine with a lot else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Lanes = Arc<Mutex<Vec<Lane>>>;
+/// What is shown of a test that hangs.
+pub(super) type Lanes = Arc<Mutex<Vec<Lane>>>;
 
 thread_local! {
     static LANES: RefCell<Option<Lanes>> = const { RefCell::new(None) };
@@ -28,6 +29,16 @@ pub(crate) fn watch_over(lane: Lane) -> Lane {
         }
     });
     lane
+}
+
+/// Those of the test on this thread.
+pub(super) fn lanes() -> Option<Lanes> {
+    LANES.with_borrow(Clone::clone)
+}
+
+/// Has lanes that are made on this thread shown among those of a test on another.
+pub(super) fn show(lanes: &Option<Lanes>) {
+    LANES.set(lanes.clone());
 }
 
 /// Runs a test on a thread of its own and fails, with what is known, if it takes too long.
