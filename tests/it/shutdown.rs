@@ -8,8 +8,8 @@ use std::{
 use longshore::{Error, lane::JobState};
 
 use crate::support::{
-    AT_ONCE, DropFlag, Gate, Meter, Place, assert_books, eventually, is_as_new, settles,
-    threads_named,
+    AT_ONCE, DropFlag, Flavour, Gate, IN_TIME, Meter, Place, Source, assert_books, eventually,
+    is_as_new, settles, sources, watched,
 };
 
 everywhere! {
@@ -90,58 +90,66 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
-    /// K10, R7. Stuck, queued and arriving jobs, all at once.
+    /// K10, R7. Stuck, queued and arriving jobs, all at once. It is over 50 ms after the grace, and so
+    /// it is in one of three tries on a machine that is busy with other things, or nearly.
     async fn a_shutdown_cancels_what_is_left_and_reports_what_is_stuck(place: Place) {
-        const STUCK: usize = 4;
-        let lane = place.lane(STUCK);
-        let (gate, started) = (Gate::new(), Meter::default());
-        let labelled = lane.label("stuck one");
-        let line = line!() + 4;
-        let stuck: Vec<_> = (0..STUCK)
-            .map(|_| {
-                let door = gate.door();
-                labelled.offload(move || door.pass())
-            })
-            .collect();
-        gate.arrived(STUCK).await;
-        let queued: Vec<_> = (0..100)
-            .map(|_| {
-                let started = started.clone();
-                lane.offload(move || drop(started.enter()))
-            })
-            .collect();
-        let begun = Instant::now();
-        let mut shutdown = Box::pin(lane.shutdown(Duration::from_millis(100)));
-        assert!(futures::poll!(&mut shutdown).is_pending());
-        for _ in 0..50 {
-            assert!(matches!(lane.offload(|| ()).await, Err(Error::Closed { .. })));
+        const STUCK: usize = 8;
+        const GRACE: Duration = Duration::from_millis(100);
+        let in_time = GRACE + Duration::from_millis(50) + IN_TIME;
+        let (mut tries, mut took) = (0, Duration::MAX);
+        while tries < 3 && took > in_time {
+            tries += 1;
+            let lane = place.lane(STUCK);
+            let (gate, started) = (Gate::new(), Meter::default());
+            let labelled = lane.label("stuck one");
+            let line = line!() + 4;
+            let stuck: Vec<_> = (0..STUCK)
+                .map(|_| {
+                    let door = gate.door();
+                    labelled.offload(move || door.pass())
+                })
+                .collect();
+            gate.arrived(STUCK).await;
+            let queued: Vec<_> = (0..100)
+                .map(|_| {
+                    let started = started.clone();
+                    lane.offload(move || drop(started.enter()))
+                })
+                .collect();
+            let begun = Instant::now();
+            let mut shutdown = Box::pin(lane.shutdown(GRACE));
+            assert!(futures::poll!(&mut shutdown).is_pending());
+            for _ in 0..50 {
+                assert!(matches!(lane.offload(|| ()).await, Err(Error::Closed { .. })));
+            }
+            let report = shutdown.await.unwrap_err();
+            took = begun.elapsed();
+            assert!(took >= GRACE && took < Duration::from_secs(3), "{took:?}");
+            assert_eq!((report.finished, report.cancelled), (0, STUCK + 100));
+            assert_eq!(report.jobs.len(), STUCK);
+            for job in &report.jobs {
+                assert_eq!(&*job.lane, lane.name());
+                assert_eq!(job.label.as_deref(), Some("stuck one"));
+                assert_eq!((job.location.file(), job.location.line()), (file!(), line));
+                assert_eq!(job.state, JobState::Draining);
+                assert!(job.ran >= GRACE);
+            }
+            let said = report.to_string();
+            assert!(said.starts_with(&format!("{STUCK} jobs did not leave their threads: ")), "{said}");
+            assert!(said.contains("stuck one") && said.contains(lane.name()), "{said}");
+            for task in stuck {
+                let error = task.await.unwrap_err();
+                assert!(error.is_cancelled() && !error.never_started());
+            }
+            for task in queued {
+                let error = task.await.unwrap_err();
+                assert!(error.is_cancelled() && error.never_started());
+            }
+            gate.open();
+            is_as_new(&lane).await;
+            assert_eq!(started.entered(), 0, "no queued closure starts");
         }
-        let report = shutdown.await.unwrap_err();
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(3), "{took:?}");
-        assert_eq!((report.finished, report.cancelled), (0, STUCK + 100));
-        assert_eq!(report.jobs.len(), STUCK);
-        for job in &report.jobs {
-            assert_eq!(&*job.lane, lane.name());
-            assert_eq!(job.label.as_deref(), Some("stuck one"));
-            assert_eq!((job.location.file(), job.location.line()), (file!(), line));
-            assert_eq!(job.state, JobState::Draining);
-            assert!(job.ran >= Duration::from_millis(100));
-        }
-        let said = report.to_string();
-        assert!(said.starts_with(&format!("{STUCK} jobs did not leave their threads: ")), "{said}");
-        assert!(said.contains("stuck one") && said.contains(lane.name()), "{said}");
-        for task in stuck {
-            let error = task.await.unwrap_err();
-            assert!(error.is_cancelled() && !error.never_started());
-        }
-        for task in queued {
-            let error = task.await.unwrap_err();
-            assert!(error.is_cancelled() && error.never_started());
-        }
-        gate.open();
-        is_as_new(&lane).await;
-        assert_eq!(started.entered(), 0, "no queued closure starts");
+        assert!(took <= in_time, "{took:?}, at best");
     }
 
     /// K10. Those that can be interrupted are, and are not stuck; and none of the queued ones slips
@@ -216,11 +224,10 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
-    /// R9. The last handle goes with work in flight: the work and its tasks go on, and the threads
-    /// leave when it is done.
+    /// R9. The last handle goes with work in flight: the work and its tasks go on. (What becomes of
+    /// the threads is in `threads.rs`.)
     async fn jobs_go_on_after_the_last_handle_is_dropped(place: Place) {
         let lane = place.builder(2).build();
-        let name = lane.name().to_owned();
         let (gate, done) = (Gate::new(), Meter::default());
         let tasks: Vec<_> = (0..20)
             .map(|i| {
@@ -239,18 +246,6 @@ everywhere! {
             assert_eq!(task.await.unwrap(), i);
         }
         assert_eq!(done.entered(), 20);
-        eventually("its threads are gone", || threads_named(&format!("{name}-")).is_empty()).await;
-    }
-
-    /// R9. And idle threads leave at once, however long they would have stayed.
-    async fn idle_threads_leave_when_the_last_handle_is_dropped(place: Place) {
-        let lane = place.keeping_threads(Duration::from_secs(3_600), 2);
-        let name = format!("{}-", lane.name());
-        for _ in 0..10 {
-            lane.offload(|| ()).await.unwrap();
-        }
-        drop(lane);
-        eventually("its threads are gone", || threads_named(&name).is_empty()).await;
     }
 
     /// K10. Dropping the future leaves the jobs alone.
@@ -277,25 +272,27 @@ everywhere! {
 /// K10. A lane that needs no runtime can be shut down outside of one.
 #[test]
 fn a_lane_is_shut_down_outside_of_a_runtime() {
-    use crate::support::{Flavour, Source, watched};
     watched(|| {
-        let place = Place {
-            source: Source::Threads,
-            flavour: Flavour::CurrentThread,
-        };
-        let lane = place.lane(2);
-        let gate = Gate::new();
-        let door = gate.door();
-        let stuck = lane.offload(move || door.pass());
-        settles("it runs", || gate.count() == 1);
-        let report = futures::executor::block_on(lane.shutdown(Duration::from_millis(50)));
-        assert_eq!(report.unwrap_err().jobs.len(), 1);
-        assert!(
-            futures::executor::block_on(stuck)
-                .unwrap_err()
-                .is_cancelled()
-        );
-        gate.open();
-        assert!(futures::executor::block_on(lane.shutdown(Duration::from_secs(60))).is_ok());
+        let others = (sources().into_iter()).filter(|source| *source != Source::Tokio);
+        for source in others {
+            let place = Place {
+                source,
+                flavour: Flavour::CurrentThread,
+            };
+            let lane = place.lane(2);
+            let gate = Gate::new();
+            let door = gate.door();
+            let stuck = lane.offload(move || door.pass());
+            settles("it runs", || gate.count() == 1);
+            let report = futures::executor::block_on(lane.shutdown(Duration::from_millis(50)));
+            assert_eq!(report.unwrap_err().jobs.len(), 1);
+            assert!(
+                futures::executor::block_on(stuck)
+                    .unwrap_err()
+                    .is_cancelled()
+            );
+            gate.open();
+            assert!(futures::executor::block_on(lane.shutdown(Duration::from_secs(60))).is_ok());
+        }
     });
 }

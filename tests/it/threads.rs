@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -13,15 +14,16 @@ use longshore::{Error, Lane, lane::Threads};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{
-    AT_ONCE, Flavour, Gate, Place, Source, assert_books, cpu_time, each_in_a_child, eventually,
-    every_slot_is_free, is_as_new, settles, threads_named, watch_over, watched,
+    Flavour, Gate, IN_TIME, Place, Source, assert_books, cpu_time, each_in_a_child, eventually,
+    every_slot_is_free, is_as_new, places, settles, threads_named, watch_over, watched,
 };
 
 /// More than any machine has address space for, so that no thread can be started with it.
 const IMPOSSIBLE: usize = 1 << 46;
 
 everywhere! {
-    /// K13.
+    /// K13. By the lane's own books, and the system's where threads are named after the lane. What
+    /// others see who want the thread is in the next test but two.
     async fn an_idle_lane_holds_no_threads(place: Place) {
         let lane = place.lane(4);
         let name = format!("{}-", lane.name());
@@ -80,6 +82,133 @@ everywhere! {
         is_as_new(&lane).await;
         assert_eq!(lane.stats().completed, lane.stats().submitted);
     }
+}
+
+/// A lane with one thread, and somebody who waits for that to be given back.
+struct OneThread {
+    runtime: tokio::runtime::Runtime,
+    lane: Lane,
+    /// Has something sent once the thread is not the lane's any more.
+    ask: Box<dyn Fn(mpsc::Sender<()>)>,
+}
+
+impl OneThread {
+    /// On a pool that is the lane's and somebody else's, with no other thread in it; or on threads
+    /// that would stay for an hour.
+    fn new(place: Place) -> Self {
+        let mut builder = place.flavour.builder();
+        let runtime = builder.max_blocking_threads(1).build().unwrap();
+        match place.source {
+            Source::Tokio => {
+                let pool = runtime.handle().clone();
+                Self {
+                    runtime,
+                    lane: place.builder(1).build(),
+                    ask: Box::new(move |say| {
+                        pool.spawn_blocking(move || {
+                            let _ = say.send(());
+                        });
+                    }),
+                }
+            }
+            Source::Threads => {
+                let lane = place.keeping_threads(Duration::from_secs(3_600), 1);
+                let name = format!("{}-", lane.name());
+                Self {
+                    runtime,
+                    lane,
+                    ask: Box::new(move |say| {
+                        settles("its thread has ended", || threads_named(&name).is_empty());
+                        let _ = say.send(());
+                    }),
+                }
+            }
+            #[cfg(feature = "rayon")]
+            Source::Rayon => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                let pool = Arc::new(pool.expect("a pool can be had"));
+                Self {
+                    runtime,
+                    lane: Lane::builder("shared").limit(1).rayon(pool.clone()).build(),
+                    ask: Box::new(move |say| {
+                        pool.spawn(move || {
+                            let _ = say.send(());
+                        });
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Asks for the thread, and waits until it is there.
+    #[track_caller]
+    fn is_given_back(ask: &dyn Fn(mpsc::Sender<()>)) {
+        let (say, said) = mpsc::channel();
+        ask(say);
+        let told = said.recv_timeout(Duration::from_secs(8));
+        assert_eq!(told, Ok(()), "the thread was not given back");
+    }
+}
+
+/// K13. Seen from whoever else wants the only thread of the pool, not by the lane's books.
+#[test]
+fn an_idle_lane_gives_its_thread_back_to_the_pool() {
+    watched(|| {
+        for place in places().filter(|place| place.source != Source::Threads) {
+            let OneThread { runtime, lane, ask } = OneThread::new(place);
+            let _context = runtime.enter();
+            let mut quickest = Duration::MAX;
+            for i in 0..5 {
+                assert_eq!(runtime.block_on(lane.offload(move || i)).unwrap(), i);
+                let begun = Instant::now();
+                OneThread::is_given_back(&ask);
+                quickest = quickest.min(begun.elapsed());
+            }
+            // After 10 ms, if at all later.
+            assert!(quickest < IN_TIME, "{place:?}: {quickest:?}");
+            drop(lane);
+        }
+    });
+}
+
+/// K13, R9. Idle threads leave at once when the last handle is dropped, however long they would
+/// have stayed; and so do those that were busy then, at the end of their work.
+#[test]
+fn threads_leave_when_the_last_handle_is_dropped() {
+    watched(|| {
+        for place in places() {
+            let mut quickest = Duration::MAX;
+            for round in 0..10 {
+                let OneThread { runtime, lane, ask } = OneThread::new(place);
+                let mut begun = Instant::now();
+                let _context = runtime.enter();
+                if round % 2 == 0 {
+                    runtime.block_on(lane.offload(|| ())).unwrap();
+                    drop(lane);
+                } else {
+                    let gate = Gate::new();
+                    let door = gate.door();
+                    let tasks = [lane.offload(move || door.pass()), lane.offload(|| ())];
+                    settles("it runs", || gate.count() == 1);
+                    drop(lane);
+                    begun = Instant::now();
+                    gate.open();
+                    for task in tasks {
+                        runtime.block_on(task).unwrap();
+                    }
+                }
+                OneThread::is_given_back(&ask);
+                quickest = quickest.min(begun.elapsed());
+            }
+            // From before the thread was idle. One of Tokio's would have stayed for 10 ms from then.
+            if place.source != Source::Threads {
+                assert!(
+                    quickest < Duration::from_millis(9),
+                    "{place:?}: {quickest:?}"
+                );
+            }
+        }
+    });
 }
 
 /// On Tokio's pool an idle worker stays for 10 ms, which cannot be chosen.
@@ -154,30 +283,43 @@ fn a_refused_thread_is_an_error_at_once() {
     });
 }
 
-/// K9, W3. No livelock, no lock held: refused jobs cost next to nothing.
+/// K9, W3. No livelock, no lock held: refused jobs cost next to nothing, in the best of three tries.
 #[test]
 fn a_thousand_refusals_cost_next_to_nothing() {
     let test = concat!(module_path!(), "::a_thousand_refusals_cost_next_to_nothing");
     each_in_a_child(test, &REFUSED, |(source, flavour)| {
         let (runtime, lane) = without_threads(source, flavour);
-        let before = cpu_time();
-        runtime.block_on(async {
-            let tasks: FuturesUnordered<_> = (0..1_000).map(|_| lane.offload(|| ())).collect();
-            let told: Vec<_> = tasks.collect().await;
-            assert!(
-                told.iter()
-                    .all(|told| matches!(told, Err(Error::NoThread { .. })))
-            );
-            let looked = Instant::now();
-            assert_eq!(lane.stats().no_thread, 1_000);
-            assert!(looked.elapsed() < AT_ONCE);
-            // And at rest it costs nothing: nobody tries again and again.
-            let at_rest = cpu_time();
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            assert!(cpu_time() - at_rest <= Duration::from_millis(100));
-        });
-        let used = cpu_time() - before;
-        assert!(used <= Duration::from_secs(2), "{used:?}");
+        let (mut used, mut at_rest, mut look) = (Duration::MAX, Duration::MAX, Duration::MAX);
+        for round in 1..=3 {
+            let before = cpu_time();
+            runtime.block_on(async {
+                let tasks: FuturesUnordered<_> = (0..1_000).map(|_| lane.offload(|| ())).collect();
+                let told: Vec<_> = tasks.collect().await;
+                assert!(
+                    told.iter()
+                        .all(|told| matches!(told, Err(Error::NoThread { .. })))
+                );
+                let looked = Instant::now();
+                assert_eq!(lane.stats().no_thread, round * 1_000);
+                look = look.min(looked.elapsed());
+                used = used.min(cpu_time() - before);
+                // And at rest it costs nothing: nobody tries again and again.
+                let before = cpu_time();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                at_rest = at_rest.min(cpu_time() - before);
+            });
+        }
+        // Tokio says so with a panic, which is told on stderr, a thousand times.
+        let tokios = Duration::from_millis(if source == Source::Tokio { 300 } else { 0 });
+        assert!(
+            used <= tokios + Duration::from_millis(200),
+            "{source:?}: {used:?}"
+        );
+        assert!(
+            at_rest <= Duration::from_millis(20),
+            "{source:?}: {at_rest:?}"
+        );
+        assert!(look <= Duration::from_millis(10), "{source:?}: {look:?}");
     });
 }
 
@@ -221,8 +363,8 @@ fn with_big_stacks(source: Source, flavour: Flavour) -> (tokio::runtime::Runtime
             (runtime, lane.build())
         }
         _ => {
-            let lane = lane.own_threads(Threads::new().stack_size(BIG)).build();
-            (flavour.runtime(), lane)
+            let threads = Threads::new().stack_size(BIG).keep_alive(Place::KEEP_ALIVE);
+            (flavour.runtime(), lane.own_threads(threads).build())
         }
     }
 }
@@ -246,13 +388,13 @@ fn a_refused_thread_does_not_hurt_jobs_that_a_live_worker_can_run() {
         let lane = watch_over(lane);
         runtime.block_on(async {
             let gate = Gate::new();
-            let busy: Vec<_> = (0..2)
-                .map(|_| {
-                    let door = gate.door();
-                    lane.offload(move || door.pass())
-                })
-                .collect();
-            gate.arrived(2).await;
+            let mut busy = Vec::new();
+            // One after the other: of two at once, a third thread may be asked to help, and stay.
+            for running in 1..=2 {
+                let door = gate.door();
+                busy.push(lane.offload(move || door.pass()));
+                gate.arrived(running).await;
+            }
             let refusing = NoMoreThreads::now();
             let tasks: Vec<_> = (0..10).map(|i| lane.offload(move || i)).collect();
             let stats = lane.stats();
@@ -268,6 +410,58 @@ fn a_refused_thread_does_not_hurt_jobs_that_a_live_worker_can_run() {
             drop(refusing);
             assert_eq!(lane.stats().no_thread, 0);
         });
+    });
+}
+
+/// K9. What waits, waits for workers of its own runtime, and fails if there are none, whatever the
+/// lane has elsewhere: a worker runs jobs of one runtime only.
+#[test]
+fn a_refused_thread_fails_the_jobs_of_a_runtime_that_has_no_other() {
+    let test = concat!(
+        module_path!(),
+        "::a_refused_thread_fails_the_jobs_of_a_runtime_that_has_no_other"
+    );
+    each_in_a_child(test, &BIG_STACKS, |(source, flavour)| {
+        let (here, lane) = with_big_stacks(source, flavour);
+        let lane = watch_over(lane);
+        let elsewhere = with_big_stacks(source, flavour).0;
+        let gate = Gate::new();
+        let job = |value: usize| {
+            let door = gate.door();
+            lane.offload(move || {
+                door.pass();
+                value
+            })
+        };
+        let mut tasks = Vec::new();
+        // One after the other: of two at once, a third thread may be asked to help, and stay.
+        for running in 0..2 {
+            tasks.push(here.block_on(async { job(running) }));
+            settles("it runs", || gate.count() == running + 1);
+        }
+        let refusing = NoMoreThreads::now();
+        tasks.extend(here.block_on(async { [job(2), job(3)] }));
+        for _ in 0..3 {
+            match elsewhere.block_on(async { lane.offload(|| ()).await }) {
+                Err(error @ Error::NoThread { .. }) => assert!(error.never_started()),
+                other => panic!("{source:?}: expected a refused thread, got {other:?}"),
+            }
+        }
+        let stats = lane.stats();
+        assert_books(&stats);
+        assert_eq!((stats.no_thread, stats.running, stats.waiting), (3, 2, 2));
+        gate.open();
+        for (i, task) in tasks.into_iter().enumerate() {
+            assert_eq!(here.block_on(task).unwrap(), i, "{source:?} {flavour:?}");
+        }
+        drop(refusing);
+        // And the other runtime has its turn again.
+        assert_eq!(
+            elsewhere
+                .block_on(async { lane.offload(|| 7).await })
+                .unwrap(),
+            7
+        );
     });
 }
 
