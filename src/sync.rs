@@ -104,3 +104,59 @@ impl Patience {
         Instant::now() >= end
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind},
+        sync::mpsc,
+        thread,
+    };
+
+    use super::*;
+
+    /// Has a thread panic that holds the lock.
+    fn poison<T>(lock: &Mutex<T>) {
+        let panics = AssertUnwindSafe(|| {
+            let _held = lock.lock();
+            panic!("as planned");
+        });
+        catch_unwind(panics).unwrap_err();
+        assert!(lock.0.is_poisoned());
+    }
+
+    /// W18.
+    #[test]
+    fn a_poisoned_lock_goes_on() {
+        let lock = Mutex::new(1);
+        poison(&lock);
+        *lock.lock() += 1;
+        // Who comes while it is held, and has to wait.
+        assert_eq!(*lock.lock_later(), 2);
+    }
+
+    /// W18. Somebody waits for a change under a lock that is poisoned meanwhile.
+    #[test]
+    fn who_waits_under_a_poisoned_lock_goes_on() {
+        let both = Arc::new((Mutex::new(false), Condvar::default()));
+        let (says, waits) = mpsc::channel();
+        let waiter = thread::spawn({
+            let both = both.clone();
+            move || {
+                let (lock, changed) = &*both;
+                let mut so = lock.lock();
+                says.send(()).expect("somebody listens");
+                while !*so {
+                    so = changed.wait(so);
+                }
+            }
+        });
+        waits.recv().expect("it says so");
+        let (lock, changed) = &*both;
+        // Only had once the other waits.
+        poison(lock);
+        *lock.lock() = true;
+        changed.notify_all();
+        waiter.join().expect("it does not panic");
+    }
+}

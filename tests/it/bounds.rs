@@ -79,25 +79,30 @@ everywhere! {
         assert_books(&lane.stats());
     }
 
-    /// S4.
+    /// S4. Nearly all in less than a millisecond: this thread may be put off the processor now and
+    /// then. And all together in two seconds, in the best of three tries.
     async fn a_hundred_thousand_refusals_are_quick(place: Place) {
+        const CALLS: u32 = 100_000;
         let lane = place.bounded(1, 0);
         let gate = Gate::new();
         let door = gate.door();
         let running = lane.offload(move || door.pass());
         gate.arrived(1).await;
-        let begun = Instant::now();
-        let mut slow = 0;
-        for _ in 0..100_000 {
-            let call = Instant::now();
-            assert!(lane.try_offload(|| ()).unwrap_err().is_full());
-            slow += u32::from(call.elapsed() > Duration::from_millis(250));
+        let (mut tries, mut took) = (0, Duration::MAX);
+        while tries < 3 && took > Duration::from_secs(2) {
+            tries += 1;
+            let begun = Instant::now();
+            let mut slow = 0;
+            for _ in 0..CALLS {
+                let call = Instant::now();
+                assert!(lane.try_offload(|| ()).unwrap_err().is_full());
+                slow += u32::from(call.elapsed() > Duration::from_millis(1));
+            }
+            took = begun.elapsed();
+            assert!(slow < CALLS / 100, "{slow} took more than a millisecond");
         }
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(8), "{took:?}");
-        // This thread may have been put off the processor now and then.
-        assert!(slow < 10, "{slow} took long");
-        assert_eq!(lane.stats().refused, 100_000);
+        assert!(took <= Duration::from_secs(2), "{took:?}, at best");
+        assert_eq!(lane.stats().refused, u64::from(tries * CALLS));
         gate.open();
         running.await.unwrap();
         is_as_new(&lane).await;

@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -17,7 +17,7 @@ use crate::support::{
     every_slot_is_free, is_as_new,
 };
 
-everywhere! {
+everywhere_and_on_workers! {
     /// K5.
     async fn cancelling_raises_the_flag_runs_the_hooks_once_and_returns_at_once(place: Place) {
         let lane = place.lane(1);
@@ -244,6 +244,9 @@ everywhere! {
     /// success: exactly one outcome, told once, and the accounts exact.
     async fn a_cancel_at_any_moment_leads_to_exactly_one_outcome(place: Place) {
         const ROUNDS: usize = 3_000;
+        // Until both have been seen to win, which takes no longer than that, as a rule.
+        const AT_MOST: usize = 30_000;
+        const BATCH: usize = 60;
         let lane = place.lane(3);
         let (order, orders) = mpsc::channel::<longshore::job::Canceller>();
         // The canceller's thread comes to each job a little later, or earlier, than its worker.
@@ -258,33 +261,36 @@ everywhere! {
         });
         let (mut values, mut cancels) = (0, 0);
         let ran = Meter::default();
-        let mut tasks = Vec::new();
-        for i in 0..ROUNDS {
-            let ran = ran.clone();
-            let captured = DropFlag::default();
-            let watched = captured.watched();
-            let task = lane.offload(move || {
-                let _inside = ran.enter();
-                let _watched = watched;
-                i
-            });
-            order.send(task.canceller()).unwrap();
-            tasks.push((task, captured));
-            if i % 64 == 63 || i == ROUNDS - 1 {
-                for (task, captured) in tasks.drain(..) {
-                    match task.await {
-                        Ok(value) => {
-                            assert!(value <= i);
-                            values += 1;
-                        }
-                        Err(error) => {
-                            assert!(error.is_cancelled(), "{error:?}");
-                            cancels += 1;
-                        }
+        let mut rounds = 0;
+        while rounds < ROUNDS || ((values == 0 || cancels == 0) && rounds < AT_MOST) {
+            let tasks: Vec<_> = (rounds..rounds + BATCH)
+                .map(|i| {
+                    let ran = ran.clone();
+                    let captured = DropFlag::default();
+                    let watched = captured.watched();
+                    let task = lane.offload(move || {
+                        let _inside = ran.enter();
+                        let _watched = watched;
+                        i
+                    });
+                    order.send(task.canceller()).unwrap();
+                    (task, captured)
+                })
+                .collect();
+            for (i, (task, captured)) in (rounds..).zip(tasks) {
+                match task.await {
+                    Ok(value) => {
+                        assert_eq!(value, i);
+                        values += 1;
                     }
-                    eventually("the closure is gone", || captured.dropped() == 1).await;
+                    Err(error) => {
+                        assert!(error.is_cancelled(), "{error:?}");
+                        cancels += 1;
+                    }
                 }
+                eventually("the closure is gone", || captured.dropped() == 1).await;
             }
+            rounds += BATCH;
         }
         drop(order);
         canceller.join().unwrap();
@@ -292,7 +298,8 @@ everywhere! {
         let stats = lane.stats();
         assert_books(&stats);
         assert_eq!((values, cancels), (stats.completed, stats.cancelled));
-        assert_eq!(values + cancels, ROUNDS as u64);
+        assert_eq!(values + cancels, rounds as u64);
+        assert!(values > 0 && cancels > 0, "no race: {values} ran, {cancels} were cancelled");
         assert!(ran.entered() as u64 >= values && ran.peak() <= 3);
         every_slot_is_free(&lane).await;
     }
@@ -382,38 +389,45 @@ everywhere! {
         assert_eq!((stats.completed, stats.cancelled), (500, 0));
     }
 
-    /// C11.
+    /// C11. In the best of three tries, and in five seconds in each.
     async fn one_token_cancels_ten_thousand_jobs_in_a_second(place: Place) {
         const JOBS: usize = 10_000;
         const LIMIT: usize = 64;
         let lane = place.lane(LIMIT);
-        let (token, started, captured) = (CancelToken::new(), Meter::default(), DropFlag::default());
-        let under = lane.cancelled_by(&token);
-        let tasks: FuturesUnordered<_> = (0..JOBS)
-            .map(|_| {
-                let (started, watched) = (started.clone(), captured.watched());
-                under.offload_with(move |job| {
-                    let (_watched, blocked) = (watched, Gate::new());
-                    let (door, interrupt) = (blocked.door(), blocked.door());
-                    let _guard = job.on_cancel(move || interrupt.open());
-                    let _inside = started.enter();
-                    door.pass();
+        let (mut tries, mut took) = (0, Duration::MAX);
+        while tries < 3 && took > Duration::from_secs(1) {
+            tries += 1;
+            let token = CancelToken::new();
+            let (started, captured) = (Meter::default(), DropFlag::default());
+            let under = lane.cancelled_by(&token);
+            let tasks: FuturesUnordered<_> = (0..JOBS)
+                .map(|_| {
+                    let (started, watched) = (started.clone(), captured.watched());
+                    under.offload_with(move |job| {
+                        let (_watched, blocked) = (watched, Gate::new());
+                        let (door, interrupt) = (blocked.door(), blocked.door());
+                        let _guard = job.on_cancel(move || interrupt.open());
+                        let _inside = started.enter();
+                        door.pass();
+                    })
                 })
-            })
-            .collect();
-        eventually("every slot is taken", || started.inside() == LIMIT).await;
-        assert_eq!(lane.stats().waiting, JOBS - LIMIT);
-        let begun = Instant::now();
-        token.cancel();
-        let told: Vec<_> = tasks.collect().await;
-        let took = begun.elapsed();
-        assert!(told.iter().all(|told| told.as_ref().unwrap_err().is_cancelled()));
-        assert!(took.as_secs_f64() < 5.0, "it took {took:?}");
-        is_as_new(&lane).await;
+                .collect();
+            eventually("every slot is taken", || started.inside() == LIMIT).await;
+            assert_eq!(lane.stats().waiting, JOBS - LIMIT);
+            let begun = Instant::now();
+            token.cancel();
+            let told: Vec<_> = tasks.collect().await;
+            took = begun.elapsed();
+            assert!(told.iter().all(|told| told.as_ref().unwrap_err().is_cancelled()));
+            assert!(took < Duration::from_secs(5), "it took {took:?}");
+            is_as_new(&lane).await;
+            assert_eq!(started.entered(), LIMIT, "none of the others started");
+            assert_eq!(captured.dropped(), JOBS);
+        }
+        assert!(took <= Duration::from_secs(1), "it took {took:?}, at best");
+        let jobs = (tries * JOBS) as u64;
         let stats = lane.stats();
-        assert_eq!((stats.cancelled, stats.submitted), (JOBS as u64, JOBS as u64));
-        assert_eq!(started.entered(), LIMIT, "none of the others started");
-        assert_eq!(captured.dropped(), JOBS);
+        assert_eq!((stats.cancelled, stats.submitted), (jobs, jobs));
         every_slot_is_free(&lane).await;
     }
 }
