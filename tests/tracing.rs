@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore::{Error, Group, Lane, lane::Threads};
+use longshore::{CancelToken, Error, Group, Lane, lane::Threads};
 use tracing::{Event, Level, Span, Subscriber, field::Visit, span};
 use tracing_subscriber::{
     Layer,
@@ -19,6 +19,9 @@ use tracing_subscriber::{
 
 /// What was seen, of every lane.
 static SEEN: Mutex<Vec<Seen>> = Mutex::new(Vec::new());
+
+/// Cancelled when it is told that a job is handed in whose label says so.
+static CANCELS: Mutex<Option<CancelToken>> = Mutex::new(None);
 
 #[derive(Clone, Debug)]
 enum Seen {
@@ -54,6 +57,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
         }
         let mut text = Text(format!("target={} ", event.metadata().target()));
         event.record(&mut text);
+        if text.0.contains("a job is handed in") && text.0.contains("cancelled meanwhile") {
+            let token = CANCELS.lock().unwrap().take();
+            token.expect("there is one").cancel();
+        }
         let span = context.event_span(event).map(|span| span.name());
         SEEN.lock()
             .unwrap()
@@ -109,13 +116,17 @@ fn runtimes() -> [tokio::runtime::Runtime; 2] {
     [current.unwrap(), multi.unwrap()]
 }
 
-fn lanes(name: &'static str) -> [Lane; 2] {
-    [
-        Lane::builder(name).limit(1).build(),
-        Lane::builder(name)
-            .limit(1)
-            .own_threads(Threads::new())
-            .build(),
+/// One on each thread source.
+fn lanes(name: &str) -> Vec<Lane> {
+    let lane = || Lane::builder(name).limit(1);
+    vec![
+        lane().build(),
+        lane().own_threads(Threads::new()).build(),
+        #[cfg(feature = "rayon")]
+        {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+            lane().rayon(std::sync::Arc::new(pool.unwrap())).build()
+        },
     ]
 }
 
@@ -181,21 +192,57 @@ fn a_late_panic_is_told_with_where_the_job_came_from() {
 /// K12.
 #[test]
 fn a_panic_in_a_hook_is_told() {
-    for runtime in runtimes() {
-        let lane = Lane::builder("hook").limit(1).build();
-        runtime.block_on(async {
-            let (open, gate) = mpsc::channel::<()>();
-            let (say, started) = mpsc::channel();
-            let task = lane.offload_with(move |job| {
-                let _guard = job.on_cancel(|| panic!("as planned"));
-                say.send(()).unwrap();
-                let _ = gate.recv();
+    for (i, runtime) in runtimes().into_iter().enumerate() {
+        for j in 0..lanes("").len() {
+            // A name for each, or the warning of one would do for all.
+            let name = format!("hook{i}{j}");
+            let lane = lanes(&name).swap_remove(j);
+            runtime.block_on(async {
+                let (open, gate) = mpsc::channel::<()>();
+                let (say, started) = mpsc::channel();
+                let task = lane.offload_with(move |job| {
+                    let _guard = job.on_cancel(|| panic!("as planned"));
+                    say.send(()).unwrap();
+                    let _ = gate.recv();
+                });
+                started.recv().unwrap();
+                task.cancel();
+                drop(open);
+                warning(&name, &["panicked"]);
             });
-            started.recv().unwrap();
-            task.cancel();
-            drop(open);
-            warning("hook", &["panicked"]);
-        });
+        }
+    }
+}
+
+/// C6, K2. A token that is cancelled after the job was tied to it and before the lane has the job: the
+/// cancel does not find it there. A subscriber is told of the job at this very moment.
+#[test]
+fn a_token_that_is_cancelled_while_its_job_is_handed_in_stops_it_at_once() {
+    for runtime in runtimes() {
+        for lane in lanes("race") {
+            runtime.block_on(async {
+                let (open, gate) = mpsc::channel::<()>();
+                let (say, started) = mpsc::channel();
+                let ahead = lane.offload(move || {
+                    say.send(()).unwrap();
+                    let _ = gate.recv();
+                });
+                started.recv().unwrap();
+
+                let token = CancelToken::new();
+                *CANCELS.lock().unwrap() = Some(token.clone());
+                let tied = lane.cancelled_by(&token).label("cancelled meanwhile");
+                let task = tied.offload(|| panic!("it must not start"));
+                assert!(token.is_cancelled(), "nobody was told of the job");
+                // Although no thread has come to it, nor can.
+                assert!(task.is_finished());
+                assert_eq!((lane.stats().waiting, lane.stats().cancelled), (0, 1));
+                let error = task.await.unwrap_err();
+                assert!(error.is_cancelled() && error.never_started(), "{error:?}");
+                drop(open);
+                ahead.await.unwrap();
+            });
+        }
     }
 }
 
