@@ -433,14 +433,16 @@ fn a_refused_thread_fails_the_jobs_of_a_runtime_that_has_no_other() {
                 value
             })
         };
+        let context = here.enter();
         let mut tasks = Vec::new();
         // One after the other: of two at once, a third thread may be asked to help, and stay.
         for running in 0..2 {
-            tasks.push(here.block_on(async { job(running) }));
+            tasks.push(job(running));
             settles("it runs", || gate.count() == running + 1);
         }
         let refusing = NoMoreThreads::now();
-        tasks.extend(here.block_on(async { [job(2), job(3)] }));
+        tasks.extend([job(2), job(3)]);
+        drop(context);
         for _ in 0..3 {
             match elsewhere.block_on(async { lane.offload(|| ()).await }) {
                 Err(error @ Error::NoThread { .. }) => assert!(error.never_started()),

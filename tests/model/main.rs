@@ -5,8 +5,8 @@
 //! crate itself: the files below are compiled a second time, as they are, with twins of four small
 //! modules beneath them. `sync` has Shuttle's locks and threads in place of the system's, `source`
 //! starts Shuttle's threads, `pace` says what a model wants it to say instead of measuring, and
-//! `keeper` keeps no time. A lost wake-up shows as a deadlock, since workers here never look up by
-//! themselves unless a model says so.
+//! `keeper` leaves it to the models to look. A lost wake-up shows as a deadlock, since workers here
+//! never look up by themselves unless a model says so.
 
 #![allow(
     dead_code,

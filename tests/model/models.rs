@@ -2,7 +2,9 @@
 
 use std::{
     panic::Location,
+    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -13,7 +15,7 @@ use crate::{
     cancel::{Cancel, CancelToken},
     error::{Error, Phase},
     job::{Cause, Cell, Job, Meta, Owner, Task, Work},
-    lane::{core::Core, pace::say_brisk, source::Source},
+    lane::{core::Core, home::Keeper, pace::say_brisk, source::Source},
     sync::{Arc, Condvar, Mutex},
 };
 
@@ -55,13 +57,22 @@ where
     F: FnOnce(&Job) -> T + Send + 'static,
     T: Send + 'static,
 {
+    hand_in(core, f, None, false)
+}
+
+/// With a deadline, and into a place that was reserved.
+fn hand_in<F, T>(core: &Arc<Core>, f: F, deadline: Option<Instant>, reserved: bool) -> Task<T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
     let cell = Arc::new(Cell::new(
         Meta {
             cancel: Cancel::default(),
             label: None,
             location: Location::caller(),
             queued: Instant::now(),
-            deadline: None,
+            deadline,
             token: None,
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
@@ -69,7 +80,7 @@ where
         move |job: &Job| Ok(f(job)),
     ));
     let work: Arc<dyn Work> = cell.clone();
-    match core.submit(work, None, false) {
+    match core.submit(work, None, reserved) {
         Ok(()) => Task::live(cell, core.clone()),
         Err(error) => Task::refused(error),
     }
@@ -406,7 +417,7 @@ fn a_token_reaches_every_job_under_it() {
     });
 }
 
-/// S4: whatever the order, no more are let in than there is room for, and those in line get in.
+/// S4: whatever the order, no more are let in than there is room for.
 #[test]
 fn a_bounded_queue_is_exact() {
     check_both(|| {
@@ -444,6 +455,90 @@ fn a_bounded_queue_is_exact() {
         assert_settled(&core);
         core.close();
     });
+}
+
+/// What `Reserve` is in a lane that nobody closes.
+struct InLine {
+    core: Arc<Core>,
+    number: Option<u64>,
+}
+
+impl InLine {
+    fn of(core: &Arc<Core>) -> Self {
+        let core = core.clone();
+        Self { core, number: None }
+    }
+}
+
+impl Future for InLine {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut waker = Some(cx.waker().clone());
+        let had = (this.core).with_state(|state| state.reserve(&mut this.number, &mut waker));
+        match had {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        if let Some(number) = self.number.take() {
+            drop(self.core.with_state(|state| state.leave_line(number)));
+        }
+    }
+}
+
+/// C7, K2: those who stand in line get in, although others leave the line, granted or not, jobs are
+/// taken back, and somebody comes who has not stood in line. A place that is lost shows as a deadlock.
+#[test]
+fn those_in_line_get_in_whoever_leaves() {
+    for queue in [0, 1] {
+        check_both(move || {
+            let core = lane(1, Some(queue), FOR_EVER);
+            let first = offload(&core, |_| thread::yield_now());
+            let taken_back = thread::spawn(move || drop(first));
+            let patient: Vec<_> = (0..2)
+                .map(|n| {
+                    let core = core.clone();
+                    thread::spawn(move || {
+                        block_on(InLine::of(&core));
+                        let told = block_on(hand_in(&core, move |_| n, None, true));
+                        assert_eq!(told.expect("it had a place"), n);
+                    })
+                })
+                .collect();
+            let leaves = thread::spawn({
+                let core = core.clone();
+                move || {
+                    let mut line = InLine::of(&core);
+                    let mut cx = Context::from_waker(Waker::noop());
+                    if Pin::new(&mut line).poll(&mut cx).is_ready() {
+                        core.with_state(|state| state.give_back());
+                    } else {
+                        thread::yield_now();
+                    }
+                }
+            });
+            let stranger = thread::spawn({
+                let core = core.clone();
+                move || match block_on(offload(&core, |_| ())) {
+                    Ok(()) | Err(Error::QueueFull { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            });
+            for thread in patient.into_iter().chain([taken_back, leaves, stranger]) {
+                thread.join().expect("all of them end");
+            }
+            wait_until_settled(&core);
+            // Nobody has kept a place.
+            assert_eq!(core.with_state(|state| state.spoken_for()), 0);
+            core.close();
+        });
+    }
 }
 
 /// Two callers, so that one comes just as the other's thread is refused.
@@ -586,30 +681,108 @@ fn a_closing_lane_answers_everybody() {
     });
 }
 
-/// The same with the deadline as the canceller, and with the caller gone as well.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The keepers look, when the deadlines have passed.
+fn time_passes(core: &Core) {
+    let homes = core.with_state(|state| state.homes.iter().map(|home| home.id).collect::<Vec<_>>());
+    for home in homes {
+        let later = Instant::now() + 2 * HOUR;
+        core.keep_time(home, Keeper::Task, later, Waker::noop().clone());
+    }
+}
+
+/// K3, K2: a deadline meets a job before, while and after it runs.
+#[test]
+fn a_deadline_that_passes_is_the_one_outcome_or_comes_too_late() {
+    let (values, waiting, running) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let counts = [values.clone(), waiting.clone(), running.clone()];
+    check_both(move || {
+        let core = lane(1, None, FOR_EVER);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let before = offload(&core, |_| thread::yield_now());
+        let job = {
+            let ran = ran.clone();
+            move |_: &Job| {
+                ran.fetch_add(1, Ordering::SeqCst);
+                thread::yield_now();
+                7
+            }
+        };
+        let task = hand_in(&core, job, Some(Instant::now() + HOUR), false);
+        let keeper = thread::spawn({
+            let core = core.clone();
+            move || time_passes(&core)
+        });
+        let told = block_on(task);
+        keeper.join().expect("the keeper");
+        block_on(before).expect("it has no deadline");
+        wait_until_settled(&core);
+        let ran = ran.load(Ordering::SeqCst);
+        let stats = core.stats();
+        assert_eq!(stats.completed + stats.timed_out, 2);
+        match told {
+            Ok(seven) => {
+                assert_eq!((seven, ran, stats.timed_out), (7, 1, 0));
+                values.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(Error::TimedOut {
+                phase: Phase::Waiting,
+                ..
+            }) => {
+                assert_eq!((ran, stats.timed_out), (0, 1));
+                waiting.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(Error::TimedOut { .. }) => {
+                assert_eq!((ran, stats.timed_out), (1, 1));
+                running.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(error) => panic!("{error}"),
+        }
+        core.close();
+    });
+    let counts = counts.map(|count| count.load(Ordering::SeqCst));
+    assert!(counts.iter().all(|&times| times > 0), "{counts:?}");
+}
+
+/// K3, K4. The same with the caller gone as well.
 #[test]
 fn a_deadline_and_a_drop_meet_without_counting_twice() {
-    check(false, || {
+    let (deadline_first, drop_first) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = [deadline_first.clone(), drop_first.clone()];
+    check_both(move || {
         let core = lane(1, None, FOR_EVER);
         let cell = Arc::new(Mutex::new(0));
-        let task = offload(&core, {
+        let job = {
             let cell = cell.clone();
-            move |_| *cell.lock() += 1
-        });
-        let canceller = task.canceller();
+            move |_: &Job| *cell.lock() += 1
+        };
+        let task = hand_in(&core, job, Some(Instant::now() + HOUR), false);
         let others = [
             thread::spawn(move || drop(task)),
-            thread::spawn(move || canceller.cancel()),
+            thread::spawn({
+                let core = core.clone();
+                move || time_passes(&core)
+            }),
         ];
         block_on(offload(&core, |_| ())).expect("the slot is free again");
         for other in others {
             other.join().expect("it ends");
         }
-        assert_settled(&core);
+        wait_until_settled(&core);
         let stats = core.stats();
-        assert_eq!(stats.completed + stats.cancelled, 2);
+        assert_eq!(stats.completed + stats.cancelled + stats.timed_out, 2);
+        deadline_first.fetch_add(stats.timed_out as usize, Ordering::SeqCst);
+        drop_first.fetch_add(stats.cancelled as usize, Ordering::SeqCst);
         core.close();
     });
+    let counts = counts.map(|count| count.load(Ordering::SeqCst));
+    assert!(counts.iter().all(|&times| times > 0), "{counts:?}");
 }
 
 // ===== Jobs that wait for jobs =====

@@ -9,7 +9,7 @@ mod fifo;
 #[path = "../../../src/lane/histogram.rs"]
 mod histogram;
 #[path = "../../../src/lane/home.rs"]
-mod home;
+pub(crate) mod home;
 #[path = "../../../src/lane/inbox.rs"]
 mod inbox;
 mod keeper;
