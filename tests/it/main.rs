@@ -31,6 +31,7 @@ mod nesting;
 mod panics;
 #[cfg(feature = "rayon")]
 mod rayon;
+mod refused;
 mod reserve;
 mod resources;
 mod runtimes;
