@@ -785,6 +785,57 @@ fn a_deadline_and_a_drop_meet_without_counting_twice() {
     assert!(counts.iter().all(|&times| times > 0), "{counts:?}");
 }
 
+// ===== Its end =====
+
+/// K10. What a shutdown does when its grace is over, while jobs come, run, and are given up: everybody is
+/// told, and it hears of the last job that leaves its thread. (A thread that is still starting is not waited
+/// for: it may never come.)
+#[test]
+fn a_shutdown_hears_of_the_last_job() {
+    check_both(|| {
+        let core = lane(2, None, FOR_EVER);
+        let before = [(); 2].map(|()| offload(&core, |_| thread::yield_now()));
+        let caller = thread::spawn({
+            let core = core.clone();
+            move || {
+                let [kept, dropped] = [(); 2].map(|()| offload(&core, |_| thread::yield_now()));
+                drop(dropped);
+                match block_on(kept) {
+                    Ok(()) | Err(Error::Closed { .. } | Error::Cancelled { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        core.close();
+        core.cancel_all();
+        block_on(std::future::poll_fn(|cx| {
+            let mut waker = Some(cx.waker().clone());
+            let is_quiet = core.with_state(|state| {
+                let is_quiet = state.is_quiet();
+                if !is_quiet {
+                    state.call_when_quiet(&mut waker);
+                }
+                is_quiet
+            });
+            if is_quiet {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        assert!(core.jobs().is_empty());
+        assert_settled(&core);
+        for task in before {
+            match block_on(task) {
+                Ok(()) | Err(Error::Cancelled { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        caller.join().expect("it is told");
+        assert_settled(&core);
+    });
+}
+
 // ===== Jobs that wait for jobs =====
 
 /// Waits until every thread has left its job.
