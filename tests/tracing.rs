@@ -260,21 +260,36 @@ fn a_refused_thread_is_told() {
     warning("refused", &["no thread"]);
 }
 
+/// A job that tells when it has started, and hears of nothing until what is given is dropped.
+fn deaf() -> (
+    impl FnOnce() + Send + 'static,
+    mpsc::Receiver<()>,
+    mpsc::Sender<()>,
+) {
+    let (open, gate) = mpsc::channel::<()>();
+    let (say, started) = mpsc::channel();
+    let job = move || {
+        say.send(()).unwrap();
+        let _ = gate.recv();
+    };
+    (job, started, open)
+}
+
+fn lane_of_one_thread(name: &str) -> Lane {
+    Lane::builder(name)
+        .limit(1)
+        .own_threads(Threads::new())
+        .build()
+}
+
 /// K10, K12.
 #[test]
 fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
     for runtime in runtimes() {
-        let lane = Lane::builder("stuck")
-            .limit(1)
-            .own_threads(Threads::new())
-            .build();
+        let lane = lane_of_one_thread("stuck");
         runtime.block_on(async {
-            let (open, gate) = mpsc::channel::<()>();
-            let (say, started) = mpsc::channel();
-            let _task = lane.label("culprit").offload(move || {
-                say.send(()).unwrap();
-                let _ = gate.recv();
-            });
+            let (job, started, open) = deaf();
+            let _task = lane.label("culprit").offload(job);
             started.recv().unwrap();
             lane.shutdown(Duration::ZERO).await.unwrap_err();
             warning("stuck", &["culprit", "stuck"]);
@@ -286,18 +301,11 @@ fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
 #[test]
 fn a_stuck_child_is_told_when_its_group_is_shut_down() {
     for runtime in runtimes() {
-        let lane = Lane::builder("nursery")
-            .limit(1)
-            .own_threads(Threads::new())
-            .build();
+        let lane = lane_of_one_thread("nursery");
         runtime.block_on(async {
-            let (open, gate) = mpsc::channel::<()>();
-            let (say, started) = mpsc::channel();
+            let (job, started, open) = deaf();
             let group = Group::new();
-            group.label("deaf").offload(&lane, move || {
-                say.send(()).unwrap();
-                let _ = gate.recv();
-            });
+            group.label("deaf").offload(&lane, job);
             started.recv().unwrap();
             group.shutdown(Duration::ZERO).await.unwrap_err();
             let text = warned("nursery", &["`deaf`", "a child is stuck"]);

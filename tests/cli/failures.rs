@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::run::{Serving, run};
+use crate::run::{STRATEGIES, Serving, run};
 
 const FOUR: [&str; 7] = [
     "compare",
@@ -73,14 +73,7 @@ fn one_failed_call_costs_a_strategy_its_speedup() {
     }
     let text = run(&arguments).expect_code(1).stdout;
     assert!(!text.contains(" x "), "{text}");
-    for name in [
-        "serial",
-        "naive",
-        "offloaded",
-        "spawn_blocking",
-        "rayon",
-        "native",
-    ] {
+    for name in STRATEGIES {
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("{name}: ")));

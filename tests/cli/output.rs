@@ -2,16 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::{Running, command};
-
-const STRATEGIES: [&str; 6] = [
-    "serial",
-    "naive",
-    "offloaded",
-    "spawn_blocking",
-    "rayon",
-    "native",
-];
+use crate::run::{Running, STRATEGIES, command};
 
 const FAST: [&str; 3] = ["compare", "--speed", "200"];
 

@@ -12,6 +12,16 @@ use serde_json::Value;
 /// No run of these tests needs longer; most need a second.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
 
+/// What is compared, in the order in which it is run.
+pub(crate) const STRATEGIES: [&str; 6] = [
+    "serial",
+    "naive",
+    "offloaded",
+    "spawn_blocking",
+    "rayon",
+    "native",
+];
+
 pub(crate) const LONGSHORE: &str = env!("CARGO_BIN_EXE_longshore");
 
 /// A run that has ended.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::run;
+use crate::run::{STRATEGIES, run};
 
 fn strategy<'a>(report: &'a Value, name: &str) -> &'a Value {
     let rows = report["strategies"].as_array().expect("a list");
@@ -50,14 +50,7 @@ fn naive_gains_nothing_and_a_lane_does() {
     // All twenty at once, unless the machine is too busy to start them in time.
     assert!(row("offloaded")["peak_in_flight"].as_u64() > Some(10));
 
-    for name in [
-        "serial",
-        "naive",
-        "offloaded",
-        "spawn_blocking",
-        "rayon",
-        "native",
-    ] {
+    for name in STRATEGIES {
         let row = row(name);
         assert_eq!((&row["ok"], &row["failed"]), (&20.into(), &0.into()));
         assert_eq!(row["failures"], Value::Object(serde_json::Map::new()));
