@@ -2,7 +2,10 @@
 //!
 //! Each thread that makes calls has one descriptor of its own for this, opened at its first call
 //! and closed when it ends, and waits for it beside the socket. A job that is cancelled writes to
-//! it. Nothing is done to the socket: `shutdown(2)` from outside would not wake a read on Windows,
+//! it. (The last eighth of the descriptors that the process may have is left to sockets: a thread
+//! that would take one of these does without, and asks its job every now and then.)
+//!
+//! Nothing is done to the socket: `shutdown(2)` from outside would not wake a read on Windows,
 //! would be lost if it came before the connect, and would make a body that ends with its
 //! connection look complete.
 
@@ -18,7 +21,7 @@ thread_local! {
 ///
 /// # Errors
 ///
-/// If it has none yet and the system has no descriptor left.
+/// If it has none yet and the system has no descriptor left, or none but for sockets.
 pub(super) fn mine() -> io::Result<Arc<Wake>> {
     MINE.with(|mine| {
         if let Some(wake) = mine.get() {
@@ -27,6 +30,21 @@ pub(super) fn mine() -> io::Result<Arc<Wake>> {
         let wake = Arc::new(Wake::new()?);
         Ok(mine.get_or_init(|| wake).clone())
     })
+}
+
+/// As it is, unless sockets may soon be in want of it.
+#[cfg(unix)]
+fn spared<T: std::os::fd::AsRawFd>(descriptor: T) -> io::Result<T> {
+    use rustix::process::{Resource, getrlimit};
+
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // The lowest number that is free is the next to be given.
+    let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or_default();
+    if number < most - most / 8 {
+        Ok(descriptor)
+    } else {
+        Err(rustix::io::Errno::MFILE.into())
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -44,10 +62,8 @@ mod system {
 
     impl Wake {
         pub(crate) fn new() -> io::Result<Self> {
-            Ok(Self(eventfd(
-                0,
-                EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-            )?))
+            let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+            Ok(Self(super::spared(eventfd(0, flags)?)?))
         }
 
         /// Wakes the thread, or has its next wait end at once. Does not block.
@@ -89,6 +105,7 @@ mod system {
     impl Wake {
         pub(crate) fn new() -> io::Result<Self> {
             let (writes, reads) = UnixStream::pair()?;
+            let (writes, reads) = (writes, super::spared(reads)?);
             writes.set_nonblocking(true)?;
             reads.set_nonblocking(true)?;
             Ok(Self { writes, reads })

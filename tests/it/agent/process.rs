@@ -92,7 +92,7 @@ pub(super) fn peers_elsewhere() -> [String; 2] {
 
 /// Every descriptor that the process may have, until it is dropped.
 struct NoMoreFiles {
-    _files: Vec<File>,
+    files: Vec<File>,
 }
 
 impl NoMoreFiles {
@@ -104,7 +104,7 @@ impl NoMoreFiles {
         setrlimit(Resource::Nofile, few).expect("a soft limit may be lowered");
         let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         assert!(!files.is_empty());
-        Self { _files: files }
+        Self { files }
     }
 }
 
@@ -199,6 +199,45 @@ fn without_a_descriptor_to_be_woken_by_a_thread_sees_for_itself() {
             assert_eq!(events(), with_runtime, "its thread had none");
             assert!(with_runtime > before, "they can be told");
         });
+    });
+}
+
+/// S1. The last of them are for connections: a thousand descriptors are good for more than five hundred
+/// calls at once.
+#[test]
+fn descriptors_that_are_scarce_are_left_to_connections() {
+    let test = concat!(
+        module_path!(),
+        "::descriptors_that_are_scarce_are_left_to_connections"
+    );
+    if !in_child() {
+        return with_peers_elsewhere(test, &[]);
+    }
+    watched(|| {
+        let [peer, _] = peers_elsewhere();
+        let agent = plain_agent();
+        get(&agent, &peer).unwrap();
+        let runtime = Flavour::CurrentThread.runtime();
+        let call = || {
+            // Each on a thread that has made no call before, and is there to be looked at.
+            let lane = Lane::builder("frugal")
+                .limit(1)
+                .own_threads(Threads::new())
+                .build();
+            let (agent, url) = (agent.clone(), peer.clone());
+            let called = runtime.block_on(async { lane.offload(move || get(&agent, &url)).await });
+            called.unwrap().unwrap();
+            lane
+        };
+        let before = events();
+        let plenty = call();
+        assert_eq!(events(), before + 1);
+        let mut none = NoMoreFiles::take();
+        // A few are free again, and those are of the last eighth.
+        none.files.truncate(none.files.len() - 8);
+        let scarce = call();
+        assert_eq!(events(), before + 1, "it was left to others");
+        drop((plenty, scarce));
     });
 }
 
