@@ -93,7 +93,7 @@ fn bench() {
             // A socket for each call, and a descriptor for its thread as long as there are plenty.
             let most = files::limit().map_or(u64::MAX, |limit| {
                 let limit = limit.max(200) - OTHER_FILES;
-                limit / 2 + limit / 32
+                limit / 2 + limit / 64
             });
             let possible = |calls: usize| calls.min(usize::try_from(most).unwrap_or(calls));
             (CALLS.map(possible).to_vec(), figures::rounds(3))

@@ -2,8 +2,8 @@
 //!
 //! Each thread that makes calls has one descriptor of its own for this, opened at its first call
 //! and closed when it ends, and waits for it beside the socket. A job that is cancelled writes to
-//! it. (The last eighth of the descriptors that the process may have is left to sockets: a thread
-//! that would take one of these does without, and asks its job every now and then.)
+//! it. (The last descriptors that the process may have, one in 32, are left to sockets: a thread that
+//! would take one of these does without, and asks its job every now and then.)
 //!
 //! Nothing is done to the socket: `shutdown(2)` from outside would not wake a read on Windows,
 //! would be lost if it came before the connect, and would make a body that ends with its
@@ -40,7 +40,7 @@ fn spared<T: std::os::fd::AsRawFd>(descriptor: T) -> io::Result<T> {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // The lowest number that is free is the next to be given.
     let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or_default();
-    if number < most - most / 8 {
+    if number < most - most / 32 {
         Ok(descriptor)
     } else {
         Err(rustix::io::Errno::MFILE.into())

@@ -233,8 +233,8 @@ fn descriptors_that_are_scarce_are_left_to_connections() {
         let plenty = call();
         assert_eq!(events(), before + 1);
         let mut none = NoMoreFiles::take();
-        // A few are free again, and those are of the last eighth.
-        none.files.truncate(none.files.len() - 8);
+        // A few are free again, and those are of the last 32nd.
+        none.files.truncate(none.files.len() - 3);
         let scarce = call();
         assert_eq!(events(), before + 1, "it was left to others");
         drop((plenty, scarce));
