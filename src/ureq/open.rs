@@ -59,36 +59,38 @@ mod tests {
 
     use super::*;
 
-    fn connection(listener: &TcpListener) -> (Arc<TcpStream>, TcpStream) {
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (Arc::new(ours), listener.accept().unwrap().0)
+    fn connection(listener: &TcpListener) -> io::Result<(Arc<TcpStream>, TcpStream)> {
+        let ours = TcpStream::connect(listener.local_addr()?)?;
+        Ok((Arc::new(ours), listener.accept()?.0))
     }
 
     #[test]
-    fn a_shutdown_ends_what_is_open_and_lets_nothing_in() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn a_shutdown_ends_what_is_open_and_lets_nothing_in() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         let open = Open::default();
-        let (first, mut peer) = connection(&listener);
-        assert!(open.admit(&first).unwrap());
-        let (second, _peer) = connection(&listener);
-        assert!(!open.admit(&second).unwrap());
+        let (first, mut peer) = connection(&listener)?;
+        assert!(open.admit(&first)?);
+        let (second, _peer) = connection(&listener)?;
+        assert!(!open.admit(&second)?);
         open.shut_down();
-        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-        let (third, _peer) = connection(&listener);
+        assert_eq!(peer.read(&mut [0])?, 0);
+        let (third, _peer) = connection(&listener)?;
         assert_eq!(
             open.admit(&third).unwrap_err().kind(),
             io::ErrorKind::NotConnected
         );
+        Ok(())
     }
 
     #[test]
-    fn closed_connections_are_forgotten() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn closed_connections_are_forgotten() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         let open = Open::default();
         for _ in 0..300 {
-            let (stream, _peer) = connection(&listener);
-            open.admit(&stream).unwrap();
+            let (stream, _peer) = connection(&listener)?;
+            open.admit(&stream)?;
         }
         assert!(open.0.lock().open.len() <= 64);
+        Ok(())
     }
 }
