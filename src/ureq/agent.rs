@@ -36,6 +36,8 @@ use super::{buffers::MARGIN, cut};
 /// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and
 ///   closes, is heard (where the connection is not encrypted); ureq waits for its timeout, or says
 ///   that the connection was reset.
+/// - What a peer says before it answers, with a status of 1xx, ends with
+///   [`ureq::Error::LargeResponseHeader`] after 1 MiB; ureq skips it as long as the call may last.
 /// - SOCKS needs no feature of ureq's.
 ///
 /// # Cancel safety

@@ -23,6 +23,7 @@ use super::{
     buffers::{Sizes, Space},
     call::{self, Phase},
     dns,
+    interim::{self, Interim},
     open::Open,
     socks::{self, Target},
     stop::{Idle, Stop, Until},
@@ -101,12 +102,14 @@ impl<C: Connector> Connector for Whole<C> {
     }
 }
 
-/// A connection whose breaking is not taken for an end, and of which is known what follows the head.
+/// A connection whose breaking is not taken for an end, whose peer has to come to its answer, and of
+/// which is known what follows the head.
 #[derive(Debug)]
 struct Checked<T> {
     connection: T,
     /// Something of an answer has come.
     heard: bool,
+    interim: Interim,
 }
 
 impl<T> Checked<T> {
@@ -114,6 +117,7 @@ impl<T> Checked<T> {
         Self {
             connection,
             heard: false,
+            interim: Interim::default(),
         }
     }
 }
@@ -127,6 +131,7 @@ impl<T: Transport> Transport for Checked<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.heard = false;
+        self.interim.asked();
         self.connection.transmit_output(amount, timeout)
     }
 
@@ -142,8 +147,12 @@ impl<T: Transport> Transport for Checked<T> {
                     self.heard = true;
                     call::heard();
                 }
-                let more = self.connection.buffers().input().len() - unused;
-                call::count_body(more);
+                let more = &self.connection.buffers().input()[unused..];
+                call::count_body(more.len());
+                let interim = self.interim.heard(more);
+                if interim > interim::MOST {
+                    return Err(Error::LargeResponseHeader(interim, interim::MOST));
+                }
                 outcome
             }
         }

@@ -117,6 +117,7 @@ mod call;
 mod client;
 mod cut;
 mod dns;
+mod interim;
 mod open;
 mod socket;
 mod socks;

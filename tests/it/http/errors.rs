@@ -98,6 +98,28 @@ everywhere! {
         }
     }
 
+    /// H12.
+    async fn what_comes_before_a_head_has_an_end(place: Place) {
+        let again = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100);
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            loop {
+                connection.send(&again)?;
+            }
+        });
+        // Else ureq may take what comes for one head.
+        let config = config().max_response_header_size(16 << 20);
+        let lane = place.lane(1);
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config.build()));
+        let error = client.get(peer.url("/")).send().await.unwrap_err();
+        let ErrorKind::TooLarge { part, limit, .. } = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert_eq!((part, limit), (Part::Head, 1 << 20));
+        assert!(error.sent() && error.received() && !error.is_retryable(), "{error:?}");
+        is_as_new(&lane).await;
+    }
+
     /// H23, G. Nobody is asked anything.
     async fn a_request_that_is_wrong_is_not_made(place: Place) {
         let peer = Peer::answering(|_| response("200 OK", ""));
