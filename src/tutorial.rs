@@ -19,6 +19,7 @@
 //! [12]: chapter_12
 //! [13]: chapter_13
 //! [migrating]: migrating
+//! [service]: service
 //! [`Resource`]: crate::Resource
 #![doc = include_str!("../docs/tutorial.md")]
 
@@ -261,7 +262,21 @@ pub mod chapter_13 {}
 /// [previous]: chapter_13
 /// [`Resource`]: crate::Resource
 /// [`ResourcePool`]: crate::ResourcePool
+/// [service]: service
 /// [`Task`]: crate::Task
 ///
 #[doc = include_str!("../docs/migrating.md")]
 pub mod migrating {}
+
+#[cfg_attr(feature = "stall", doc = "[stalls]: crate::stall::guide")]
+/// [contents]: self
+/// [program]: #the-whole-program
+///
+#[doc = include_str!("../docs/service.md")]
+///
+/// # The whole program
+///
+/// ```no_run
+#[doc = include_str!("../examples/service.rs")]
+/// ```
+pub mod service {}

@@ -79,17 +79,34 @@ fn what_a_chapter_shows_is_in_its_program() {
         let blocks = blocks(&chapter.text, "rust");
         assert!(!blocks.is_empty(), "{} shows nothing", chapter.document);
         for block in blocks {
-            // What a block imports it needs to be tested by itself, and the program has its own.
-            let shown = block.split("\n\n").map(|part| part.trim_matches('\n'));
-            for part in shown.filter(|part| !part.starts_with("use ")) {
-                assert!(
-                    chapter.code.contains(part),
-                    "{} shows what is not in {}:\n{part}",
-                    chapter.document,
-                    chapter.program
-                );
-            }
+            is_in(block, &chapter.document, &chapter.code, &chapter.program);
         }
+    }
+}
+
+#[test]
+fn what_is_shown_of_a_service_is_in_its_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = read(&root.join("docs/service.md"));
+    let code = read(&root.join("examples/service.rs"));
+    let blocks = blocks(&text, "rust");
+    // The last is for a program that has more than one lane.
+    let [handler, end, _] = blocks[..] else {
+        panic!("a block more, or less: {}", blocks.len());
+    };
+    for block in [handler, end] {
+        is_in(block, "service.md", &code, "service.rs");
+    }
+}
+
+/// What a block imports it needs to be tested by itself, and the program has its own.
+fn is_in(block: &str, document: &str, code: &str, program: &str) {
+    let shown = block.split("\n\n").map(|part| part.trim_matches('\n'));
+    for part in shown.filter(|part| !part.starts_with("use ")) {
+        assert!(
+            code.contains(part),
+            "{document} shows what is not in {program}:\n{part}"
+        );
     }
 }
 
