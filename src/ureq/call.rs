@@ -67,6 +67,8 @@ struct Call {
     sent: Cell<u64>,
     /// Something of an answer has come.
     received: Cell<bool>,
+    /// The peer has said that nothing more comes.
+    ended: Cell<bool>,
     /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
@@ -88,6 +90,7 @@ pub(super) fn begin() {
         call.phase.set(Phase::Waiting);
         call.sent.set(0);
         call.received.set(false);
+        call.ended.set(false);
         call.after_head.set(None);
         call.answered.set(false);
     });
@@ -119,6 +122,18 @@ pub(super) fn resolving() {
     if CALL.with(|call| call.connecting.get()) == 0 {
         enter(Phase::Resolve);
     }
+}
+
+/// A request is about to be sent: on a connection from the pool, if none was made for it.
+pub(super) fn sends() {
+    if matches!(phase(), Phase::Waiting | Phase::Resolve) {
+        enter(Phase::Send);
+    }
+}
+
+/// Whether the connection that is being made is one to a proxy, or within one by way of it.
+pub(super) fn is_connecting_to_proxy() -> bool {
+    CALL.with(|call| call.connecting.get()) > 1
 }
 
 /// A connection is being made, until the guard is dropped.
@@ -186,6 +201,16 @@ pub(super) fn heard() {
     }
 }
 
+/// There will be nothing more to read on the connection.
+pub(super) fn end() {
+    CALL.with(|call| call.ended.set(true));
+}
+
+/// Whether the peer has closed the connection.
+pub(super) fn has_ended() -> bool {
+    CALL.with(|call| call.ended.get())
+}
+
 /// ureq looks at what has come and was not used: if for the first time since the head, then that is
 /// the beginning of the body.
 pub(super) fn look(unused: usize) {
@@ -248,5 +273,26 @@ impl Drop for Watched {
     fn drop(&mut self) {
         let over = CALL.with(|call| call.watch.replace(self.0.take()));
         drop(over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_on_a_connection_from_the_pool_is_not_looked_up_any_more() {
+        for (before, after) in [
+            (Phase::Waiting, Phase::Send),
+            (Phase::Resolve, Phase::Send),
+            (Phase::Send, Phase::Send),
+            // Leave was asked for to send a body.
+            (Phase::Head, Phase::Head),
+        ] {
+            enter(before);
+            sends();
+            assert_eq!(phase(), after, "{before:?}");
+        }
+        begin();
     }
 }

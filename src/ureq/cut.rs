@@ -86,7 +86,7 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
 struct Whole<C>(C);
 
 impl<C: Connector> Connector for Whole<C> {
-    type Out = Checked<C::Out>;
+    type Out = Either<C::Out, Checked<C::Out>>;
 
     fn connect(
         &self,
@@ -96,9 +96,18 @@ impl<C: Connector> Connector for Whole<C> {
         let connecting = call::connecting();
         // Where a proxy looks the name up, nobody has looked at the port yet.
         host_and_port(details.uri)?;
+        // What leads to a proxy is part of a chain that is checked as a whole: what goes over it later
+        // may be encrypted.
+        let leads_to_proxy = call::is_connecting_to_proxy();
         let connected = self.0.connect(details, chained)?;
         connecting.done();
-        Ok(connected.map(Checked::new))
+        Ok(connected.map(|connection| {
+            if leads_to_proxy {
+                Either::A(connection)
+            } else {
+                Either::B(Checked::new(connection))
+            }
+        }))
     }
 }
 
@@ -131,7 +140,7 @@ impl<T: Transport> Transport for Checked<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.heard = false;
-        self.interim.asked();
+        call::sends();
         self.connection.transmit_output(amount, timeout)
     }
 
@@ -143,9 +152,13 @@ impl<T: Transport> Transport for Checked<T> {
                 Err(io::Error::other(error).into())
             }
             outcome => {
-                if matches!(outcome, Ok(true)) {
-                    self.heard = true;
-                    call::heard();
+                match outcome {
+                    Ok(true) => {
+                        self.heard = true;
+                        call::heard();
+                    }
+                    Ok(false) => call::end(),
+                    Err(_) => {}
                 }
                 let more = &self.connection.buffers().input()[unused..];
                 call::count_body(more.len());
@@ -158,7 +171,9 @@ impl<T: Transport> Transport for Checked<T> {
         }
     }
 
+    /// Asked between two requests.
     fn is_open(&mut self) -> bool {
+        self.interim = Interim::default();
         self.connection.is_open()
     }
 

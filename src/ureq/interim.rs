@@ -12,47 +12,42 @@ pub(super) const MOST: usize = 1 << 20;
 /// `HTTP/1.1 1`: with the first digit of the status it is clear whether more is to come.
 const BEGINNING: usize = 10;
 
-/// Follows what comes on a connection, from a request to the beginning of its answer.
+/// Follows what comes on a connection, from a request to the beginning of its answer. What comes after
+/// that is none of its business: for each request there is a new one.
 #[derive(Debug, Default)]
 pub(super) struct Interim {
     at: At,
     bytes: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// Nothing was asked yet, or the answer itself has begun.
-    #[default]
-    Elsewhere,
     /// So many bytes into a status line of which it is not known yet whose it is.
     Beginning(usize),
     /// In an interim answer, with so many bytes in its current line.
     Within(usize),
+    /// In the answer itself.
+    Beyond,
+}
+
+impl Default for At {
+    fn default() -> Self {
+        Self::Beginning(0)
+    }
 }
 
 impl Interim {
-    /// Something of a request is sent. The interim answers go on where they were if this is its body,
-    /// for which the peer was asked for leave.
-    pub(super) fn asked(&mut self) {
-        if self.at == At::Elsewhere {
-            *self = Self {
-                at: At::Beginning(0),
-                bytes: 0,
-            };
-        }
-    }
-
     /// More has come. Returns how many bytes of it and of what came before belong to interim
     /// answers.
     pub(super) fn heard(&mut self, more: &[u8]) -> usize {
         for &byte in more {
             self.at = match (self.at, byte) {
-                (At::Elsewhere, _) => break,
+                (At::Beyond, _) => break,
                 // Empty lines before an answer are skipped by ureq as well.
                 (At::Beginning(0), b'\r' | b'\n') => At::Beginning(0),
                 (At::Beginning(read), _) if read + 1 < BEGINNING => At::Beginning(read + 1),
                 (At::Beginning(_), b'1') => At::Within(BEGINNING),
-                (At::Beginning(_), _) => At::Elsewhere,
+                (At::Beginning(_), _) => At::Beyond,
                 // An empty line is the end. That lines may end without `\r` is known to ureq as well.
                 (At::Within(0), b'\n') => At::Beginning(0),
                 (At::Within(_), b'\n') => At::Within(0),
@@ -75,7 +70,6 @@ mod tests {
 
     fn heard(answers: &str) -> Interim {
         let mut interim = Interim::default();
-        interim.asked();
         interim.heard(answers.as_bytes());
         interim
     }
@@ -83,7 +77,7 @@ mod tests {
     #[test]
     fn an_answer_ends_it_with_its_first_line() {
         let interim = heard(&ANSWER.repeat(1_000));
-        assert_eq!((interim.at, interim.bytes), (At::Elsewhere, BEGINNING));
+        assert_eq!((interim.at, interim.bytes), (At::Beyond, BEGINNING));
     }
 
     #[test]
@@ -99,24 +93,9 @@ mod tests {
                 assert_eq!(heard(&storm).bytes, storm.len());
                 let interim = heard(&(storm.clone() + ANSWER));
                 assert_eq!(interim.bytes, storm.len() + BEGINNING, "{one:?}");
-                assert_eq!(interim.at, At::Elsewhere);
+                assert_eq!(interim.at, At::Beyond);
             }
         }
-    }
-
-    #[test]
-    fn the_next_request_begins_anew_and_a_body_does_not() {
-        let mut interim = heard("HTTP/1.1 100 Cont");
-        interim.asked();
-        assert_eq!(interim.heard(b"inue\r\n\r\n"), 25);
-        interim.heard(ANSWER.as_bytes());
-        interim.asked();
-        assert_eq!(interim.heard(b"HTTP/1.1 1"), BEGINNING);
-    }
-
-    #[test]
-    fn nothing_is_counted_that_nobody_asked_for() {
-        assert_eq!(Interim::default().heard(b"HTTP/1.1 100 Continue\r\n"), 0);
     }
 
     proptest! {
@@ -128,7 +107,6 @@ mod tests {
         ) {
             let whole = "HTTP/1.1 103 Early Hints\r\nLink: </1>\r\n\r\n".repeat(count) + ANSWER;
             let mut pieces = Interim::default();
-            pieces.asked();
             let mut rest = whole.as_bytes();
             for cut in cuts {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));

@@ -130,6 +130,25 @@ everywhere! {
         assert_eq!(behind.connections(), 0);
     }
 
+    /// What TLS says by itself, and through a proxy, is not of an answer.
+    async fn a_peer_behind_a_proxy_that_has_not_answered_was_not_heard(place: Place) {
+        let authority = Authority::new();
+        let behind = Peer::with_tls(&authority, site);
+        let proxy = Peer::new(connect_proxy(Manners::Open));
+        let via = Proxy::new(&proxy.url("")).unwrap();
+        let config = config().proxy(Some(via)).tls_config(authority.trusted()).build();
+        let token = CancelToken::new();
+        let lane = place.lane(1);
+        let client = Client::new(lane.cancelled_by(&token), longshore::ureq::agent(config));
+        let silent = client.get(behind.url("/silent")).send();
+        eventually("it was asked", || behind.heads().len() == 1).await;
+        token.cancel();
+        let error = silent.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+        assert!(was_seen(&error, OfRequest), "{error:?}");
+        is_as_new(&lane).await;
+    }
+
     /// What the call before it has come to is not what this one has.
     async fn a_call_after_another_begins_with_its_name(place: Place) {
         let peer = Peer::new(site);
