@@ -107,9 +107,12 @@ impl Error {
         self.inner.kind
     }
 
-    /// How far the exchange had come; [`Phase::Waiting`] if its lane did not take it. `None` if there
-    /// was none, as the request was not a valid one, or if the agent, not being one of
-    /// [`longshore::ureq`](crate::ureq), does not tell.
+    /// How far the exchange had come; [`Phase::Waiting`] if its lane did not take it.
+    ///
+    /// `None` if there was none, as the request was not a valid one; if it ended before ureq asked
+    /// anything of ours, in a middleware for one; or if the agent, not being one of
+    /// [`longshore::ureq`](crate::ureq), does not tell. In the last two cases [`sent`](Self::sent) is
+    /// true, as nothing rules it out.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.inner.phase

@@ -15,7 +15,11 @@ use super::{
     kind::{ErrorKind, Part},
     measured::BodyFailed,
 };
-use crate::{error::Cancelled, job::Job, ureq::Phase};
+use crate::{
+    error::Cancelled,
+    job::Job,
+    ureq::{Phase, call},
+};
 
 /// Where an error happened.
 pub(super) struct Place<'a> {
@@ -109,6 +113,7 @@ fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Option<Phase>)
         }
         ureq::Error::Protocol(_) | ureq::Error::BodyStalled => (ErrorKind::Protocol, None),
         ureq::Error::Io(error) => (kind_of_io(error, phase), phase_of_io(error)),
+        ureq::Error::Decompress(_, why) if is_of_connection(why) => (kind_of_io(why, phase), None),
         // What belongs to TLS has several names, some there only with a feature of ureq's.
         _ => match phase {
             Some(Phase::Resolve) => (ErrorKind::Resolve, None),
@@ -138,6 +143,18 @@ fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
         Some(Phase::Body) if is_data(kind) => ErrorKind::Decode,
         _ => ErrorKind::Io,
     }
+}
+
+/// Whether a decoder complains of nothing but that it was given no more: what is wrong is then the
+/// connection.
+///
+/// An agent that is not ours does not say that it has ended, which is then taken for bad data.
+pub(super) fn is_of_connection(why: &io::Error) -> bool {
+    let by_us = why.get_ref().is_some_and(|inner| inner.is::<io::Error>());
+    // ureq's own error for it is not to be told from that of a decoder, but for a text that both have
+    // where something was to follow.
+    let early = why.kind() == io::ErrorKind::UnexpectedEof && why.get_ref().is_some();
+    by_us || why.raw_os_error().is_some() || (early && call::has_ended())
 }
 
 fn is_data(kind: io::ErrorKind) -> bool {

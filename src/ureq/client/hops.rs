@@ -90,7 +90,8 @@ impl Plan {
                 let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
                 return Err(after_head(unasked));
             }
-            // Without either it ends with its connection, which is then of no use.
+            // Without either it ends with its connection, which is then of no use. (Or ureq decompresses
+            // it, and keeps its length to itself: then a connection is lost that could have been kept.)
             let has_an_end = head.headers.contains_key(TRANSFER_ENCODING)
                 || head.headers.contains_key(CONTENT_LENGTH)
                 || body.content_length().is_some();
@@ -112,7 +113,7 @@ impl Plan {
                         && head.status != StatusCode::NOT_MODIFIED
                         && body.content_length() != Some(0);
                     let expected = length(&body);
-                    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
+                    let is_chunked = is_chunked(&head);
                     trip.shared.head(Head {
                         expected,
                         parts: head,
@@ -260,6 +261,16 @@ fn after_head(error: Error) -> Error {
         received,
     } = Progress::BODY;
     error.during(phase, sent, received)
+}
+
+/// Whether the body of a response is in chunks, as ureq sees it.
+fn is_chunked(head: &http::response::Parts) -> bool {
+    let codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = codings
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    head.version != http::Version::HTTP_10
+        && codings.any(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
 }
 
 /// How many bytes of a body will be read, if that is known.

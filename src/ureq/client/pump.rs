@@ -18,7 +18,7 @@ use ureq::BodyReader;
 use super::{
     buffers::Buffers,
     error::Error,
-    failure::{Place, of_body},
+    failure::{Place, is_of_connection, of_body},
     hand_over::{HandOver, Progress},
     kind::ErrorKind,
 };
@@ -116,9 +116,10 @@ impl Pump {
     }
 }
 
+/// Whether a decoder complains, and not of its connection.
 fn is_decompressing(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(ureq::Error::Decompress(..)))
+    matches!(inner, Some(ureq::Error::Decompress(_, why)) if !is_of_connection(why))
 }
 
 fn is_idle(error: &io::Error) -> bool {

@@ -9,7 +9,10 @@ use futures::StreamExt;
 use longshore::ureq::ErrorKind;
 
 use super::{client, gzip::stored, holds_no_slot, peer::Peer};
-use crate::support::{Gate, Place, eventually, is_as_new};
+use crate::{
+    agent::peers,
+    support::{Gate, Place, eventually, is_as_new},
+};
 
 /// Sends the first half, and the second when it is told to.
 fn in_two_halves(head: &'static str, first: Vec<u8>, second: Vec<u8>) -> (Peer, mpsc::Sender<()>) {
@@ -158,6 +161,43 @@ everywhere! {
             assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
         }
         is_as_new(&lane).await;
+    }
+
+    /// H4-H6. Nor is one that breaks off, at once or later: what the decoder makes of that is not what
+    /// has happened.
+    async fn a_compressed_body_that_breaks_off_is_neither_none_nor_garbage(place: Place) {
+        let (packed, _) = stored(&[b'x'; 100], b"");
+        let chunk = [&b"64\r\n"[..], &packed[..100], b"\r\n"].concat();
+        let length = format!("Content-Length: {}", packed.len());
+        let chunked = "Transfer-Encoding: chunked";
+        let cases: [(&str, Vec<u8>); 7] = [
+            (&length, Vec::new()),
+            (&length, packed[..1].to_vec()),
+            (&length, packed[..packed.len() - 1].to_vec()),
+            (chunked, Vec::new()),
+            (chunked, b"1000\r\n".to_vec()),
+            (chunked, b"5\r\nabc".to_vec()),
+            (chunked, chunk),
+        ];
+        for (framing, body) in cases {
+            for resets in [false, true] {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n{framing}\r\n\r\n");
+                let answer = [head.as_bytes(), &body].concat();
+                let peer = peers::Peer::new(move |conn| {
+                    conn.request()?;
+                    conn.send(&answer)?;
+                    if resets { conn.reset() } else { conn.finish() }
+                });
+                let (client, lane) = client(place, 1);
+                // Where it resets, that may overtake the head.
+                let error = match client.get(peer.url("/")).send().await {
+                    Ok(response) => response.bytes().await.unwrap_err(),
+                    Err(error) => error,
+                };
+                assert_eq!(error.kind(), ErrorKind::PeerClosed, "{body:?}: {error:?}");
+                is_as_new(&lane).await;
+            }
+        }
     }
 
     /// Its connection is of no use afterwards, so there is nothing to wait for.
