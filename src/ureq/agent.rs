@@ -6,9 +6,9 @@ use super::{buffers::MARGIN, cut};
 ///
 /// Code that holds a [`ureq::Agent`](ureq::Agent) does not change. Made inside a job of a lane, a
 /// call knows that job: when it is cancelled, by a timeout, a dropped task or a token, the call
-/// ends in whichever phase it is, and the thread is free within a millisecond or so. The job's
-/// deadline holds in every phase, the sending of a large body included. Outside of a job the agent
-/// does as any other.
+/// ends in whichever phase it is, and the thread is free within a millisecond or so (within 10 ms where
+/// the process has no descriptor left to wake it by). The job's deadline holds in every phase, the
+/// sending of a large body included. Outside of a job the agent does as any other.
 ///
 /// ```text
 ///               resolve ─► connect ─► TLS ─► send ─► head ─► body      one thread of the lane

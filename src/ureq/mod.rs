@@ -104,7 +104,9 @@
 //! All that ureq does, with ureq's own features: depend on ureq beside this crate and switch them on
 //! there (`platform-verifier`, …), or those that this crate hands on, `brotli`, `charset` and
 //! `cookies`, here. With `charset` ureq gives bodies of type `text/*` in UTF-8, [`Response::bytes`]
-//! and [`stream`](Response::stream) included, instead of as they were sent. The jar of `cookies` does
+//! and [`stream`](Response::stream) included, instead of as they were sent. With `brotli` a connection
+//! that a compressed body has come on is not used again, as ureq's decoder does not read to the end of
+//! it. The jar of `cookies` does
 //! not know which domains are everybody's: whoever is below `com` may set one for all of it. TLS is
 //! rustls, or, with the feature `native-tls` of this crate, the system's. SOCKS works without a
 //! feature. As with ureq, proxies are taken from the environment unless the configuration says
