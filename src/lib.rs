@@ -1,12 +1,14 @@
 //! Takes blocking calls off async threads and keeps them under control.
 //!
-//! A [`Lane`] is a bounded view of blocking threads, one for each thing that is called: a
-//! database, a service, a disk. [`Lane::offload`] hands a closure in and gives a [`Task`], a
-//! future of what the closure returns. How many run at once, how many may wait, how long they may
+//! A [`Lane`] runs closures that block, on threads where they may; there is one for each thing that is
+//! called: a database, a service, a disk. [`Lane::offload`] hands a closure in, which is a *job* from
+//! then on, and gives a [`Task`], a future of what the closure returns. How many jobs are on threads at
+//! once, each in a *slot* of the lane, how many may wait, how long they may
 //! take, and what becomes of them when nobody waits any more: that is the lane's business.
 //!
-//! To learn it from the beginning, read the [tutorial], a book whose programs run. To find what still
-//! blocks in a service that is being moved, read `stall::guide` (feature `stall`).
+//! To learn it from the beginning, read the [tutorial], a book whose programs run. To put a lane into a
+//! web service, and for the numbers to choose and to watch, read [`tutorial::service`]. To find what
+//! still blocks in a service that is being moved, read `stall::guide` (feature `stall`).
 //!
 //! # Why it exists
 //!
@@ -180,8 +182,8 @@
 //! - A lane has no thread until it has a job. Then it has as many workers as there is work for, at
 //!   most its limit: a thread takes job after job, and one that has none waits a while for the next
 //!   (10 ms on Tokio's pool, [`keep_alive`](lane::Threads::keep_alive) on own threads, not at all
-//!   on rayon) and leaves. Not on rayon, a thread without one looks out for up to 10 µs before it
-//!   sleeps; while jobs are very short (20 µs or less) for up to 50 µs, and then one may stay awake
+//!   on rayon) and leaves. Except on rayon, a thread without a job looks out for one for up to 10 µs
+//!   before it sleeps; while jobs are very short (20 µs or less) for up to 50 µs, and then one may stay awake
 //!   to watch that the others keep up: processor time in exchange for wake-ups that cost more.
 //! - On Tokio's pool a job runs on a thread of the runtime that it was handed in from; on own
 //!   threads and on rayon that runtime is entered. So `Handle::current()` in a job is the runtime
@@ -258,11 +260,15 @@
 //! # Versions and platforms
 //!
 //! Rust 1.88 and Tokio 1.54.1, or later: since 1.54.0 a refused thread is an error in Tokio and not a
-//! hang, and 1.54.1 takes back a change to its timers. ureq 3.5.1 or later. It is tested on Linux; what
-//! differs elsewhere is how a thread that waits for a socket is woken (`src/ureq/wake.rs`). There is no
-//! `unsafe` code in it.
+//! hang, and 1.54.1 takes back a change to its timers. ureq 3.5.1 or later: what is replaced in it is in
+//! its module `unversioned`, which ureq may change in a minor release. All of that is in one file here, and
+//! should a ureq not compile with it, `cargo update -p ureq --precise` takes the last one that does; 3.5.2
+//! is tested, and 3.5.1 is built.
+//!
+//! It is tested on Linux; what differs elsewhere is how a thread that waits for a socket is woken
+//! (`src/ureq/wake.rs`). There is no `unsafe` code in it.
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "ureq"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -1,4 +1,4 @@
-//! The lane: a bounded view of blocking threads, one for each resource that is called.
+//! Runs closures that block, on threads where they may, and no more of them at once than was said.
 //!
 //! A [`Lane`] is a cheap handle. Its [`Builder`] says how many jobs run and wait at once, and on
 //! whose threads; [`offload`](Lane::offload) hands a job in and gives a [`Task`](crate::Task).
