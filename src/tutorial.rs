@@ -217,6 +217,7 @@ pub mod chapter_11 {}
 /// [contents]: self
 /// [migrating]: migrating
 /// [next]: chapter_13
+/// [own]: crate::lane::Builder::own_threads
 /// [previous]: chapter_11
 /// [program]: #the-whole-program
 /// [`Resource`]: crate::Resource
@@ -231,6 +232,7 @@ pub mod chapter_11 {}
 )]
 pub mod chapter_12 {}
 
+#[cfg_attr(feature = "stall", doc = "[6]: chapter_06")]
 #[cfg_attr(feature = "stall", doc = "[contents]: self")]
 #[cfg_attr(feature = "stall", doc = "[how-to]: crate::stall::guide")]
 #[cfg_attr(feature = "stall", doc = "[migrating]: migrating")]

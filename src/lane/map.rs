@@ -36,8 +36,9 @@ pin_project! {
     ///
     /// Where it waits for room it stands in line as [`Lane::reserve`](crate::Lane::reserve) does, with
     /// one item at a time, and as there, the place that this was granted is held until it is polled
-    /// again. Of a lane that has room for one job, then, do not wait for that between two results: it can
-    /// be for ever.
+    /// again. So a stream that is kept and not polled may keep one place of its lane. In a lane with room
+    /// for one job, do not await another job of that lane between two results: it might never get a
+    /// place.
     ///
     /// # Cancel safety
     ///

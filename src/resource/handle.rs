@@ -30,9 +30,10 @@ use crate::{
 /// - **A closure that is cancelled or panics** may leave the object in the middle of something. The
 ///   next closure does not get it before [`recycle`](Builder::recycle) has seen to that, and by
 ///   default does not get it at all: it is dropped, and another is made when one is needed.
-/// - **A closure that waits for another on the same resource** would wait for ever: the inner one is
-///   not run, and told [`Error::InUse`] as soon as it is awaited, with whatever else; also if there are jobs of other lanes in between, each of
-///   which waits in [`Job::block_on`] for the next and for nothing else.
+/// - **A closure that waits for another on the same resource** would wait for ever. The inner one is not
+///   run; it gets [`Error::InUse`] as soon as the outer one awaits it, alone or together with other
+///   futures. The same holds where jobs of other lanes are in between, if each of them waits in
+///   [`Job::block_on`] for the next and for nothing else.
 ///
 /// It behaves otherwise as a [`Lane`](crate::Lane) with one thread does, and promises the same. Two
 /// things differ. The thread belongs to no runtime: the object outlives all of them, also as a

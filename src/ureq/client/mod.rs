@@ -119,8 +119,9 @@ impl Client {
     /// A client whose exchanges are jobs of `lane` and calls of `agent`.
     ///
     /// The options of the handle, [`timeout`](Lane::timeout) and the others, are those of every
-    /// request. Give the agent as many idle connections per host as the lane has threads:
-    /// connections beyond that are closed after their response.
+    /// request. The agent should keep as many idle connections per host as the lane has slots, since
+    /// those beyond that are closed after their response: with [`config`](crate::ureq::config) it does, up
+    /// to 1,000.
     #[must_use]
     pub fn new(lane: Lane, agent: Agent) -> Self {
         Self {
