@@ -99,6 +99,12 @@
 //! There is no retry. A call that was cancelled or broke off may have been carried out, and only the
 //! caller knows whether that matters; [`Error::is_retryable`] says where it can be ruled out.
 //!
+//! # Secrets
+//!
+//! No error, event or `Debug` of this crate has credentials, headers or a query in it. ureq itself writes
+//! to `log`, and there below `INFO`: at `DEBUG` URLs with their query and the heads of responses, at `TRACE`
+//! (`ureq_proto`) the bytes that are sent. Leave both at `INFO` where logs are kept.
+//!
 //! # TLS, proxies, compression
 //!
 //! All that ureq does, with ureq's own features: depend on ureq beside this crate and switch them on
