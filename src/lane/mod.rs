@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod default;
 mod doubt;
 mod fifo;
+mod hand_in;
 mod handle;
 mod histogram;
 mod home;
