@@ -5,7 +5,8 @@
 //! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
 //! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf`,
 //!   `waits` and `circle` about jobs that wait for jobs.
-//! - `cell` is the one allocation between them, and all that the lane sees of a job.
+//! - `cell` is the one allocation between them, and all that the lane sees of a job; `owner` is all
+//!   that they see of the lane.
 
 mod behalf;
 pub(crate) mod cell;
@@ -14,6 +15,7 @@ mod current;
 mod handle;
 mod help;
 mod nest;
+mod owner;
 mod post;
 mod task;
 mod wait;
@@ -23,8 +25,8 @@ pub(crate) use self::{
     behalf::on_behalf,
     cell::{Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
+    owner::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     post::Awaited,
-    task::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     wait::{block_on, block_on_in},
     waits::Waits,
 };
