@@ -10,6 +10,7 @@
 
 mod builder;
 pub(crate) mod core;
+mod deadlines;
 mod default;
 mod doubt;
 mod fifo;

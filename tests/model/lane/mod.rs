@@ -2,6 +2,8 @@
 
 #[path = "../../../src/lane/core.rs"]
 pub(crate) mod core;
+#[path = "../../../src/lane/deadlines.rs"]
+mod deadlines;
 #[path = "../../../src/lane/doubt.rs"]
 mod doubt;
 #[path = "../../../src/lane/fifo.rs"]
