@@ -279,7 +279,7 @@ impl Lane {
     /// ```
     #[cfg(feature = "metrics")]
     pub fn record_metrics(&self) {
-        super::observe::gauges(self.core(), &self.stats());
+        super::metrics::gauges(self.core(), &self.stats());
     }
 
     /// The jobs that are in the lane, the oldest first: what waits, what runs, and what drains.

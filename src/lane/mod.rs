@@ -21,6 +21,8 @@ mod home;
 mod inbox;
 mod keeper;
 mod map;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nested;
 mod observe;
 mod options;
@@ -38,7 +40,7 @@ mod timer;
 mod worker;
 
 #[cfg(feature = "metrics")]
-pub use self::observe::describe_metrics;
+pub use self::metrics::describe_metrics;
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
 pub use self::{
