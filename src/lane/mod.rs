@@ -29,6 +29,7 @@ mod options;
 mod owner;
 mod pace;
 mod reserve;
+mod run;
 #[cfg(feature = "tower")]
 mod service;
 mod shutdown;

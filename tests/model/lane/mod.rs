@@ -22,6 +22,8 @@ mod observe;
 #[path = "../../../src/lane/owner.rs"]
 mod owner;
 pub(crate) mod pace;
+#[path = "../../../src/lane/run.rs"]
+mod run;
 pub(crate) mod source;
 #[path = "../../../src/lane/state/mod.rs"]
 mod state;
