@@ -37,6 +37,7 @@ mod source;
 mod state;
 mod stats;
 mod stop;
+mod threads;
 mod timer;
 mod worker;
 
@@ -52,7 +53,7 @@ pub use self::{
     map::{Indexed, Map, Ordered},
     reserve::{Permit, Reserve},
     shutdown::{Shutdown, Stuck},
-    source::Threads,
     stats::{JobInfo, JobState, Stats},
+    threads::Threads,
 };
-pub(crate) use self::{core::wake, source::Outfit, timer::Timer};
+pub(crate) use self::{core::wake, threads::Outfit, timer::Timer};
