@@ -5,8 +5,7 @@
 //! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
 //! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf`,
 //!   `waits` and `circle` about jobs that wait for jobs.
-//! - `cell` is the one allocation between them, and all that the lane sees of a job; `owner` is all
-//!   that they see of the lane.
+//! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 mod behalf;
 pub(crate) mod cell;
