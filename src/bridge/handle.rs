@@ -1,21 +1,22 @@
 //! What a user holds of a bridge.
 
-use std::{fmt, future::Future, panic::Location, sync::OnceLock, time::Duration};
+use std::{fmt, future::Future, panic::Location, time::Duration};
 
-use futures_util::future::{AbortHandle, Aborted, abortable};
+use futures_util::future::AbortHandle;
 use tokio::runtime;
 
 use super::{
-    books::{Books, Entry, Stage, Stop},
+    books::{Books, Stage},
     builder::Builder,
     error::Error,
     limits::Limits,
     scope::{self, Scope},
+    shared::Shared,
     shutdown::Shutdown,
-    spawned::{OnDrop, Spawned},
-    wait::{self, Caught},
+    spawned::Spawned,
+    starting, wait,
 };
-use crate::{job::on_behalf, lane::Lane, sync::Arc};
+use crate::sync::Arc;
 
 /// A way from synchronous code into async code, from wherever that is called.
 ///
@@ -60,25 +61,6 @@ use crate::{job::on_behalf, lane::Lane, sync::Arc};
 #[derive(Clone)]
 pub struct Bridge {
     shared: Arc<Shared>,
-}
-
-/// Dropped with the last handle.
-struct Shared {
-    runtime: runtime::Handle,
-    books: Arc<Books>,
-    /// Whether the runtime is the bridge's own, and always driven.
-    own: bool,
-    /// Has the thread that owns the runtime end it; else, has the sentinel leave.
-    end: AbortHandle,
-    /// Where closures are offloaded; made by the first.
-    lane: OnceLock<Lane>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // To the thread that owns the runtime, or to the sentinel: it is over. Nobody waits.
-        self.end.abort();
-    }
 }
 
 impl Bridge {
@@ -135,13 +117,7 @@ impl Bridge {
     /// A bridge whose runtime is ended by whoever is told so by `owner`.
     pub(super) fn own(runtime: runtime::Handle, books: Arc<Books>, owner: AbortHandle) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                runtime,
-                books,
-                own: true,
-                end: owner,
-                lane: OnceLock::new(),
-            }),
+            shared: Arc::new(Shared::own(runtime, books, owner)),
         }
     }
 
@@ -229,8 +205,10 @@ impl Bridge {
         future: F,
         at: &'static Location<'static>,
     ) -> Result<F::Output, Error> {
-        let limits = self.alive(Limits::default().time(time).with_this_job());
-        let entry = self.books().enter().ok_or(Error::ShutDown)?;
+        let limits = self
+            .shared
+            .alive(Limits::default().time(time).with_this_job());
+        let entry = self.shared.books.enter().ok_or(Error::ShutDown)?;
         wait::call(self.runtime(), &entry, limits, future, at)
     }
 
@@ -250,7 +228,7 @@ impl Bridge {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_for(None, future, Location::caller())
+        starting::task(self, None, future, Location::caller())
     }
 
     /// Hands a closure that blocks to a thread of the runtime's blocking pool, and gives a handle
@@ -288,7 +266,7 @@ impl Bridge {
         F: FnOnce(&Self) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.offload_for(None, f)
+        starting::job(self, None, f)
     }
 
     /// Runs a closure that starts things, and cancels what of them is left when it returns.
@@ -333,82 +311,6 @@ impl Bridge {
         scope::run(self, f, Location::caller())
     }
 
-    /// As [`spawn`](Self::spawn); if it belongs to a scope, that is on its books too.
-    pub(super) fn spawn_for<F>(
-        &self,
-        scope: Option<&Arc<Books>>,
-        future: F,
-        at: &'static Location<'static>,
-    ) -> Spawned<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let Some(entries) = self.enter(scope) else {
-            return Spawned::refused(Error::ShutDown);
-        };
-        let (future, abort) = abortable(on_behalf(Caught::new(future, at)));
-        for entry in &entries {
-            entry.stopped_by(Stop::Task(abort.clone()));
-        }
-        // Dropped in this order, however it ends: the books close last. If it is never polled, that is
-        // the order of the two in here.
-        let both = (future, entries);
-        let task = self.shared.runtime.spawn(async move {
-            let (future, _entries) = both;
-            future.await
-        });
-        let on_drop = OnDrop::of(scope.is_some());
-        Spawned::task(self.clone(), task, abort, on_drop, at)
-    }
-
-    /// As [`offload`](Self::offload); if it belongs to a scope, that is on its books too.
-    #[track_caller]
-    pub(super) fn offload_for<F, T>(&self, scope: Option<&Arc<Books>>, f: F) -> Spawned<T>
-    where
-        F: FnOnce(&Self) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let Some(entries) = self.enter(scope) else {
-            return Spawned::refused(Error::ShutDown);
-        };
-        let entries = Arc::new(entries);
-        let bridge = self.clone();
-        let lane = self
-            .shared
-            .lane
-            .get_or_init(|| Lane::builder("bridge").build());
-        let task = {
-            let _context = self.shared.runtime.enter();
-            // Off the books when the thread is free: what the closure gave, and nobody took, is the
-            // user's code once more when it is dropped.
-            lane.in_company_of(entries.clone())
-                .offload(move || f(&bridge))
-        };
-        for entry in &*entries {
-            entry.stopped_by(Stop::Job(task.canceller()));
-        }
-        Spawned::job(self.clone(), task, OnDrop::of(scope.is_some()))
-    }
-
-    /// `None` if there is to be nothing new.
-    fn enter(&self, scope: Option<&Arc<Books>>) -> Option<Vec<Entry>> {
-        let own = self.shared.books.enter()?;
-        match scope {
-            Some(scope) => Some(vec![own, scope.enter()?]),
-            None => Some(vec![own]),
-        }
-    }
-
-    /// As long as the runtime shows signs of life.
-    pub(super) fn alive<'a>(&'a self, limits: Limits<'a>) -> Limits<'a> {
-        limits.life_of(&self.shared.runtime, self.is_own())
-    }
-
-    fn is_own(&self) -> bool {
-        self.shared.own
-    }
-
     // ===== Ending it =====
 
     /// Ends the bridge within a bounded time, when awaited or [waited](Shutdown::wait) for.
@@ -435,57 +337,16 @@ impl Bridge {
         self.shared.books.stage() > Stage::Open
     }
 
-    pub(super) fn books(&self) -> &Arc<Books> {
-        &self.shared.books
-    }
-
-    /// Has the runtime end, if it is the bridge's own.
-    pub(super) fn end(&self) {
-        self.shared.end.abort();
-        if !self.is_own() {
-            self.shared.books.advance(Stage::Over);
-        }
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 
 /// Into a runtime that is there already. The bridge does not keep it alive.
 impl From<runtime::Handle> for Bridge {
     fn from(runtime: runtime::Handle) -> Self {
-        let books = Books::new();
-        let (until_told, end) = abortable(std::future::pending::<()>());
-        let sentinel = Sentinel {
-            books: Some(books.clone()),
-        };
-        // On a runtime that has shut down it is dropped right here, and says so.
-        runtime.spawn(async move {
-            let mut sentinel = sentinel;
-            let Err(Aborted) = until_told.await else {
-                unreachable!("it waits for nothing else")
-            };
-            // What was detached goes on: this is not the end of the runtime.
-            sentinel.books = None;
-        });
         Self {
-            shared: Arc::new(Shared {
-                runtime,
-                books,
-                own: false,
-                end,
-                lane: OnceLock::new(),
-            }),
-        }
-    }
-}
-
-/// Notices the end of a runtime, which drops its tasks before it stops its timers and sockets.
-struct Sentinel {
-    books: Option<Arc<Books>>,
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        if let Some(books) = &self.books {
-            books.advance(Stage::Over);
+            shared: Arc::new(Shared::of_another(runtime)),
         }
     }
 }

@@ -73,9 +73,11 @@ mod error;
 mod handle;
 mod limits;
 mod scope;
+mod shared;
 mod shutdown;
 mod spawned;
 mod stand;
+mod starting;
 mod threads;
 mod wait;
 

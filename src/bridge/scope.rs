@@ -11,7 +11,7 @@ use super::{
     handle::Bridge,
     limits::Limits,
     spawned::Spawned,
-    stand, wait,
+    stand, starting, wait,
 };
 use crate::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Scope<'_> {
         F::Output: Send + 'static,
     {
         let at = Location::caller();
-        self.bridge.spawn_for(Some(&self.books), future, at)
+        starting::task(self.bridge, Some(&self.books), future, at)
     }
 
     /// As [`Bridge::offload`].
@@ -50,7 +50,7 @@ impl Scope<'_> {
         F: FnOnce(&Bridge) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.bridge.offload_for(Some(&self.books), f)
+        starting::job(self.bridge, Some(&self.books), f)
     }
 
     /// The bridge that it is a scope of.
@@ -79,7 +79,7 @@ pub(super) fn run<R>(
     books.advance(Stage::Stopped);
     let ended = wait::wait(
         // Whatever becomes of the job that this may be in: nothing is to outlive it.
-        bridge.alive(Limits::default()),
+        bridge.shared().alive(Limits::default()),
         std::future::poll_fn(|cx| books.poll_until(cx, |count| count.live == 0)),
         at,
     );

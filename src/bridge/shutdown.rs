@@ -68,7 +68,7 @@ pub struct Shutdown {
 
 impl Shutdown {
     pub(super) fn new(bridge: Bridge, grace: Duration) -> Self {
-        let before = bridge.books().count();
+        let before = bridge.shared().books.count();
         Self {
             ended: Box::pin(end(bridge, grace, before)),
         }
@@ -102,7 +102,7 @@ impl fmt::Debug for Shutdown {
 }
 
 async fn end(bridge: Bridge, grace: Duration, before: Count) -> Result<Ended, Error> {
-    let books = bridge.books();
+    let books = &bridge.shared().books;
     if !within(books, grace, |count| count.live == 0).await {
         books.advance(Stage::Stopped);
         within(books, SETTLING, |count| count.live == 0).await;
@@ -111,7 +111,7 @@ async fn end(bridge: Bridge, grace: Duration, before: Count) -> Result<Ended, Er
     if left > 0 {
         books.give_up();
     }
-    bridge.end();
+    bridge.shared().end();
     let over = within(books, LEAVING, |count| count.stage == Stage::Over).await;
     let count = books.count();
     if left > 0 || !over {

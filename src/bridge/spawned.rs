@@ -156,7 +156,10 @@ impl<T> Spawned<T> {
             // A closure on a blocking pool needs nobody to drive the runtime, and can be told at
             // once that it is cancelled.
             State::Job { .. } => limits.life_of(bridge.runtime(), true),
-            _ => bridge.alive(limits).until(bridge.books().given_up()),
+            _ => {
+                let shared = bridge.shared();
+                shared.alive(limits).until(shared.books.given_up())
+            }
         };
         wait::wait(limits, self, at)?
     }

@@ -14,7 +14,7 @@
 //! | `stream`, `hosts`, `alarm`, `ordered` | [`Fetches`]: taking items in, driving them, giving results out |
 //! | `fetched`, `error`, `kind` | what becomes of an item |
 //! | `call`, `body` | one item: its attempts, its time, its body |
-//! | `retry`, `budget`, `retry_after` | whether there is another attempt, and when |
+//! | `retry`, `known`, `budget`, `retry_after` | whether there is another attempt, and when |
 //! | `parse` | making something of a body, off the runtime where it is large |
 //! | `progress`, `events` | how far it is |
 //!
@@ -36,6 +36,7 @@ mod fetcher;
 mod hosts;
 mod item;
 mod kind;
+mod known;
 mod ordered;
 mod parse;
 mod progress;

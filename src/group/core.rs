@@ -11,8 +11,10 @@ use super::{
     child::{Birth, Key, Stage},
     family::{Family, Outer},
     keeper,
+    leftovers::Leftovers,
+    outcomes::Told,
     starting::{Starting, Ticket},
-    state::{Leftovers, Queued, State, Told},
+    state::{Queued, State},
     waiting::{Breadth, note},
 };
 use crate::{
@@ -90,8 +92,7 @@ impl<T> Shared<T> {
     pub(super) fn orphan(&self) {
         let (told, clocks) = {
             let mut state = self.state.lock();
-            state.orphaned = true;
-            (state.take_all(), std::mem::take(&mut state.clocks))
+            (state.outcomes.orphan(), std::mem::take(&mut state.clocks))
         };
         for keeper in clocks.into_iter().filter_map(|clock| clock.keeper) {
             keeper.abort();
@@ -137,14 +138,14 @@ impl<T> Shared<T> {
         let turn = ready!(coop::poll_proceed(cx));
         let (waker, waits) = (cx.waker().clone(), Waits::here());
         let (mut state, mut concerned) = (self.state.lock(), None);
-        let next = match state.take() {
+        let next = match state.outcomes.take() {
             Some(told) => Poll::Ready(Some(told)),
             None if state.untold() == 0 => Poll::Ready(None),
             None => Poll::Pending,
         };
         let unused = if next.is_pending() {
             concerned = state.waited_for(waits.as_ref(), Breadth::Own);
-            state.next_waker.replace(waker)
+            state.outcomes.call_at_next(waker)
         } else {
             turn.made_progress();
             Some(waker)

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     core::Shared,
     info::ChildInfo,
-    state::Leftovers,
+    leftovers::Leftovers,
     waiting::{Breadth, note},
 };
 use crate::{

@@ -148,7 +148,7 @@ impl<T> Group<T> {
     /// The next outcome that is there already, as [`next`](Self::next) gives it. `None` says nothing
     /// about what is still to come.
     pub fn try_next(&mut self) -> Option<Result<T, Error>> {
-        let told = self.shared().state.lock().take()?;
+        let told = self.shared().state.lock().outcomes.take()?;
         Some(told.outcome.map_err(|error| *error))
     }
 

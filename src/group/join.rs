@@ -7,7 +7,7 @@ use std::{
     panic::Location,
 };
 
-use super::{Group, core::Shared, quiet::Quiet, state::Told};
+use super::{Group, core::Shared, outcomes::Told, quiet::Quiet};
 use crate::{
     error::{Error, counted, drop_quietly},
     sync::Arc,
@@ -105,7 +105,7 @@ pub(super) async fn join_all<T: Send + 'static>(group: Group<T>) -> Vec<Result<T
     let shared = group.shared();
     let mut quiet = Quiet::of(shared);
     poll_fn(|cx| quiet.poll_over(cx)).await;
-    let mut told = Vec::from(shared.state.lock().take_all());
+    let mut told = Vec::from(shared.state.lock().outcomes.take_all());
     told.sort_unstable_by_key(|told| told.number);
     let outcomes = told.into_iter();
     outcomes
@@ -125,7 +125,7 @@ where
     V: Send,
     E: Send,
 {
-    let has_failed = group.shared().state.lock().cancel_on(fails);
+    let has_failed = group.shared().state.lock().outcomes.cancel_on(fails);
     if has_failed {
         group.cancel();
     }

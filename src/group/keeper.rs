@@ -13,15 +13,22 @@ use std::{
 
 use tokio::{
     runtime::{self, Handle},
+    task::AbortHandle,
     time::Instant,
 };
 
-use super::{core::Shared, state::Clock};
+use super::core::Shared;
 use crate::{
     error::Stop,
     lane::Timer,
     sync::{Arc, Weak},
 };
+
+/// A runtime on which the group's time is kept, and by whom.
+pub(super) struct Clock {
+    pub(super) id: runtime::Id,
+    pub(super) keeper: Option<AbortHandle>,
+}
 
 /// Sees to it that the deadline is kept on this runtime; at once if it has passed.
 pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
@@ -37,7 +44,7 @@ pub(super) fn ensure<T: Send + 'static>(shared: &Arc<Shared<T>>) {
     let id = runtime.id();
     {
         let mut state = shared.state.lock();
-        if state.orphaned || state.clocks.iter().any(|clock| clock.id == id) {
+        if state.outcomes.is_orphaned() || state.clocks.iter().any(|clock| clock.id == id) {
             return;
         }
         state.clocks.push(Clock { id, keeper: None });

@@ -89,6 +89,8 @@ mod info;
 mod job;
 mod join;
 mod keeper;
+mod leftovers;
+mod outcomes;
 mod quiet;
 mod scope;
 mod shutdown;

@@ -6,7 +6,8 @@ use tokio::task::coop;
 
 use super::{
     core::Shared,
-    state::{State, Told},
+    outcomes::Told,
+    state::State,
     waiting::{Breadth, note},
 };
 use crate::job::Waits;
@@ -57,7 +58,7 @@ impl<'a, T> Quiet<'a, T> {
         let turn = ready!(coop::poll_proceed(cx));
         let (for_next, for_end, waits) = (cx.waker().clone(), cx.waker().clone(), Waits::here());
         let mut state = self.shared.state.lock();
-        if let Some(told) = state.take() {
+        if let Some(told) = state.outcomes.take() {
             turn.made_progress();
             return Poll::Ready(Some(told));
         }
@@ -66,7 +67,7 @@ impl<'a, T> Quiet<'a, T> {
             return Poll::Ready(None);
         }
         let before = (
-            state.next_waker.replace(for_next),
+            state.outcomes.call_at_next(for_next),
             state.call_when_quiet(&mut self.place, for_end),
         );
         let concerned = state.waited_for(waits.as_ref(), Breadth::Within);

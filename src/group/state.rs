@@ -11,16 +11,19 @@
 //! 4. Nothing of the user's is dropped, woken or called under the lock: every method gives what is
 //!    to be done to its caller.
 
-use std::{collections::VecDeque, panic::Location, task::Waker};
+use std::{collections::VecDeque, task::Waker};
 
 use slab::Slab;
-use tokio::{runtime, task::AbortHandle, time::Instant};
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
     child::{Birth, Child, Key, Stage},
     core::Shared,
     family::Family,
     info::ChildInfo,
+    keeper::Clock,
+    leftovers::Leftovers,
+    outcomes::{Outcomes, Told},
     starting::Ticket,
     waiting::{Breadth, Concerned, Waiters},
 };
@@ -32,24 +35,7 @@ use crate::{
 };
 
 /// Room that is kept when there is nothing in it. A burst must not hold its memory for ever.
-const KEPT: usize = 1024;
-
-/// An outcome that nobody has taken yet.
-pub(super) struct Told<T> {
-    /// In which place it was spawned.
-    pub(super) number: u64,
-    pub(super) label: Option<Arc<str>>,
-    pub(super) location: &'static Location<'static>,
-    /// The error in a box, so that little memory is held for a child that has none.
-    pub(super) outcome: Result<T, Box<Error>>,
-}
-
-impl<T> Told<T> {
-    /// `fails` is a pointer to a function of ours, which only looks: it may be called under the lock.
-    fn is_failure(&self, fails: fn(&T) -> bool) -> bool {
-        self.outcome.as_ref().map_or(true, fails)
-    }
-}
+pub(super) const KEPT: usize = 1024;
 
 /// A child in the group's queue.
 pub(super) struct Queued<T> {
@@ -60,30 +46,13 @@ pub(super) struct Queued<T> {
 
 pub(super) type Start<T> = Box<dyn FnOnce(&Arc<Shared<T>>, Key) + Send>;
 
-/// A runtime on which the group's time is kept, and by whom.
-pub(super) struct Clock {
-    pub(super) id: runtime::Id,
-    pub(super) keeper: Option<AbortHandle>,
-}
-
-/// What a step on the books leaves to do when the lock is released.
-#[must_use = "somebody may be waiting for it"]
-pub(super) struct Leftovers<T> {
-    pub(super) wakers: Vec<Waker>,
-    /// An outcome that nobody will take.
-    pub(super) lost: Option<Result<T, Box<Error>>>,
-    /// That was a failure, and the first one ends the group.
-    pub(super) cancel: bool,
-    /// The group has become quiet: those that it is in have to hear of it.
-    pub(super) quiet: bool,
-}
-
 pub(super) struct State<T> {
     children: Slab<Child>,
     next: u64,
     /// Children that were not told of yet.
     untold: usize,
-    told: VecDeque<Told<T>>,
+    /// Of those that were told of.
+    pub(super) outcomes: Outcomes<T>,
     pub(super) queue: VecDeque<Queued<T>>,
     /// Children on the books that are not in the queue.
     pub(super) in_flight: usize,
@@ -91,14 +60,8 @@ pub(super) struct State<T> {
     pub(super) pumping: bool,
     /// Why no more children are taken in. `Closed` may become one of the others.
     pub(super) ended: Option<Stop>,
-    /// Nobody is left who could take an outcome.
-    pub(super) orphaned: bool,
-    /// Which values are failures, if a failure cancels the rest.
-    pub(super) fails: Option<fn(&T) -> bool>,
     /// How many children came to an end by themselves.
     pub(super) finished: u64,
-    /// Who waits for the next outcome.
-    pub(super) next_waker: Option<Waker>,
     /// Who waits for the end; a place is kept by whom it belongs to.
     quiet_wakers: Slab<Option<Waker>>,
     /// The jobs that wait for the group.
@@ -118,15 +81,12 @@ impl<T> State<T> {
             children: Slab::new(),
             next: 0,
             untold: 0,
-            told: VecDeque::new(),
+            outcomes: Outcomes::new(),
             queue: VecDeque::new(),
             in_flight: 0,
             pumping: false,
             ended: None,
-            orphaned: false,
-            fails: None,
             finished: 0,
-            next_waker: None,
             quiet_wakers: Slab::new(),
             waiters: Waiters::default(),
             within: Slab::new(),
@@ -181,7 +141,7 @@ impl<T> State<T> {
     /// A child that comes too late: its outcome is known and it is not on the books.
     pub(super) fn turn_away(&mut self, birth: Birth, error: Error) -> Leftovers<T> {
         let number = self.number();
-        self.tell(Told {
+        self.outcomes.tell(Told {
             number,
             label: birth.label,
             location: birth.location,
@@ -240,7 +200,7 @@ impl<T> State<T> {
         if matches!(outcome, Ok(_) | Err(Error::Panicked(_))) {
             self.finished += 1;
         }
-        self.tell(Told {
+        self.outcomes.tell(Told {
             number: key.number,
             label,
             location,
@@ -295,25 +255,6 @@ impl<T> State<T> {
         self.remove(key, || error)
     }
 
-    fn tell(&mut self, told: Told<T>) -> Leftovers<T> {
-        let mut leftovers = Leftovers::none();
-        leftovers.cancel = self.fails.is_some_and(|fails| told.is_failure(fails));
-        if self.orphaned {
-            leftovers.lost = Some(told.outcome);
-        } else {
-            self.told.push_back(told);
-            leftovers.wakers.extend(self.next_waker.take());
-        }
-        leftovers
-    }
-
-    /// From now on a failure cancels the rest. `true` if there is one among the outcomes that nobody
-    /// has taken.
-    pub(super) fn cancel_on(&mut self, fails: fn(&T) -> bool) -> bool {
-        self.fails = Some(fails);
-        self.told.iter().any(|told| told.is_failure(fails))
-    }
-
     pub(super) fn look_whether_quiet(&mut self, leftovers: &mut Leftovers<T>) {
         if !self.is_quiet() {
             return;
@@ -352,19 +293,7 @@ impl<T> State<T> {
         }
     }
 
-    // ===== Taking =====
-
-    pub(super) fn take(&mut self) -> Option<Told<T>> {
-        let next = self.told.pop_front();
-        if self.told.is_empty() && self.told.capacity() > KEPT {
-            self.told = VecDeque::new();
-        }
-        next
-    }
-
-    pub(super) fn take_all(&mut self) -> VecDeque<Told<T>> {
-        std::mem::take(&mut self.told)
-    }
+    // ===== Waiting for it =====
 
     /// Has somebody told when the group is quiet. Gives back whom it would have told before.
     pub(super) fn call_when_quiet(
@@ -425,16 +354,5 @@ impl<T> State<T> {
                 .into_iter()
                 .map(|child| child.info(group, now, stopped)),
         );
-    }
-}
-
-impl<T> Leftovers<T> {
-    pub(super) fn none() -> Self {
-        Self {
-            wakers: Vec::new(),
-            lost: None,
-            cancel: false,
-            quiet: false,
-        }
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::{
     cancel::{Cancel, CancelToken, Cancels},
     error::{Error, catch, drop_quietly},
-    job::{Job, task::Cause},
+    job::{Job, owner::Cause},
     sync::{Arc, AtomicBool, Mutex},
 };
 

@@ -14,6 +14,7 @@ mod current;
 mod handle;
 mod help;
 mod nest;
+mod owner;
 mod post;
 mod task;
 mod wait;
@@ -23,8 +24,8 @@ pub(crate) use self::{
     behalf::on_behalf,
     cell::{Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
+    owner::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     post::Awaited,
-    task::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     wait::{block_on, block_on_in},
     waits::Waits,
 };

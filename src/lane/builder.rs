@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Lane,
-    core::Core,
-    source::{Source, Threads},
-};
+use super::{Lane, core::Core, source::Source, threads::Threads};
 use crate::sync::Arc;
 
 /// How many jobs a lane runs at once unless it is told otherwise.

@@ -13,7 +13,7 @@ use tokio::{runtime, time::Instant};
 
 use super::{
     doubt::Doubt,
-    home::{Home, HomeId, Keeper},
+    home::{Home, HomeId},
     inbox::{Arrival, Inbox},
     keeper,
     observe::{self, Took},
@@ -43,12 +43,6 @@ pub(crate) struct Core {
 /// Keeps what workers write away from what callers write: two lines, as processors fetch in pairs.
 #[repr(align(128))]
 struct CacheLine<T>(T);
-
-/// What a keeper learns when it looks: when to look again, or that it is not needed any more.
-pub(crate) enum Watch {
-    Until(Option<Instant>),
-    Over,
-}
 
 impl Core {
     pub(crate) fn new(name: Arc<str>, limit: usize, queue: Option<usize>, source: Source) -> Self {
@@ -259,76 +253,6 @@ impl Core {
             state.next_step()
         });
         self.perform(step);
-    }
-
-    // ===== Time =====
-
-    /// A home's keeper looks: stops the jobs whose time is up and says when to look again.
-    pub(crate) fn keep_time(
-        &self,
-        id: HomeId,
-        keeper: Keeper,
-        now: Instant,
-        waker: Waker,
-    ) -> Watch {
-        let Some((due, next)) = self.with_state(|state| state.due(id, keeper, now, waker)) else {
-            return Watch::Over;
-        };
-        self.fail(due, &Cause::TimedOut);
-        Watch::Until(next)
-    }
-
-    /// A home's runtime is shutting down.
-    ///
-    /// On Tokio's own pool that ends the home: what waits there could only run on threads that the
-    /// runtime waits for. Elsewhere the jobs go on, and a thread takes over their deadlines.
-    pub(crate) fn runtime_gone(self: &Arc<Self>, id: HomeId) {
-        let (stranded, timer, idle) = self.with_state(|state| {
-            let mut timer = false;
-            let mut stranded = Vec::new();
-            if self.source.needs_runtime() {
-                stranded = state.waiting_in(id);
-                if let Some(home) = state.home(id) {
-                    home.closed = true;
-                }
-            } else if let Some(home) = state.home(id) {
-                home.orphaned = true;
-                timer = home.has_alarms();
-            }
-            (stranded, timer, state.dismiss_idle(Some(id)))
-        });
-        idle.iter().for_each(Thread::unpark);
-        if timer {
-            self.start_timer_thread(id);
-        }
-        self.fail(stranded, &Cause::NoRuntime);
-    }
-
-    /// Has a thread keep a home's deadlines, as no task does, unless one does already.
-    pub(crate) fn start_timer_thread(self: &Arc<Self>, id: HomeId) {
-        let wanted = self.with_state(|state| {
-            state.home(id).is_some_and(|home| {
-                // From now on, should the thread be refused: the next deadline asks again.
-                home.orphaned = true;
-                !std::mem::replace(&mut home.timer_thread, true)
-            })
-        });
-        if !wanted {
-            return;
-        }
-        let Err(refusal) = keeper::spawn_thread(self, id) else {
-            return;
-        };
-        // Deadlines that nobody keeps would be empty promises: the jobs that have one fail.
-        let stranded = self.with_state(|state| {
-            if let Some(home) = state.home(id) {
-                home.timer_thread = false;
-            }
-            let mut waiting = state.waiting_in(id);
-            waiting.retain(|key| state.jobs[key.slot].work.meta().deadline.is_some());
-            waiting
-        });
-        self.fail(stranded, &Cause::NoThread(Arc::new(refusal)));
     }
 
     // ===== Closing and reporting =====

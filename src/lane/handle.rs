@@ -3,7 +3,6 @@
 use std::{fmt, future::Future, panic::Location, time::Duration};
 
 use futures_util::Stream;
-use tokio::time::Instant;
 
 use super::{
     builder::Builder,
@@ -12,13 +11,11 @@ use super::{
     options::Options,
     reserve::Reserve,
     shutdown::{Shutdown, Stuck},
-    state::Ties,
     stats::{JobInfo, Stats},
 };
 use crate::{
-    cancel::{Cancel, CancelToken},
-    error::{Error, drop_quietly},
-    job::{Cause, Cell, Job, Meta, Owner, Task, Work},
+    error::Error,
+    job::{Job, Task},
     sync::Arc,
 };
 
@@ -261,80 +258,6 @@ impl Lane {
         Map::new(self.clone(), items, f, Location::caller())
     }
 
-    /// Hands in a closure that has an outcome in any case.
-    pub(super) fn hand_in<F, T>(
-        &self,
-        f: F,
-        reserved: bool,
-        location: &'static Location<'static>,
-    ) -> Result<Task<T>, Error>
-    where
-        F: FnOnce(&Job) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.hand_in_fallible(move |job| Ok(f(job)), reserved, location)
-    }
-
-    /// Every way in leads here: a closure that may itself say why there is no outcome.
-    pub(crate) fn hand_in_fallible<F, T>(
-        &self,
-        f: F,
-        reserved: bool,
-        location: &'static Location<'static>,
-    ) -> Result<Task<T>, Error>
-    where
-        F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
-        T: Send + 'static,
-    {
-        let core = self.core();
-        let queued = Instant::now();
-        let meta = Meta {
-            cancel: Cancel::default(),
-            label: self.options.label.clone(),
-            location,
-            queued,
-            deadline: self.options.deadline(queued),
-            token: self.options.token.clone(),
-            #[cfg(feature = "tracing")]
-            span: tracing::Span::current(),
-        };
-        // What can be known to be in vain does not take a thread's time.
-        if let Some(cause) = meta.in_vain(queued) {
-            drop_quietly(f);
-            return Ok(Task::refused(core.turn_away(&cause, reserved)));
-        }
-        let cell = Arc::new(Cell::new(meta, f));
-        let token = self.options.token.as_ref();
-        let hook = token.map(|token| {
-            let job = Arc::downgrade(&cell);
-            let owner = core.clone();
-            token.on_cancel(move || {
-                if let Some(job) = job.upgrade() {
-                    owner.stop(&*job, Cause::Cancelled);
-                }
-            })
-        });
-        let company = self.options.company.clone();
-        let tied = hook.is_some() || company.is_some();
-        let ties = tied.then(|| {
-            Box::new(Ties {
-                token: hook,
-                company,
-            })
-        });
-        let work: Arc<dyn Work> = cell.clone();
-        if let Err(refusal) = core.submit(work, ties, reserved) {
-            // The closure, and what it has captured.
-            drop_quietly(cell);
-            return Err(refusal);
-        }
-        if token.is_some_and(CancelToken::is_cancelled) {
-            // Perhaps before the lane had it.
-            core.stop(&*cell, Cause::Cancelled);
-        }
-        Ok(Task::live(cell, core.clone()))
-    }
-
     // ===== Looking at it =====
 
     /// What the lane has done and is doing, all of one moment.
@@ -356,7 +279,7 @@ impl Lane {
     /// ```
     #[cfg(feature = "metrics")]
     pub fn record_metrics(&self) {
-        super::observe::gauges(self.core(), &self.stats());
+        super::metrics::gauges(self.core(), &self.stats());
     }
 
     /// The jobs that are in the lane, the oldest first: what waits, what runs, and what drains.

@@ -24,7 +24,8 @@ use tokio::{
 };
 
 use super::{
-    core::{Core, Watch},
+    core::Core,
+    deadlines::Watch,
     home::{HomeId, Keeper},
 };
 use crate::sync::{Arc, Patience, Thread, current};

@@ -10,21 +10,26 @@
 
 mod builder;
 pub(crate) mod core;
+mod deadlines;
 mod default;
 mod doubt;
 mod fifo;
+mod hand_in;
 mod handle;
 mod histogram;
 mod home;
 mod inbox;
 mod keeper;
 mod map;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nested;
 mod observe;
 mod options;
 mod owner;
 mod pace;
 mod reserve;
+mod run;
 #[cfg(feature = "tower")]
 mod service;
 mod shutdown;
@@ -32,11 +37,12 @@ mod source;
 mod state;
 mod stats;
 mod stop;
+mod threads;
 mod timer;
 mod worker;
 
 #[cfg(feature = "metrics")]
-pub use self::observe::describe_metrics;
+pub use self::metrics::describe_metrics;
 #[cfg(feature = "tower")]
 pub use self::service::LaneService;
 pub use self::{
@@ -47,7 +53,7 @@ pub use self::{
     map::{Indexed, Map, Ordered},
     reserve::{Permit, Reserve},
     shutdown::{Shutdown, Stuck},
-    source::Threads,
     stats::{JobInfo, JobState, Stats},
+    threads::Threads,
 };
-pub(crate) use self::{core::wake, source::Outfit, timer::Timer};
+pub(crate) use self::{core::wake, threads::Outfit, timer::Timer};

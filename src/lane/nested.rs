@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::{
     core::Core,
     observe,
+    run::run,
     source::{self, Elsewhere},
     state::{Begun, Resume, State, Step, TakeHere},
-    worker,
 };
 use crate::{
     job::{Awaited, How, Taken, Work, serve},
@@ -102,7 +102,7 @@ impl Core {
             *step = state.next_step();
         };
         let after = |core: &Arc<Self>, step: &mut Option<Step>| core.perform(step.take());
-        worker::run(
+        run(
             self, begun.key, begun.work, &mut now, &mut None, then, after,
         );
     }

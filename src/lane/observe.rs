@@ -12,8 +12,6 @@ use tokio::time::Instant;
 #[cfg(feature = "tracing")]
 use tracing::{Level, Span};
 
-#[cfg(feature = "metrics")]
-use super::stats::Stats;
 use super::{
     core::Core,
     stats::{JobState, Outcome},
@@ -258,124 +256,8 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
     let _ = (core, refusal);
 }
 
-/// The numbers that are no sums of what is told of jobs, set to what they are.
 #[cfg(feature = "metrics")]
-pub(super) fn gauges(core: &Core, stats: &Stats) {
-    let gauges = [
-        ("longshore_detached", stats.detached as f64),
-        ("longshore_lent", stats.lent as f64),
-        ("longshore_limit", stats.limit as f64),
-        ("longshore_workers", stats.workers as f64),
-        ("longshore_idle_workers", stats.idle as f64),
-        ("longshore_starting_workers", stats.starting as f64),
-        (
-            "longshore_starting_seconds",
-            stats.starting_for.unwrap_or_default().as_secs_f64(),
-        ),
-        ("longshore_peak_waiting", stats.peak_waiting as f64),
-        ("longshore_peak_running", stats.peak_running as f64),
-    ];
-    quietly(|| {
-        for (name, value) in gauges {
-            metrics::gauge!(name, "lane" => lane(core)).set(value);
-        }
-    });
-}
-
-/// Describes the metrics of lanes to the recorder that is installed: what each counts, and in which
-/// unit. To be called once, after it was installed.
-///
-/// # Examples
-///
-/// ```
-/// // metrics::set_global_recorder(recorder)?;
-/// longshore::lane::describe_metrics();
-/// ```
-#[cfg(feature = "metrics")]
-pub fn describe_metrics() {
-    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-
-    describe_counter!(
-        "longshore_jobs_submitted_total",
-        Unit::Count,
-        "Jobs that were taken in."
-    );
-    describe_counter!(
-        "longshore_jobs_refused_total",
-        Unit::Count,
-        "Calls that were refused: the lane was full or closed, or there was no runtime."
-    );
-    describe_counter!(
-        "longshore_jobs_total",
-        Unit::Count,
-        "Jobs that are over, by outcome."
-    );
-    describe_counter!(
-        "longshore_late_panics_total",
-        Unit::Count,
-        "Panics that no caller was told of."
-    );
-    describe_gauge!("longshore_waiting", Unit::Count, "Jobs in the queue.");
-    describe_gauge!(
-        "longshore_running",
-        Unit::Count,
-        "Jobs on a thread whose caller waits."
-    );
-    describe_gauge!(
-        "longshore_draining",
-        Unit::Count,
-        "Jobs that were given up and whose thread is not free yet."
-    );
-    describe_gauge!(
-        "longshore_suspended",
-        Unit::Count,
-        "Jobs on a thread whose caller waits, and that wait for other jobs."
-    );
-    for (name, what) in [
-        (
-            "longshore_detached",
-            "Jobs on a thread that were detached and have no outcome yet.",
-        ),
-        (
-            "longshore_lent",
-            "Slots of suspended jobs in which others run.",
-        ),
-        (
-            "longshore_limit",
-            "How many jobs may be on threads at once.",
-        ),
-        ("longshore_workers", "Threads that serve the lane."),
-        (
-            "longshore_idle_workers",
-            "Of these, those with nothing to do.",
-        ),
-        (
-            "longshore_starting_workers",
-            "Threads that were asked for and have not come.",
-        ),
-        ("longshore_peak_waiting", "The most jobs that ever waited."),
-        (
-            "longshore_peak_running",
-            "The most jobs that ever were on threads.",
-        ),
-    ] {
-        describe_gauge!(name, Unit::Count, what);
-    }
-    describe_gauge!(
-        "longshore_starting_seconds",
-        Unit::Seconds,
-        "For how long none of the threads that were asked for has come."
-    );
-    describe_histogram!(
-        "longshore_queue_seconds",
-        Unit::Seconds,
-        "Time in the queue."
-    );
-    describe_histogram!("longshore_run_seconds", Unit::Seconds, "Time on a thread.");
-}
-
-#[cfg(feature = "metrics")]
-fn lane(core: &Core) -> metrics::SharedString {
+pub(super) fn lane(core: &Core) -> metrics::SharedString {
     core.name.clone().into()
 }
 
@@ -385,6 +267,6 @@ fn count_late_panic(core: &Core) {
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
-fn quietly(tell: impl FnOnce()) {
+pub(super) fn quietly(tell: impl FnOnce()) {
     crate::error::call_quietly(tell);
 }

@@ -1,4 +1,4 @@
-//! A job on the books: in, taken, finished, or taken back.
+//! A job on the books: in, taken, given up, finished, or taken back.
 
 use slab::Slab;
 use tokio::{runtime, time::Instant};
@@ -197,6 +197,21 @@ impl State {
         entry
     }
 
+    /// The caller of a job that is on a thread has gone. Says what the job was.
+    pub(crate) fn abandon(&mut self, key: Key) -> JobState {
+        let entry = &mut self.jobs[key.slot];
+        let Place::Running(since) = entry.place else {
+            unreachable!("no other job has a caller and a thread");
+        };
+        entry.place = Place::Draining(since);
+        let before = match entry.is_suspended() {
+            true => JobState::Suspended,
+            false => JobState::Running,
+        };
+        self.counts.abandoned(before);
+        before
+    }
+
     /// The books of a job whose thread has left the user's code.
     pub(crate) fn finish(&mut self, key: Key, now: Instant, panicked: bool) -> Entry {
         let entry = self.remove(key);
@@ -237,5 +252,15 @@ impl State {
         self.retire(entry.home);
         self.grant();
         entry
+    }
+}
+
+impl Place {
+    pub(crate) fn state(self) -> JobState {
+        match self {
+            Self::Waiting(_) => JobState::Waiting,
+            Self::Running(_) => JobState::Running,
+            Self::Draining(_) => JobState::Draining,
+        }
     }
 }

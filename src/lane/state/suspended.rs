@@ -311,21 +311,6 @@ impl State {
             .map(|(_, entry)| entry.work.clone())
     }
 
-    /// The caller of a job that is on a thread has gone. Says what the job was.
-    pub(crate) fn abandon(&mut self, key: Key) -> JobState {
-        let entry = &mut self.jobs[key.slot];
-        let Place::Running(since) = entry.place else {
-            unreachable!("no other job has a caller and a thread");
-        };
-        entry.place = Place::Draining(since);
-        let before = match entry.is_suspended() {
-            true => JobState::Suspended,
-            false => JobState::Running,
-        };
-        self.counts.abandoned(before);
-        before
-    }
-
     /// A job is over: if its slot was borrowed, it is lent again.
     pub(super) fn return_slot(&mut self, entry: &Entry) {
         if entry
@@ -340,19 +325,9 @@ impl State {
 }
 
 impl Entry {
-    fn is_suspended(&self) -> bool {
+    pub(super) fn is_suspended(&self) -> bool {
         self.nesting
             .as_ref()
             .is_some_and(|nesting| nesting.suspended)
-    }
-}
-
-impl Place {
-    pub(crate) fn state(self) -> JobState {
-        match self {
-            Self::Waiting(_) => JobState::Waiting,
-            Self::Running(_) => JobState::Running,
-            Self::Draining(_) => JobState::Draining,
-        }
     }
 }

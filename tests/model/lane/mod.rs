@@ -2,6 +2,8 @@
 
 #[path = "../../../src/lane/core.rs"]
 pub(crate) mod core;
+#[path = "../../../src/lane/deadlines.rs"]
+mod deadlines;
 #[path = "../../../src/lane/doubt.rs"]
 mod doubt;
 #[path = "../../../src/lane/fifo.rs"]
@@ -20,6 +22,8 @@ mod observe;
 #[path = "../../../src/lane/owner.rs"]
 mod owner;
 pub(crate) mod pace;
+#[path = "../../../src/lane/run.rs"]
+mod run;
 pub(crate) mod source;
 #[path = "../../../src/lane/state/mod.rs"]
 mod state;
