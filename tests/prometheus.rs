@@ -148,6 +148,7 @@ fn a_running_program_can_be_scraped() {
         ("longshore_running", "gauge"),
         ("longshore_draining", "gauge"),
         ("longshore_limit", "gauge"),
+        ("longshore_queue", "gauge"),
         ("longshore_peak_running", "gauge"),
         ("longshore_queue_seconds", "histogram"),
         ("longshore_run_seconds", "histogram"),
@@ -164,6 +165,13 @@ fn a_running_program_can_be_scraped() {
         assert!((0.0..=12.0).contains(&value), "{gauge}: {value}");
     }
     assert_eq!(first.of("longshore_limit{lane=\"shop\"}"), 4.0);
+    assert_eq!(first.of("longshore_queue{lane=\"shop\"}"), 8.0);
+    // That of the other lane is not bounded.
+    assert!(
+        !first
+            .values
+            .contains_key("longshore_queue{lane=\"metrics\"}")
+    );
     let peak = first.of("longshore_peak_running{lane=\"shop\"}");
     assert!((1.0..=4.0).contains(&peak), "{peak}");
     let infinite = "longshore_run_seconds_bucket{lane=\"shop\",le=\"+Inf\"}";

@@ -19,7 +19,8 @@ use crate::{
     sync::Arc,
 };
 
-/// A bounded view of blocking threads, one for each resource that is called.
+/// Runs closures that block, on threads where they may, and so many of them at once: one lane for each
+/// resource that is called.
 ///
 /// A handle is cheap to clone, and clones are the same lane. The methods that take options
 /// ([`timeout`](Self::timeout), [`deadline`](Self::deadline), [`label`](Self::label),

@@ -67,7 +67,11 @@ pub fn describe_metrics() {
         ),
         (
             "longshore_limit",
-            "How many jobs may be on threads at once.",
+            "How many jobs may run at once, those that drain included.",
+        ),
+        (
+            "longshore_queue",
+            "How many jobs may wait, of lanes where that is bounded.",
         ),
         ("longshore_workers", "Threads that serve the lane."),
         (
@@ -81,7 +85,7 @@ pub fn describe_metrics() {
         ("longshore_peak_waiting", "The most jobs that ever waited."),
         (
             "longshore_peak_running",
-            "The most jobs that ever were on threads.",
+            "The most jobs that ever ran at once, those that drained included.",
         ),
     ] {
         describe_gauge!(name, Unit::Count, what);
@@ -116,7 +120,8 @@ pub(super) fn gauges(core: &Core, stats: &Stats) {
         ("longshore_peak_running", stats.peak_running as f64),
     ];
     quietly(|| {
-        for (name, value) in gauges {
+        let queue = stats.queue.map(|queue| ("longshore_queue", queue as f64));
+        for (name, value) in gauges.into_iter().chain(queue) {
             metrics::gauge!(name, "lane" => lane(core)).set(value);
         }
     });
