@@ -6,4 +6,4 @@ mod without;
 
 use crate::support::Flavour;
 
-pub(super) const FLAVOURS: [Flavour; 2] = [Flavour::CurrentThread, Flavour::MultiThread];
+const FLAVOURS: [Flavour; 2] = [Flavour::CurrentThread, Flavour::MultiThread];
