@@ -11,6 +11,7 @@
 mod support;
 
 mod api;
+mod beside;
 mod edges;
 mod ends;
 #[cfg(feature = "tracing")]

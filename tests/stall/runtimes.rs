@@ -277,3 +277,26 @@ fn there_is_one_thread_while_there_are_watches_and_none_afterwards() {
         });
     }
 }
+
+/// Attached from within a task, and from outside.
+#[test]
+fn a_runtime_that_is_there_already_is_watched() {
+    in_time(|| {
+        for from_outside in [false, true] {
+            let runtime = Flavour::MultiThread.builder().build().unwrap();
+            let (watch, begun, ended) = listen(Watch::new());
+            let _watching = if from_outside {
+                watch.attach(runtime.handle()).unwrap()
+            } else {
+                runtime.block_on(async { watch.attach(&Handle::current()).unwrap() })
+            };
+            let (gate, opener) = Gate::new();
+            runtime.spawn(async move { gate.wait() });
+            let stall = begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+            assert!(ended.recv_timeout(PATIENCE).is_ok());
+        }
+    });
+}
