@@ -1,37 +1,49 @@
 //! Stalls beside a pool that computes, whose threads might each have become the worker.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use longshore::stall::{Cause, Certainty, Watch};
 
-use crate::support::{Flavour, Gate, Watched, compute, in_time, wait_for_looks};
+use crate::support::{Flavour, Gate, Watched, compute, in_time};
 
-/// What was busy for a moment is no worker that has a lot to do, once that moment is over.
+/// What was busy for a moment is no worker that has a lot to do, once that moment is over. Of a worker that
+/// is in doubt to the end it would be told with less certainty.
 #[test]
 fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
     in_time(|| {
-        let threshold = Duration::from_millis(300);
+        let threshold = Duration::from_millis(500);
         let mut builder = Flavour::MultiThread.builder();
         // A name of its own, or threads of other tests that compute might be its workers.
         builder.thread_name("meanwhile");
         let watched = Watched::built_by(&mut builder, Watch::new().threshold(threshold));
         let handle = watched.runtime.handle().clone();
-        let watching = watched.watching.clone();
         let (stall, _) = watched.stall(move |gate| {
-            let computes = thread::spawn(move || {
-                // Between the half of the threshold, when it is noted what others have used, and the
-                // whole.
-                wait_for_looks(&watching, 20);
-                handle.spawn_blocking(|| compute(Duration::from_millis(60)));
+            let over = Arc::new(AtomicBool::new(false));
+            let (say, computes) = mpsc::channel();
+            let is_over = over.clone();
+            handle.spawn_blocking(move || {
+                say.send(()).unwrap();
+                compute(threshold + Duration::from_millis(200));
+                is_over.store(true, SeqCst);
             });
+            computes.recv().unwrap();
+            // Until it is told.
             gate.wait();
-            computes.join().unwrap();
+            assert!(
+                over.load(SeqCst),
+                "it was told while another might be the worker"
+            );
         });
         assert_eq!(stall.cause, Cause::LockWait);
         assert_eq!(stall.certainty, Certainty::OneCall, "{stall}");
-        // Of a worker that is in doubt to the end this is told a second after the threshold.
-        let soon = threshold + Duration::from_millis(900);
-        assert!(stall.stalled_for < soon, "{stall}");
     });
 }
 
