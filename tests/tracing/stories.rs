@@ -173,13 +173,13 @@ fn the_way_of_every_job_can_be_followed() {
 
 #[test]
 fn a_call_that_is_refused_is_told() {
-    for runtime in runtimes() {
-        let lane = Lane::builder("closed-lane").build();
+    for (runtime, name) in runtimes().into_iter().zip(["closed-one", "closed-two"]) {
+        let lane = Lane::builder(name).build();
         lane.close();
         runtime.block_on(async { lane.offload(|| ()).await.unwrap_err() });
         let refused = |seen: &Seen| {
             matches!(seen, Seen::Event(Level::DEBUG, text, _)
-                if text.contains("closed-lane") && text.contains("a job was refused"))
+                if text.contains(name) && text.contains("a job was refused"))
         };
         assert!(seen().iter().any(refused));
     }

@@ -98,14 +98,15 @@ fn lane_of_one_thread(name: &str) -> Lane {
 /// K10, K12.
 #[test]
 fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
-    for runtime in runtimes() {
-        let lane = lane_of_one_thread("stuck");
+    // A name for each, or the warning of one would do for both.
+    for (runtime, name) in runtimes().into_iter().zip(["stuck-one", "stuck-two"]) {
+        let lane = lane_of_one_thread(name);
         runtime.block_on(async {
             let (job, started, open) = deaf();
             let _task = lane.label("culprit").offload(job);
             started.recv().unwrap();
             lane.shutdown(Duration::ZERO).await.unwrap_err();
-            warning("stuck", &["culprit", "stuck"]);
+            warning(name, &["culprit", "a job is stuck"]);
             drop(open);
         });
     }
@@ -113,15 +114,15 @@ fn a_stuck_job_is_told_when_its_lane_is_shut_down() {
 
 #[test]
 fn a_stuck_child_is_told_when_its_group_is_shut_down() {
-    for runtime in runtimes() {
-        let lane = lane_of_one_thread("nursery");
+    for (runtime, name) in runtimes().into_iter().zip(["nursery-one", "nursery-two"]) {
+        let lane = lane_of_one_thread(name);
         runtime.block_on(async {
             let (job, started, open) = deaf();
             let group = Group::new();
             group.label("deaf").offload(&lane, job);
             started.recv().unwrap();
             group.shutdown(Duration::ZERO).await.unwrap_err();
-            let text = warned("nursery", &["`deaf`", "a child is stuck"]);
+            let text = warned(name, &["`deaf`", "a child is stuck"]);
             assert!(text.starts_with("target=longshore::group "), "{text}");
             drop(open);
         });
