@@ -10,7 +10,10 @@ use std::{
 };
 
 use longshore::stall::{Cause, Watch, watched};
-use tokio::{runtime::Handle, task::block_in_place};
+use tokio::{
+    runtime::{Handle, RuntimeMetrics},
+    task::block_in_place,
+};
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, compute, in_time, listen, looks,
@@ -111,7 +114,7 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
         let watched_runtime = Watched::built_by(&mut builder, Watch::new());
-        let parks = watched_runtime.runtime.metrics();
+        let metrics = watched_runtime.runtime.metrics();
         watched_runtime.is_quiet(async {
             for _ in 0..10 {
                 let (gate, opener) = Gate::new();
@@ -124,11 +127,7 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
                     });
                 }));
                 in_place.await.unwrap();
-                // The other one has parked.
-                let before = parks.worker_park_count(0);
-                while parks.worker_park_count(0) == before {
-                    tokio::spawn(async {}).await.unwrap();
-                }
+                the_worker_parks(&metrics).await;
                 let busy = tokio::spawn(async move {
                     while !gate.is_open() {
                         compute(Duration::from_millis(4));
@@ -142,6 +141,14 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
             }
         });
     });
+}
+
+/// Waits until the only worker, which is another thread by now, has parked.
+async fn the_worker_parks(metrics: &RuntimeMetrics) {
+    let before = metrics.worker_park_count(0);
+    while metrics.worker_park_count(0) == before {
+        tokio::spawn(async {}).await.unwrap();
+    }
 }
 
 /// It has computed until then, and goes on doing so on another thread.
@@ -168,8 +175,11 @@ fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
             // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come
             // at all points of the 61 ticks in between.
             thread::sleep(Duration::from_millis(400 + 37 * round));
-            let in_place = async { block_in_place(|| thread::sleep(Duration::from_millis(250))) };
-            runtime.block_on(runtime.spawn(in_place)).unwrap();
+            let (held, release) = Gate::new();
+            let in_place = runtime.spawn(async move { block_in_place(|| held.wait()) });
+            wait_for_looks(&watched.watching, LOOKS);
+            drop(release);
+            runtime.block_on(in_place).unwrap();
             drop(opener);
             for task in busy {
                 runtime.block_on(task).unwrap();
@@ -186,18 +196,23 @@ fn what_runs_within_block_in_place_is_not_reported() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
         let watched_runtime = Watched::built_by(&mut builder, Watch::new().without_cpu());
+        let metrics = watched_runtime.runtime.metrics();
         watched_runtime.is_quiet(async {
             for _ in 0..4 {
                 let (gate, opener) = Gate::new();
-                let in_place = tokio::spawn(async {
+                let (held, go_on) = Gate::new();
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let in_place = tokio::spawn(async move {
                     block_in_place(|| {
-                        thread::sleep(Duration::from_millis(60));
+                        tell.send(()).unwrap();
+                        held.wait();
                         let blocks = watched(async { thread::sleep(Duration::from_millis(400)) });
                         Handle::current().block_on(blocks);
                     });
                 });
-                // The thread that is the worker by now parks, and then has a lot to do.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                told.await.unwrap();
+                the_worker_parks(&metrics).await;
+                // And then it has a lot to do.
                 let mut tasks = Vec::new();
                 for _ in 0..8 {
                     let gate = gate.clone();
@@ -208,6 +223,7 @@ fn what_runs_within_block_in_place_is_not_reported() {
                         }
                     }));
                 }
+                drop(go_on);
                 in_place.await.unwrap();
                 drop(opener);
                 for task in tasks {
