@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, in_child, in_time, listen, looks,
-    passes, settles, wait_for_looks,
+    passes, settles, threads_named, wait_for_looks,
 };
 
 on_both! {
@@ -243,14 +243,6 @@ fn of_many_runtimes_the_one_that_is_stuck_is_reported() {
             assert_eq!(watched.watching.stalls(), expected, "runtime {index}");
         }
     });
-}
-
-fn threads_named(prefix: &str) -> usize {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
-        .filter(|name| name.starts_with(prefix))
-        .count()
 }
 
 /// In a process of its own, since other tests have watches too.
