@@ -7,6 +7,7 @@ use std::{
 };
 
 use longshore::{Bridge, bridge::Error};
+use tokio::sync::oneshot;
 
 use super::{FLAVOURS, seven, started};
 use crate::support::{AT_ONCE, Flavour, Gate, settles, threads_named, watched};
@@ -16,7 +17,7 @@ fn a_shutdown_waits_for_what_ends_and_cancels_what_does_not() {
     watched(|| {
         for flavour in FLAVOURS {
             let bridge = started("br-grace", flavour);
-            let (ring, rung) = tokio::sync::oneshot::channel::<u32>();
+            let (ring, rung) = oneshot::channel::<u32>();
             let ends = bridge.spawn(rung);
             let forever = bridge.spawn(std::future::pending::<()>());
             let caller = {
@@ -184,17 +185,21 @@ fn a_shutdown_leaves_the_runtime_of_others() {
             assert_eq!(runtime.block_on(seven()), 7);
 
             // And what was detached goes on when the bridge is dropped.
-            let (ring, rung) = tokio::sync::oneshot::channel();
-            let (tell, told) = mpsc::channel();
+            let (begin, begun) = oneshot::channel();
+            let (ring, rung) = oneshot::channel();
+            let (tell, told) = oneshot::channel();
             Bridge::from(runtime.handle().clone())
-                .spawn(async move { tell.send(rung.await) })
+                .spawn(async move {
+                    begin.send(()).unwrap();
+                    tell.send(rung.await).unwrap();
+                })
                 .detach();
-            runtime.block_on(async {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            let told = runtime.block_on(async {
+                begun.await.unwrap();
                 ring.send(7).unwrap();
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                told.await
             });
-            assert_eq!(told.recv().unwrap(), Ok(7));
+            assert_eq!(told.unwrap(), Ok(7));
         }
     });
 }

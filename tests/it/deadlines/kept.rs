@@ -124,7 +124,8 @@ everywhere_and_on_workers! {
         tokio::time::sleep(Duration::from_millis(100)).await;
         gate.open();
         ahead.await.unwrap();
-        let (_, waited, _) = timed_out(task.await);
+        let (phase, waited, _) = timed_out(task.await);
+        assert_eq!(phase, Phase::Running);
         assert!(waited >= Duration::from_millis(100), "{waited:?}");
         assert!(begun.elapsed() >= time);
         blocked.open();
