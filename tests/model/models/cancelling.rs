@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future::block_on, thread};
 
 use super::{
-    check, check_both,
-    lanes::{FOR_EVER, assert_settled, lane, offload},
+    Ends, check, check_both,
+    lanes::{FOR_EVER, assert_settled, lane, offload, wait_until_settled},
     signals::Gauge,
 };
 use crate::{
@@ -20,7 +20,9 @@ use crate::{
 /// C1, C2, K2, K5: a cancel meets a job before, while and after it runs.
 #[test]
 fn a_cancelled_job_has_one_outcome_and_none_that_waited_has_run() {
-    check_both(|| {
+    let ends = Ends::default();
+    let seen = ends.clone();
+    check_both(move || {
         let core = lane(1, None, FOR_EVER);
         let ran = Arc::new(AtomicUsize::new(0));
         let before = offload(&core, |_| thread::yield_now());
@@ -36,24 +38,32 @@ fn a_cancelled_job_has_one_outcome_and_none_that_waited_has_run() {
             canceller.cancel();
             canceller.cancel();
         });
-        match block_on(task) {
-            Ok(seven) => assert_eq!((seven, ran.load(Ordering::SeqCst)), (7, 1)),
-            Err(Error::Cancelled { phase, .. }) => {
-                other.join().expect("the canceller");
-                block_on(before).expect("not cancelled");
-                core.close();
-                if phase == Phase::Waiting {
-                    assert_eq!(ran.load(Ordering::SeqCst), 0);
-                }
-                return;
+        let told = block_on(task);
+        other.join().expect("the canceller");
+        block_on(before).expect("not cancelled");
+        wait_until_settled(&core);
+        let ran = ran.load(Ordering::SeqCst);
+        match told {
+            Ok(seven) => {
+                assert_eq!((seven, ran), (7, 1));
+                seen.saw("a value");
+            }
+            Err(Error::Cancelled {
+                phase: Phase::Waiting,
+                ..
+            }) => {
+                assert_eq!(ran, 0);
+                seen.saw("waiting");
+            }
+            Err(Error::Cancelled { .. }) => {
+                assert_eq!(ran, 1);
+                seen.saw("running");
             }
             Err(error) => panic!("{error}"),
         }
-        other.join().expect("the canceller");
-        block_on(before).expect("not cancelled");
-        assert_settled(&core);
         core.close();
     });
+    ends.were(&["a value", "waiting", "running"]);
 }
 
 /// K4, K1, C8: tasks are dropped at any moment; slots come back, and not too early.
@@ -78,7 +88,7 @@ fn dropped_tasks_give_their_slots_back_exactly_once() {
     });
 }
 
-/// K6: detaching races with starting and ending, and so does a cancel of what was detached.
+/// K6: detaching races with starting and ending.
 #[test]
 fn a_detached_job_runs_to_its_end_and_is_counted_once() {
     check_both(|| {
@@ -99,11 +109,13 @@ fn a_detached_job_runs_to_its_end_and_is_counted_once() {
 /// K5: a hook runs at most once, and neither runs nor is running after its guard was dropped.
 #[test]
 fn a_hook_never_runs_after_its_guard_is_gone() {
-    check(false, || {
+    let ends = Ends::default();
+    let seen = ends.clone();
+    check(false, move || {
         let core = lane(1, None, FOR_EVER);
         let resource = Arc::new(Mutex::new(Some(0)));
         let task = offload(&core, {
-            let resource = resource.clone();
+            let (resource, seen) = (resource.clone(), seen.clone());
             move |job: &Job| {
                 let guard = job.on_cancel({
                     let resource = resource.clone();
@@ -116,8 +128,11 @@ fn a_hook_never_runs_after_its_guard_is_gone() {
                 thread::yield_now();
                 drop(guard);
                 // From here on it belongs to somebody else.
-                let used = resource.lock().take();
-                assert!(used.is_some_and(|times| times <= 1));
+                match resource.lock().take() {
+                    Some(0) => seen.saw("not run"),
+                    Some(1) => seen.saw("run"),
+                    used => panic!("{used:?}"),
+                }
             }
         });
         let canceller = task.canceller();
@@ -129,6 +144,7 @@ fn a_hook_never_runs_after_its_guard_is_gone() {
         assert_settled(&core);
         core.close();
     });
+    ends.were(&["not run", "run"]);
 }
 
 /// C6, C11: a token is cancelled while the jobs under it come, run and go.

@@ -5,8 +5,8 @@ use std::task::Poll;
 use shuttle::{future::block_on, thread};
 
 use super::{
-    check_both,
-    lanes::{FOR_EVER, assert_settled, lane, offload},
+    Ends, check_both,
+    lanes::{FOR_EVER, assert_settled, lane, offload, wait_until_settled},
 };
 use crate::error::Error;
 
@@ -29,16 +29,22 @@ fn a_lane_that_is_closed_in_full_run_sends_every_worker_home() {
 /// K10, R7, R8: closing races with jobs that come in, and with itself.
 #[test]
 fn a_closing_lane_answers_everybody() {
-    check_both(|| {
+    let ends = Ends::default();
+    let seen = ends.clone();
+    check_both(move || {
         let core = lane(1, None, FOR_EVER);
         let caller = thread::spawn({
-            let core = core.clone();
+            let (core, seen) = (core.clone(), seen.clone());
             move || {
                 let tasks: Vec<_> = (0..3).map(|n| offload(&core, move |_| n)).collect();
                 for (n, task) in tasks.into_iter().enumerate() {
                     match block_on(task) {
-                        Ok(value) => assert_eq!(value, n),
-                        Err(Error::Closed { .. } | Error::Cancelled { .. }) => {}
+                        Ok(value) => {
+                            assert_eq!(value, n);
+                            seen.saw("a value");
+                        }
+                        Err(Error::Closed { .. }) => seen.saw("closed"),
+                        Err(Error::Cancelled { .. }) => seen.saw("cancelled"),
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -57,11 +63,9 @@ fn a_closing_lane_answers_everybody() {
             thread.join().expect("all of them end");
         }
         // A cancelled job's caller hears of it before the job's thread does.
-        while core.stats().draining > 0 {
-            thread::yield_now();
-        }
-        assert_settled(&core);
+        wait_until_settled(&core);
     });
+    ends.were(&["a value", "closed", "cancelled"]);
 }
 
 /// K10. What a shutdown does when its grace is over, while jobs come, run, and are given up: everybody is

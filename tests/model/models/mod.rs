@@ -14,6 +14,8 @@ mod running;
 mod signals;
 mod trouble;
 
+use std::{collections::BTreeMap, sync::Mutex};
+
 use crate::{lane::pace::say_brisk, sync::Arc};
 
 /// Runs a model over random schedules and over those with few preemptions, which find what takes
@@ -36,4 +38,21 @@ fn check(brisk: bool, model: impl Fn() + Send + Sync + 'static) {
 fn check_both(model: impl Fn() + Clone + Send + Sync + 'static) {
     check(false, model.clone());
     check(true, model);
+}
+
+/// How often a race was seen to end in each way, over all schedules. One that only ever ends in the same
+/// way is none, and a model of it shows nothing.
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<BTreeMap<&'static str, usize>>>);
+
+impl Ends {
+    fn saw(&self, end: &'static str) {
+        *self.0.lock().unwrap().entry(end).or_default() += 1;
+    }
+
+    #[track_caller]
+    fn were(&self, ends: &[&str]) {
+        let seen = self.0.lock().unwrap();
+        assert!(ends.iter().all(|end| seen.contains_key(end)), "{seen:?}");
+    }
 }

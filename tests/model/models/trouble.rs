@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future::block_on, thread};
 
 use super::{
-    check_both,
+    Ends, check_both,
     lanes::{FOR_EVER, assert_settled, offload},
 };
 use crate::{
@@ -14,16 +14,25 @@ use crate::{
     sync::Arc,
 };
 
-/// Two callers, so that one comes just as the other's thread is refused.
-fn every_job_is_run_or_told(trouble: Source, told: fn(&Error) -> bool) {
+/// Runs jobs on such threads and checks that each job is run, or told. What is to be seen of both is in
+/// `ends`.
+fn every_job_is_run_or_told(trouble: Source, told: fn(&Error) -> bool, ends: &[&str]) {
     let source = Source {
         linger: FOR_EVER,
         ..trouble
     };
-    let core = Arc::new(Core::new("model".into(), 2, None, source));
+    let seen = Ends::default();
+    let saw = seen.clone();
+    check_both(move || two_callers(&source, told, &saw));
+    seen.were(ends);
+}
+
+/// Two, so that one comes just as the other's thread is refused.
+fn two_callers(source: &Source, told: fn(&Error) -> bool, ends: &Ends) {
+    let core = Arc::new(Core::new("model".into(), 2, None, source.clone()));
     let callers: Vec<_> = (0..2)
         .map(|_| {
-            let core = core.clone();
+            let (core, ends) = (core.clone(), ends.clone());
             thread::spawn(move || {
                 let jobs: Vec<_> = (0..2)
                     .map(|n| {
@@ -38,18 +47,20 @@ fn every_job_is_run_or_told(trouble: Source, told: fn(&Error) -> bool) {
                         (n, ran, task)
                     })
                     .collect();
-                jobs.into_iter()
-                    .for_each(|(n, ran, task)| match block_on(task) {
-                        Ok(value) => assert_eq!((value, ran.load(Ordering::SeqCst)), (n, 1)),
+                for (n, ran, task) in jobs {
+                    match block_on(task) {
+                        Ok(value) => {
+                            assert_eq!((value, ran.load(Ordering::SeqCst)), (n, 1));
+                            ends.saw("run");
+                        }
                         Err(error) => {
                             assert!(told(&error), "{error}");
-                            assert_eq!(
-                                ran.load(Ordering::SeqCst),
-                                0,
-                                "it ran, and was told not to have"
-                            );
+                            let ran = ran.load(Ordering::SeqCst);
+                            assert_eq!(ran, 0, "it ran, and was told not to have");
+                            ends.saw("told");
                         }
-                    });
+                    }
+                }
             })
         })
         .collect();
@@ -63,55 +74,49 @@ fn every_job_is_run_or_told(trouble: Source, told: fn(&Error) -> bool) {
 /// K9, W2, W3: threads are refused at random; every job is run or told.
 #[test]
 fn a_refused_thread_loses_no_job() {
-    check_both(|| {
-        let trouble = Source {
-            refusals: 0.5,
-            ..Source::default()
-        };
-        every_job_is_run_or_told(trouble, |e| matches!(e, Error::NoThread { .. }));
-    });
+    let trouble = Source {
+        refusals: 0.5,
+        ..Source::default()
+    };
+    let told = |error: &Error| matches!(error, Error::NoThread { .. });
+    every_job_is_run_or_told(trouble, told, &["run", "told"]);
 }
 
 /// K11, R5: workers are lost before they serve, as in the queue of a runtime that shuts down.
 #[test]
 fn a_lost_worker_loses_no_job() {
-    check_both(|| {
-        let trouble = Source {
-            losses: 0.5,
-            ..Source::default()
-        };
-        every_job_is_run_or_told(trouble, |e| matches!(e, Error::NoRuntime { .. }));
-    });
+    let trouble = Source {
+        losses: 0.5,
+        ..Source::default()
+    };
+    let told = |error: &Error| matches!(error, Error::NoRuntime { .. });
+    every_job_is_run_or_told(trouble, told, &["run", "told"]);
 }
 
 /// Threads come and find that they cannot serve, as when the object of a resource cannot be made.
 #[test]
 fn a_thread_that_cannot_serve_loses_no_job() {
-    check_both(|| {
-        let trouble = Source {
-            declines: 0.5,
-            ..Source::default()
-        };
-        every_job_is_run_or_told(trouble, |e| matches!(e, Error::Unavailable(_)));
-    });
+    let trouble = Source {
+        declines: 0.5,
+        ..Source::default()
+    };
+    let told = |error: &Error| matches!(error, Error::Unavailable(_));
+    every_job_is_run_or_told(trouble, told, &["run", "told"]);
 }
 
 /// Threads leave between two jobs, as they have lost what they need; others come in their place.
 #[test]
 fn a_thread_that_has_to_leave_is_replaced() {
-    check_both(|| {
-        let trouble = Source {
-            spends: 0.5,
-            ..Source::default()
-        };
-        every_job_is_run_or_told(trouble, |_| false);
-    });
-    check_both(|| {
-        let trouble = Source {
-            declines: 0.3,
-            spends: 0.3,
-            ..Source::default()
-        };
-        every_job_is_run_or_told(trouble, |e| matches!(e, Error::Unavailable(_)));
-    });
+    let trouble = Source {
+        spends: 0.5,
+        ..Source::default()
+    };
+    every_job_is_run_or_told(trouble, |_| false, &["run"]);
+    let trouble = Source {
+        declines: 0.3,
+        spends: 0.3,
+        ..Source::default()
+    };
+    let told = |error: &Error| matches!(error, Error::Unavailable(_));
+    every_job_is_run_or_told(trouble, told, &["run", "told"]);
 }
