@@ -1,7 +1,11 @@
 //! K17: dropping a bridge, and the end of a runtime under it.
 
 use std::{
-    sync::mpsc,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -154,21 +158,43 @@ fn a_panic_at_the_end_of_the_runtime_is_the_end() {
 /// The same by chance, many times: no order of the two makes a call hang or unwind.
 #[test]
 fn a_call_that_races_with_the_end_of_its_bridge_ends() {
+    const ROUNDS: u64 = 200;
+    // Until both have been seen to win, which takes no longer than that, as a rule.
+    const AT_MOST: u64 = 2_000;
     watched(|| {
-        for round in 0..200 {
-            let bridge = started("br-race", FLAVOURS[round % 2]);
+        let (mut served, mut cut) = (0, 0);
+        let mut round = 0;
+        while round < ROUNDS || ((served == 0 || cut == 0) && round < AT_MOST) {
+            let bridge = started("br-race", FLAVOURS[round as usize % 2]);
+            let (start, begun) = (Arc::new(Barrier::new(2)), Arc::new(AtomicBool::new(false)));
             let caller = {
-                let bridge = bridge.clone();
+                let (bridge, start, begun) = (bridge.clone(), start.clone(), begun.clone());
                 thread::spawn(move || {
-                    bridge.call(async { tokio::time::sleep(Duration::from_micros(50)).await })
+                    start.wait();
+                    bridge.call(async {
+                        begun.store(true, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_micros(50)).await;
+                    })
                 })
             };
+            start.wait();
+            // At another point of the call each time, and after it.
+            let until = Instant::now() + Duration::from_micros(30 * (round % 100));
+            while Instant::now() < until {
+                thread::yield_now();
+            }
             bridge.shutdown(Duration::ZERO).wait().unwrap();
             match caller.join().expect("it does not unwind") {
-                Ok(()) | Err(Error::ShutDown) => {}
+                Ok(()) => served += 1,
+                Err(Error::ShutDown) => cut += usize::from(begun.load(Ordering::SeqCst)),
                 Err(other) => panic!("{other}"),
             }
+            round += 1;
         }
+        assert!(
+            served > 0 && cut > 0,
+            "no race: {served} were served, {cut} were cut off"
+        );
     });
 }
 
