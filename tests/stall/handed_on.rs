@@ -1,23 +1,19 @@
-//! Workers that change their thread.
+//! Workers that change their thread: what the one they were on does from there on is nobody's stall.
 
 use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering::SeqCst},
-        mpsc,
-    },
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
     thread,
     time::Duration,
 };
 
-use longshore::stall::{Cause, Watch, watched};
+use longshore::stall::{Watch, watched};
 use tokio::{
     runtime::{Handle, RuntimeMetrics},
     task::block_in_place,
 };
 
 use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, compute, in_time, listen, looks,
-    wait_for_looks,
+    Flavour, Gate, LOOKS, Watched, assert_quiet, compute, in_time, listen, looks, wait_for_looks,
 };
 
 /// Blocks in `block_in_place` until it has been looked at for long, in a few tasks.
@@ -234,49 +230,6 @@ fn what_runs_within_block_in_place_is_not_reported() {
     });
 }
 
-/// Attached, a worker is on another thread, and the one it was on has ended.
-#[test]
-fn a_worker_is_found_again_when_its_thread_has_ended() {
-    in_time(|| {
-        let mut builder = Flavour::MultiThread.builder();
-        let runtime = builder
-            .worker_threads(1)
-            .thread_keep_alive(Duration::from_millis(20))
-            .build()
-            .unwrap();
-        let (watch, begun, _ended) = listen(Watch::new());
-        let watching = watch.attach(runtime.handle()).unwrap();
-        let (was, is) = runtime.block_on(async {
-            let me = || std::fs::read_link("/proc/thread-self").unwrap();
-            let was = tokio::spawn(async move {
-                // Until the worker runs something on another thread.
-                let (say, said) = mpsc::channel();
-                tokio::spawn(async move { say.send(()).unwrap() });
-                block_in_place(|| said.recv().unwrap());
-                me()
-            });
-            let was = was.await.unwrap();
-            let end = std::time::Instant::now() + PATIENCE;
-            // Under `/proc`, as it is: `<process>/task/<thread>`.
-            while std::path::Path::new("/proc").join(&was).exists() {
-                assert!(std::time::Instant::now() < end, "it does not end");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            (was, tokio::spawn(async move { me() }).await.unwrap())
-        });
-        assert_ne!(was, is);
-        wait_for_looks(&watching, LOOKS);
-        let (gate, opener) = Gate::new();
-        let blocks = runtime.spawn(async move { gate.wait() });
-        let stall = begun.recv_timeout(PATIENCE).expect("it is reported");
-        drop(opener);
-        runtime.block_on(blocks).unwrap();
-        assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
-        let thread = stall.thread.expect("it is known").to_string();
-        assert!(is.ends_with(&thread), "{stall:?}");
-    });
-}
-
 /// The same, attached: what was the worker's thread goes back to the pool, and takes a closure there.
 #[test]
 fn a_thread_that_was_a_worker_may_block_afterwards() {
@@ -313,42 +266,4 @@ fn a_thread_that_was_a_worker_may_block_afterwards() {
         });
         assert_quiet(&watching, &begun);
     });
-}
-
-/// The thread that takes the worker over blocks in its turn, after it has parked once.
-#[test]
-fn a_successor_that_stalls_is_reported() {
-    in_time(successor_stalls);
-}
-
-pub(crate) fn successor_stalls() {
-    let (watch, begun, _) = listen(Watch::new());
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let (runtime, watching) = watch.build(builder.worker_threads(1).enable_all()).unwrap();
-    let (gate, opener) = Gate::new();
-    let theirs = gate.clone();
-    let (tell, in_place) = mpsc::channel();
-    runtime.spawn(async move {
-        block_in_place(|| {
-            tell.send(()).unwrap();
-            theirs.wait();
-        });
-    });
-    in_place.recv().unwrap();
-    wait_for_looks(&watching, 5);
-    assert_quiet(&watching, &begun);
-    runtime.spawn(async move {
-        // Not a lock, so that it can be told from what the other one waits for.
-        while !gate.is_open() {
-            thread::sleep(Duration::from_millis(300));
-        }
-    });
-    let stall = begun.recv_timeout(PATIENCE);
-    drop(opener);
-    let stall = stall.expect("it is reported");
-    assert_eq!(
-        (stall.worker, stall.cause),
-        (Some(0), Cause::BlockingCall),
-        "{stall}"
-    );
 }

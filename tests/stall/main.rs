@@ -31,4 +31,5 @@ mod profiles;
 mod quiet;
 mod runtimes;
 mod several;
+mod successors;
 mod telling;
