@@ -9,18 +9,27 @@ use rustix::process::Signal;
 
 use crate::run::{Running, Serving, command, run, shell};
 
+/// How soon a run ends that is told to.
 const PROMPT: Duration = Duration::from_millis(500);
+
+/// Has something end promptly, which gives how long it took from the signal on: in one of three tries, as
+/// the machine may have other things to do.
+#[track_caller]
+pub(crate) fn promptly(mut ends: impl FnMut() -> Duration) {
+    let mut tries = (0..3).map(|_| ends());
+    assert!(tries.any(|took| took <= PROMPT), "it took longer each time");
+}
 
 #[test]
 fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    let is_partial = |signal, code| {
         let mut running = Running::start(command(&["compare", "--speed", "10"]));
         // In the middle: serial is done, naive is not.
         running.wait_for("naive: 20 calls");
         let sent = Instant::now();
         running.signal(signal);
         let done = running.end();
-        assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
+        let took = sent.elapsed();
         let done = done.expect_code(code);
         assert!(
             done.stdout.contains("serial") && done.stdout.contains("naive (partial)"),
@@ -32,7 +41,10 @@ fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
             "{done:#?}"
         );
         assert!(done.stdout.contains("Interrupted"), "{done:#?}");
-    }
+        took
+    };
+    promptly(|| is_partial(Signal::INT, 130));
+    promptly(|| is_partial(Signal::TERM, 143));
 }
 
 #[test]
@@ -48,31 +60,37 @@ fn a_signal_leaves_valid_json_behind() {
 
 #[test]
 fn two_signals_end_it_as_well() {
-    let mut running = Running::start(command(&["compare"]));
-    running.wait_for("serial: 20 calls");
-    let sent = Instant::now();
-    running.signal(Signal::INT);
-    running.signal(Signal::INT);
-    let done = running.end();
-    assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
-    done.expect_code(130);
+    promptly(|| {
+        let mut running = Running::start(command(&["compare"]));
+        running.wait_for("serial: 20 calls");
+        let sent = Instant::now();
+        running.signal(Signal::INT);
+        running.signal(Signal::INT);
+        let done = running.end();
+        let took = sent.elapsed();
+        done.expect_code(130);
+        took
+    });
 }
 
 #[test]
 fn a_signal_ends_it_while_nobody_reads_its_output() {
     let calls = ["--calls", "2000", "--total", "2s", "--strategies", "native"];
     let arguments = [&["compare", "--json", "--speed", "1000"], &calls[..]].concat();
-    let mut command = command(&arguments);
-    let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    command.stdout(writer);
-    let running = Running::with_stdout_as_set(command);
-    // It has begun to write, and cannot end: no pipe holds the hundreds of KiB of 2000 calls.
-    reader.read_exact(&mut [0]).expect("it writes");
-    let sent = Instant::now();
-    running.signal(Signal::INT);
-    let done = running.end();
-    assert!(sent.elapsed() <= PROMPT, "{:?}", sent.elapsed());
-    done.expect_code(130);
+    promptly(|| {
+        let mut command = command(&arguments);
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        command.stdout(writer);
+        let running = Running::with_stdout_as_set(command);
+        // It has begun to write, and cannot end: no pipe holds the hundreds of KiB of 2000 calls.
+        reader.read_exact(&mut [0]).expect("it writes");
+        let sent = Instant::now();
+        running.signal(Signal::INT);
+        let done = running.end();
+        let took = sent.elapsed();
+        done.expect_code(130);
+        took
+    });
 }
 
 /// The process of the strategy that is running under the process `id`.

@@ -41,3 +41,4 @@ mod threads;
 mod timers;
 mod tutorial;
 mod waiting;
+mod wakers;

@@ -1,20 +1,19 @@
-//! Workers that change their thread.
+//! Workers that change their thread: what the one they were on does from there on is nobody's stall.
 
 use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering::SeqCst},
-        mpsc,
-    },
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
     thread,
     time::Duration,
 };
 
-use longshore::stall::{Cause, Certainty, Watch, watched};
-use tokio::{runtime::Handle, task::block_in_place};
+use longshore::stall::{Watch, watched};
+use tokio::{
+    runtime::{Handle, RuntimeMetrics},
+    task::block_in_place,
+};
 
 use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, compute, in_time, listen, looks,
-    wait_for_looks,
+    Flavour, Gate, LOOKS, Watched, assert_quiet, compute, in_time, listen, looks, wait_for_looks,
 };
 
 /// Blocks in `block_in_place` until it has been looked at for long, in a few tasks.
@@ -111,7 +110,7 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
         let watched_runtime = Watched::built_by(&mut builder, Watch::new());
-        let parks = watched_runtime.runtime.metrics();
+        let metrics = watched_runtime.runtime.metrics();
         watched_runtime.is_quiet(async {
             for _ in 0..10 {
                 let (gate, opener) = Gate::new();
@@ -124,11 +123,7 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
                     });
                 }));
                 in_place.await.unwrap();
-                // The other one has parked.
-                let before = parks.worker_park_count(0);
-                while parks.worker_park_count(0) == before {
-                    tokio::spawn(async {}).await.unwrap();
-                }
+                the_worker_parks(&metrics).await;
                 let busy = tokio::spawn(async move {
                     while !gate.is_open() {
                         compute(Duration::from_millis(4));
@@ -142,6 +137,14 @@ fn a_watched_poll_that_has_handed_its_worker_on_is_not_reported() {
             }
         });
     });
+}
+
+/// Waits until the only worker, which is another thread by now, has parked.
+async fn the_worker_parks(metrics: &RuntimeMetrics) {
+    let before = metrics.worker_park_count(0);
+    while metrics.worker_park_count(0) == before {
+        tokio::spawn(async {}).await.unwrap();
+    }
 }
 
 /// It has computed until then, and goes on doing so on another thread.
@@ -168,8 +171,11 @@ fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
             // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come
             // at all points of the 61 ticks in between.
             thread::sleep(Duration::from_millis(400 + 37 * round));
-            let in_place = async { block_in_place(|| thread::sleep(Duration::from_millis(250))) };
-            runtime.block_on(runtime.spawn(in_place)).unwrap();
+            let (held, release) = Gate::new();
+            let in_place = runtime.spawn(async move { block_in_place(|| held.wait()) });
+            wait_for_looks(&watched.watching, LOOKS);
+            drop(release);
+            runtime.block_on(in_place).unwrap();
             drop(opener);
             for task in busy {
                 runtime.block_on(task).unwrap();
@@ -186,18 +192,23 @@ fn what_runs_within_block_in_place_is_not_reported() {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
         let watched_runtime = Watched::built_by(&mut builder, Watch::new().without_cpu());
+        let metrics = watched_runtime.runtime.metrics();
         watched_runtime.is_quiet(async {
             for _ in 0..4 {
                 let (gate, opener) = Gate::new();
-                let in_place = tokio::spawn(async {
+                let (held, go_on) = Gate::new();
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let in_place = tokio::spawn(async move {
                     block_in_place(|| {
-                        thread::sleep(Duration::from_millis(60));
+                        tell.send(()).unwrap();
+                        held.wait();
                         let blocks = watched(async { thread::sleep(Duration::from_millis(400)) });
                         Handle::current().block_on(blocks);
                     });
                 });
-                // The thread that is the worker by now parks, and then has a lot to do.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                told.await.unwrap();
+                the_worker_parks(&metrics).await;
+                // And then it has a lot to do.
                 let mut tasks = Vec::new();
                 for _ in 0..8 {
                     let gate = gate.clone();
@@ -208,6 +219,7 @@ fn what_runs_within_block_in_place_is_not_reported() {
                         }
                     }));
                 }
+                drop(go_on);
                 in_place.await.unwrap();
                 drop(opener);
                 for task in tasks {
@@ -215,78 +227,6 @@ fn what_runs_within_block_in_place_is_not_reported() {
                 }
             }
         });
-    });
-}
-
-/// What was busy for a moment is no worker that has a lot to do, once that moment is over.
-#[test]
-fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
-    in_time(|| {
-        let threshold = Duration::from_millis(300);
-        let mut builder = Flavour::MultiThread.builder();
-        // A name of its own, or threads of other tests that compute might be its workers.
-        builder.thread_name("meanwhile");
-        let watched = Watched::built_by(&mut builder, Watch::new().threshold(threshold));
-        let handle = watched.runtime.handle().clone();
-        let watching = watched.watching.clone();
-        let (stall, _) = watched.stall(move |gate| {
-            let computes = thread::spawn(move || {
-                // Between the half of the threshold, when it is noted what others have used, and the
-                // whole.
-                wait_for_looks(&watching, 20);
-                handle.spawn_blocking(|| compute(Duration::from_millis(60)));
-            });
-            gate.wait();
-            computes.join().unwrap();
-        });
-        assert_eq!(stall.cause, Cause::LockWait);
-        assert_eq!(stall.certainty, Certainty::OneCall, "{stall}");
-        // Of a worker that is in doubt to the end this is told a second after the threshold.
-        let soon = threshold + Duration::from_millis(900);
-        assert!(stall.stalled_for < soon, "{stall}");
-    });
-}
-
-/// Attached, a worker is on another thread, and the one it was on has ended.
-#[test]
-fn a_worker_is_found_again_when_its_thread_has_ended() {
-    in_time(|| {
-        let mut builder = Flavour::MultiThread.builder();
-        let runtime = builder
-            .worker_threads(1)
-            .thread_keep_alive(Duration::from_millis(20))
-            .build()
-            .unwrap();
-        let (watch, begun, _ended) = listen(Watch::new());
-        let watching = watch.attach(runtime.handle()).unwrap();
-        let (was, is) = runtime.block_on(async {
-            let me = || std::fs::read_link("/proc/thread-self").unwrap();
-            let was = tokio::spawn(async move {
-                // Until the worker runs something on another thread.
-                let (say, said) = mpsc::channel();
-                tokio::spawn(async move { say.send(()).unwrap() });
-                block_in_place(|| said.recv().unwrap());
-                me()
-            });
-            let was = was.await.unwrap();
-            let end = std::time::Instant::now() + PATIENCE;
-            // Under `/proc`, as it is: `<process>/task/<thread>`.
-            while std::path::Path::new("/proc").join(&was).exists() {
-                assert!(std::time::Instant::now() < end, "it does not end");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            (was, tokio::spawn(async move { me() }).await.unwrap())
-        });
-        assert_ne!(was, is);
-        wait_for_looks(&watching, LOOKS);
-        let (gate, opener) = Gate::new();
-        let blocks = runtime.spawn(async move { gate.wait() });
-        let stall = begun.recv_timeout(PATIENCE).expect("it is reported");
-        drop(opener);
-        runtime.block_on(blocks).unwrap();
-        assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
-        let thread = stall.thread.expect("it is known").to_string();
-        assert!(is.ends_with(&thread), "{stall:?}");
     });
 }
 
@@ -325,109 +265,5 @@ fn a_thread_that_was_a_worker_may_block_afterwards() {
             }
         });
         assert_quiet(&watching, &begun);
-    });
-}
-
-/// The thread that takes the worker over blocks in its turn, after it has parked once.
-#[test]
-fn a_successor_that_stalls_is_reported() {
-    in_time(successor_stalls);
-}
-
-pub(crate) fn successor_stalls() {
-    let (watch, begun, _) = listen(Watch::new());
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let (runtime, watching) = watch.build(builder.worker_threads(1).enable_all()).unwrap();
-    let (gate, opener) = Gate::new();
-    let theirs = gate.clone();
-    let (tell, in_place) = mpsc::channel();
-    runtime.spawn(async move {
-        block_in_place(|| {
-            tell.send(()).unwrap();
-            theirs.wait();
-        });
-    });
-    in_place.recv().unwrap();
-    wait_for_looks(&watching, 5);
-    assert_quiet(&watching, &begun);
-    runtime.spawn(async move {
-        // Not a lock, so that it can be told from what the other one waits for.
-        while !gate.is_open() {
-            thread::sleep(Duration::from_millis(300));
-        }
-    });
-    let stall = begun.recv_timeout(PATIENCE);
-    drop(opener);
-    let stall = stall.expect("it is reported");
-    assert_eq!(
-        (stall.worker, stall.cause),
-        (Some(0), Cause::BlockingCall),
-        "{stall}"
-    );
-}
-
-/// Attached from within a task, and from outside.
-#[test]
-fn a_runtime_that_is_there_already_is_watched() {
-    in_time(|| {
-        for from_outside in [false, true] {
-            let runtime = Flavour::MultiThread.builder().build().unwrap();
-            let (watch, begun, ended) = listen(Watch::new());
-            let _watching = if from_outside {
-                watch.attach(runtime.handle()).unwrap()
-            } else {
-                runtime.block_on(async { watch.attach(&Handle::current()).unwrap() })
-            };
-            let (gate, opener) = Gate::new();
-            runtime.spawn(async move { gate.wait() });
-            let stall = begun.recv_timeout(PATIENCE);
-            drop(opener);
-            let stall = stall.expect("it is reported");
-            assert_eq!(stall.cause, Cause::LockWait, "{stall}");
-            assert!(ended.recv_timeout(PATIENCE).is_ok());
-        }
-    });
-}
-
-/// Each of them might be the worker for a moment, and none is for long.
-#[test]
-fn beside_a_pool_of_many_that_compute_a_little_a_stall_is_reported() {
-    in_time(|| {
-        let mut builder = Flavour::MultiThread.builder();
-        builder.thread_name("a busy pool");
-        let watched = Watched::built_by(&mut builder, Watch::new());
-        let (gate, opener) = Gate::new();
-        for _ in 0..200 {
-            let gate = gate.clone();
-            watched.runtime.spawn_blocking(move || {
-                while !gate.is_open() {
-                    compute(Duration::from_micros(300));
-                    thread::sleep(Duration::from_millis(20));
-                }
-            });
-        }
-        let (stall, _) = watched.stall(|gate| gate.wait());
-        drop(opener);
-        assert_eq!(stall.cause, Cause::LockWait, "{stall}");
-    });
-}
-
-/// It might be the worker by now, and is told from one by how long it computes.
-#[test]
-fn beside_a_thread_that_computes_a_stall_is_reported_later() {
-    in_time(|| {
-        let watched = Watched::new(Flavour::MultiThread);
-        let (gate, opener) = Gate::new();
-        watched.runtime.spawn_blocking(move || {
-            while !gate.is_open() {
-                std::hint::spin_loop();
-            }
-        });
-        let (stall, end) = watched.stall(|gate| gate.wait());
-        drop(opener);
-        assert_eq!(stall.cause, Cause::LockWait, "{stall}");
-        // That the worker is stuck is certain by then; that it is on this thread is not.
-        assert_eq!(stall.certainty, Certainty::UpToTicks(61), "{stall}");
-        assert!(end.total >= Some(stall.stalled_for));
     });
 }

@@ -14,7 +14,8 @@ use longshore::stall::{Cause, Certainty, Watch, Watching};
 use tokio::runtime::Runtime;
 
 use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, Watched, child, in_child, in_time, settles, wait_for_looks,
+    Flavour, Gate, LOOKS, PATIENCE, Watched, child, in_child, in_time, settles, threads_named,
+    wait_for_looks,
 };
 
 /// Where `waits` blocks.
@@ -96,17 +97,20 @@ on_both! {
     fn a_guard_ignores_a_line_too(flavour: Flavour) {
         waits(&opened());
         let runtime = flavour.builder().build().unwrap();
-        runtime.block_on(async {
-            let guard = Watch::new().ignore(line()).deny();
-            let (gate, opener) = Gate::new();
-            thread::spawn(move || {
-                thread::sleep(Duration::from_millis(600));
+        let guard = runtime.block_on(async { Watch::new().ignore(line()).deny() });
+        let (gate, opener) = Gate::new();
+        thread::scope(|scope| {
+            let watching = guard.watching();
+            scope.spawn(move || {
+                settles("it is counted", || watching.stalls() > 0);
                 drop(opener);
             });
-            tokio::spawn(async move { waits(&gate) }).await.unwrap();
-            assert_eq!(guard.watching().stalls(), 1);
-            assert!(guard.into_reports().is_empty());
+            runtime.block_on(async {
+                tokio::spawn(async move { waits(&gate) }).await.unwrap();
+            });
         });
+        assert_eq!(guard.watching().stalls(), 1);
+        assert!(guard.into_reports().is_empty());
     }
 
     /// Nothing of the task is the program's own, and who drives the runtime has not made it block.
@@ -154,8 +158,8 @@ fn two_lines_that_sleep_are_two_sites() {
             });
         }
         drop((watching, runtime));
-        // What was to be told is told before this is over.
-        thread::sleep(NAP);
+        // What was to be told is told before its thread ends.
+        settles("all is told", || threads_named("longshore-tell") == 0);
         return;
     }
     in_time(|| {

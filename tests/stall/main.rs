@@ -11,6 +11,7 @@
 mod support;
 
 mod api;
+mod beside;
 mod edges;
 mod ends;
 #[cfg(feature = "tracing")]
@@ -30,4 +31,5 @@ mod profiles;
 mod quiet;
 mod runtimes;
 mod several;
+mod successors;
 mod telling;

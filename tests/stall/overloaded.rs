@@ -17,7 +17,7 @@ use longshore::{
 use tokio::task::{self, JoinHandle, block_in_place};
 
 use crate::{
-    handed_on,
+    successors,
     support::{
         Flavour, Gate, LOOKS, Watched, assert_quiet, compute, in_time, looks, wait_for_looks,
     },
@@ -252,7 +252,7 @@ on_both! {
 fn a_successor_that_stalls_is_found() {
     in_time(|| {
         let _overload = Overload::begin();
-        handed_on::successor_stalls();
+        successors::successor_stalls();
     });
 }
 

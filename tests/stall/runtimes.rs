@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, Watched, assert_quiet, in_child, in_time, listen, looks,
-    passes, settles, wait_for_looks,
+    passes, settles, threads_named, wait_for_looks,
 };
 
 on_both! {
@@ -245,14 +245,6 @@ fn of_many_runtimes_the_one_that_is_stuck_is_reported() {
     });
 }
 
-fn threads_named(prefix: &str) -> usize {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
-        .filter(|name| name.starts_with(prefix))
-        .count()
-}
-
 /// In a process of its own, since other tests have watches too.
 #[test]
 fn there_is_one_thread_while_there_are_watches_and_none_afterwards() {
@@ -276,4 +268,27 @@ fn there_is_one_thread_while_there_are_watches_and_none_afterwards() {
             threads_named("longshore-stall") + threads_named("longshore-tell") == 0
         });
     }
+}
+
+/// Attached from within a task, and from outside.
+#[test]
+fn a_runtime_that_is_there_already_is_watched() {
+    in_time(|| {
+        for from_outside in [false, true] {
+            let runtime = Flavour::MultiThread.builder().build().unwrap();
+            let (watch, begun, ended) = listen(Watch::new());
+            let _watching = if from_outside {
+                watch.attach(runtime.handle()).unwrap()
+            } else {
+                runtime.block_on(async { watch.attach(&Handle::current()).unwrap() })
+            };
+            let (gate, opener) = Gate::new();
+            runtime.spawn(async move { gate.wait() });
+            let stall = begun.recv_timeout(PATIENCE);
+            drop(opener);
+            let stall = stall.expect("it is reported");
+            assert_eq!(stall.cause, Cause::LockWait, "{stall}");
+            assert!(ended.recv_timeout(PATIENCE).is_ok());
+        }
+    });
 }

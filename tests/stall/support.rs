@@ -1,7 +1,7 @@
 //! What the tests share.
 
 use std::{
-    env,
+    env, fs,
     process::{Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
@@ -252,6 +252,15 @@ pub(crate) fn settles(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "it never came true: {what}");
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// How many threads of the process have names that begin so.
+pub(crate) fn threads_named(prefix: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with(prefix))
+        .count()
 }
 
 /// Computes for so long.

@@ -18,8 +18,9 @@ use crate::support::{AT_ONCE, Flavour, Place, Source, assert_books, eventually, 
 const TIMEOUT: Duration = Duration::from_millis(300);
 const SOON: Option<Duration> = Some(TIMEOUT);
 
-/// How late a call may be over. ureq's own agent takes three times [`TIMEOUT`] at some peers.
-const LATE: Duration = Duration::from_millis(250);
+/// How late a call may be over, on a machine that is busy with other things. ureq's own agent takes three
+/// times [`TIMEOUT`] at some peers.
+const LATE: Duration = Duration::from_millis(500);
 
 /// What a peer does that is sent a large body.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +148,7 @@ fn a_timeout_of_ureqs_holds_in_every_phase() {
                     let took = begun.elapsed();
                     assert_eq!(kind(&error), "timeout", "{stuck:?}: {error:?}");
                     // All of them at once, on two cores.
-                    let late = LATE * 4;
+                    let late = LATE * 2;
                     assert!(
                         took >= TIMEOUT && took < TIMEOUT + late,
                         "{stuck:?}: {took:?}"

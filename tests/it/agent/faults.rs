@@ -18,10 +18,7 @@ use std::{
 
 use longshore::{Lane, lane::Threads};
 
-use super::{
-    agent, config, get,
-    process::{peers_elsewhere, with_peers_elsewhere},
-};
+use super::{agent, config, get, peers_elsewhere, with_peers_elsewhere};
 use crate::support::{AT_ONCE, assert_books, in_child, settles, watched};
 
 /// How the process is told what comes of the fault.

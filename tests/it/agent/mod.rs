@@ -9,6 +9,7 @@ mod answers;
 mod cancelling;
 mod chain;
 mod deadlines;
+mod descriptors;
 mod faults;
 mod handshakes;
 mod names;
@@ -25,13 +26,16 @@ mod proxies;
 mod reuse;
 pub(crate) mod scene;
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use ureq::{
     Agent, Error,
     config::{Config, ConfigBuilder},
     typestate::AgentScope,
 };
+
+use self::peers::{Peer, site};
+use crate::support::Child;
 
 /// The agent that all of this is about.
 fn agent(config: Config) -> Agent {
@@ -71,4 +75,24 @@ fn kind(error: &Error) -> &'static str {
         Error::Other(_) => "other",
         _ => "something else",
     }
+}
+
+/// Where the peers are whose process has descriptors left.
+const PEERS: [&str; 2] = ["LONGSHORE_PEER_A", "LONGSHORE_PEER_B"];
+
+/// Runs the test in a child, with two peers in this process.
+fn with_peers_elsewhere(test: &str, wrapper: &[&str]) {
+    let peers = [Peer::new(site), Peer::new(site)];
+    let mut child = Child::new(test);
+    if !wrapper.is_empty() {
+        child = child.within(wrapper);
+    }
+    for (name, peer) in PEERS.iter().zip(&peers) {
+        child = child.env(name, &peer.url("/ok"));
+    }
+    child.passes();
+}
+
+fn peers_elsewhere() -> [String; 2] {
+    PEERS.map(|name| env::var(name).expect("there are peers"))
 }

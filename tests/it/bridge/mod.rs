@@ -6,13 +6,30 @@ mod jobs;
 mod matrix;
 mod rows;
 mod scopes;
+mod shutdown;
+mod threads;
 
 use std::time::Duration;
 
+use longshore::Bridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+
+use crate::support::Flavour;
+
+const FLAVOURS: [Flavour; 2] = [Flavour::CurrentThread, Flavour::MultiThread];
+
+/// A started bridge of either kind, whose threads bear this name.
+fn started(name: &str, flavour: Flavour) -> Bridge {
+    let builder = Bridge::builder().name(name);
+    match flavour {
+        Flavour::CurrentThread => builder.start(),
+        Flavour::MultiThread => builder.workers(2).start(),
+    }
+    .expect("threads can be had")
+}
 
 /// Needs a runtime's timer, its I/O and its tasks.
 async fn seven() -> u32 {

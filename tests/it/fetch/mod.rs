@@ -6,6 +6,8 @@ mod batches;
 mod clients;
 mod layers;
 mod limits;
+#[cfg(feature = "ureq")]
+mod once;
 mod ordered;
 mod panics;
 mod parsing;

@@ -1,13 +1,15 @@
 //! K8, K1: who has which slot while jobs wait for jobs.
 
-use std::{sync::mpsc, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use futures::{executor, future::select};
 use longshore::{Job, Lane, Task};
+use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use crate::support::{
-    Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, watch_over, watched,
+    Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles, sleeps, watch_over,
+    watched,
 };
 
 /// Waits for a job, but no longer than until it is told to go on.
@@ -32,27 +34,31 @@ everywhere! {
             let (last, metered) = (inner.clone(), inside.clone());
             let mut kept = inner.offload(move || {
                 door.pass();
-                stands_in_line.recv().expect("it is told");
-                // It does so right after this was sent, or soon.
-                std::thread::sleep(Duration::from_millis(20));
+                let outer = stands_in_line.recv().expect("it is told");
+                settles("it stands in line", || sleeps(outer));
                 let inside = metered.clone();
                 let nested = last.offload(move || {
                     let _inside = inside.enter();
-                    std::thread::sleep(Duration::from_millis(20));
+                    // Long enough for somebody else to be seen inside.
+                    thread::sleep(Duration::from_millis(20));
                 });
                 executor::block_on(nested).expect("it has a slot");
                 drop(metered.enter());
             });
-            wait_a_while(job, &mut kept, told);
+            let waited = job.block_on(async {
+                let _ = select(&mut kept, told).await;
+                // It stands in line next, and sleeps there.
+                in_line.send(gettid()).unwrap();
+            });
+            waited.expect("nobody cancels it");
             let entered = inside.enter();
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
             drop(entered);
             job.block_on(kept).expect("nobody cancels it").expect("it has a slot");
         });
         begun.arrived(1).await;
         begun.open();
         go_on.send(()).unwrap();
-        in_line.send(()).unwrap();
         outer.await.unwrap();
         assert_eq!(meter.peak(), 1);
         is_as_new(&lane).await;

@@ -3,7 +3,7 @@
 use std::{fs, thread, time::Duration};
 
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Pid, Resource, Rlimit, getrlimit, setrlimit},
     thread::set_thread_uid,
 };
 
@@ -19,6 +19,15 @@ pub(crate) fn threads_named(prefix: &str) -> Vec<String> {
             name.starts_with(prefix).then(|| name.trim_end().to_owned())
         })
         .collect()
+}
+
+/// Whether a thread of this process sleeps.
+pub(crate) fn sleeps(thread: Pid) -> bool {
+    let file = format!("/proc/self/task/{thread}/stat");
+    let stat = fs::read_to_string(file).expect("Linux shows the state of a thread");
+    // The name, in parentheses, may be anything; the state follows it.
+    let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
+    fields.trim_start().starts_with('S')
 }
 
 /// How much memory is resident, in bytes.

@@ -1,0 +1,110 @@
+//! R13: wakers are the user's code, and do as they like.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use longshore::{Error, Lane};
+
+use crate::support::{Gate, Place, eventually, every_slot_is_free, is_as_new};
+
+everywhere! {
+    /// R13. A waker is the user's code: it may panic.
+    async fn a_waker_that_panics_does_no_harm(place: Place) {
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("as planned");
+            }
+        }
+        let lane = place.bounded(1, 0);
+        for _ in 0..5 {
+            let gate = Gate::new();
+            let door = gate.door();
+            let mut task = lane.offload(move || door.pass());
+            let mut in_line = lane.reserve();
+            let waker = Waker::from(Arc::new(Panics));
+            let mut context = Context::from_waker(&waker);
+            assert!(std::pin::pin!(&mut task).poll(&mut context).is_pending());
+            assert!(std::pin::pin!(&mut in_line).poll(&mut context).is_pending());
+            gate.open();
+            eventually("it is over", || task.is_finished()).await;
+            task.await.unwrap();
+            let permit = in_line.await.unwrap();
+            assert_eq!(permit.offload(|| 7).await.unwrap(), 7);
+        }
+        is_as_new(&lane).await;
+        every_slot_is_free(&lane).await;
+    }
+
+    /// R13. And it may call back into the lane, whenever it is cloned, woken or dropped: no lock is
+    /// held meanwhile.
+    async fn a_waker_may_use_the_lane_that_wakes_it(place: Place) {
+        /// Looks at the lane and hands a job in whenever it can.
+        struct Busy {
+            lane: Lane,
+            calls: Arc<AtomicUsize>,
+        }
+        impl Busy {
+            fn use_lane(&self) {
+                let _ = (self.lane.stats(), self.lane.jobs());
+                drop(self.lane.reserve());
+                self.calls.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        impl Wake for Busy {
+            fn wake(self: Arc<Self>) {
+                self.use_lane();
+            }
+        }
+        impl Drop for Busy {
+            fn drop(&mut self) {
+                self.use_lane();
+            }
+        }
+        let lane = place.bounded(1, 1);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let mut wakers: Vec<Weak<Busy>> = Vec::new();
+        let mut waker = || {
+            let busy = Arc::new(Busy { lane: lane.clone(), calls: calls.clone() });
+            wakers.push(Arc::downgrade(&busy));
+            Waker::from(busy)
+        };
+        let gate = Gate::new();
+        let door = gate.door();
+        let mut task = lane.offload(move || door.pass());
+        gate.arrived(1).await;
+        let waiting = lane.offload(|| ());
+        let (mut first, mut second) = (lane.reserve(), lane.reserve());
+        for _ in 0..3 {
+            // Each time with a new waker, so that the one before is dropped wherever it was kept.
+            let waker = waker();
+            let mut context = Context::from_waker(&waker);
+            assert!(std::pin::pin!(&mut task).poll(&mut context).is_pending());
+            assert!(std::pin::pin!(&mut first).poll(&mut context).is_pending());
+            assert!(std::pin::pin!(&mut second).poll(&mut context).is_pending());
+        }
+        // One in line goes away, with the waker that it alone had left there.
+        let only = waker();
+        assert!(std::pin::pin!(&mut second).poll(&mut Context::from_waker(&only)).is_pending());
+        drop((only, second));
+        let mut shutdown = Box::pin(lane.shutdown(Duration::from_secs(60)));
+        let waker_of_shutdown = waker();
+        assert!(shutdown.as_mut().poll(&mut Context::from_waker(&waker_of_shutdown)).is_pending());
+        drop(waker_of_shutdown);
+        assert!(matches!(first.await, Err(Error::Closed { .. })));
+        gate.open();
+        eventually("both are over", || task.is_finished() && waiting.is_finished()).await;
+        task.await.unwrap();
+        waiting.await.unwrap();
+        assert!(matches!(futures::poll!(shutdown), Poll::Ready(Ok(_)) | Poll::Pending));
+        is_as_new(&lane).await;
+        eventually("each was dropped", || wakers.iter().all(|waker| waker.strong_count() == 0)).await;
+        assert!(calls.load(Ordering::SeqCst) >= wakers.len());
+    }
+}
