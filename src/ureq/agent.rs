@@ -31,8 +31,9 @@ use super::{buffers::MARGIN, cut};
 ///   neither a length nor chunks. (As with ureq, such a body ends early when the agent is shut down
 ///   with `Agent::shutdown`.)
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
-///   connect to port 80. (With ureq's feature `cookies` switched on, ureq 3.5 panics on it before
-///   anything of ours is asked; [`Client`](super::Client) refuses such a URL first.)
+///   connect to port 80. (With ureq's feature `cookies` switched on, ureq 3.5 panics on it, and on a
+///   host that is no valid one, as `256.1.1.1` or `xn--a`, before anything of ours is asked.
+///   [`Client`](super::Client) refuses such URLs first, but for the punycode.)
 /// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and
 ///   closes, is heard (where the connection is not encrypted); ureq waits for its timeout, or says
 ///   that the connection was reset.

@@ -112,7 +112,8 @@
 //! `cookies`, here. With `charset` ureq gives bodies of type `text/*` in UTF-8, [`Response::bytes`]
 //! and [`stream`](Response::stream) included, instead of as they were sent. With `brotli` a connection
 //! that a compressed body has come on is not used again, as ureq's decoder does not read to the end of
-//! it. The jar of `cookies` does
+//! it; and that decoder takes windows of up to 1 GiB, which a peer may have it fill before any limit is
+//! asked: leave the feature off where peers are not trusted. The jar of `cookies` does
 //! not know which domains are everybody's: whoever is below `com` may set one for all of it. TLS is
 //! rustls, or, with the feature `native-tls` of this crate, the system's. SOCKS works without a
 //! feature. As with ureq, proxies are taken from the environment unless the configuration says

@@ -1,6 +1,6 @@
 //! What is checked of a request before anything of it is sent.
 
-use http::{Method, Version, header, request::Parts, uri::Scheme};
+use http::{HeaderValue, Method, Version, header, request::Parts, uri::Scheme};
 use ureq::config::Config;
 
 use super::{
@@ -27,6 +27,11 @@ fn check_rest(parts: &mut Parts, body: &Body, config: &Config) -> Result<(), Err
     }
     check_method(parts, config)?;
     check_headers(parts, config)?;
+    if parts.headers.contains_key(header::RANGE) {
+        // ureq asks for gzip by itself, and a part of what is packed cannot be unpacked.
+        let encoding = parts.headers.entry(header::ACCEPT_ENCODING);
+        encoding.or_insert(HeaderValue::from_static("identity"));
+    }
     check_length(parts, body)
 }
 
@@ -131,6 +136,11 @@ fn check_length(parts: &mut Parts, body: &Body) -> Result<(), Error> {
         }
         announced = Some(said);
     }
+    if parts.version == Version::HTTP_10 && announced.is_none() && !body.is_none() {
+        return Err(Error::request(
+            "HTTP/1.0 has no chunks, so its body must have a length: say `with_length`",
+        ));
+    }
     // ureq announces the length of bytes by itself, and of no body where there has to be one.
     if let Some(length) = announced
         && body.measured().is_none()
@@ -150,7 +160,7 @@ pub(super) fn length_of(parts: &Parts) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Request};
+    use http::Request;
 
     use super::*;
 
@@ -260,6 +270,34 @@ mod tests {
         assert!(wrong.contains("allow_non_standard_methods"), "{wrong}");
         assert!(ask("GET", Version::HTTP_2, &config()).is_err());
         assert!(ask("CONNECT", Version::HTTP_11, &strange).is_err());
+    }
+
+    #[test]
+    fn what_is_sent_in_http_1_0_has_a_length() {
+        let old = |body: Body| {
+            let mut request = post(body);
+            *request.version_mut() = Version::HTTP_10;
+            told(request).map(drop)
+        };
+        assert!(old(reader()).unwrap_err().contains("with_length"));
+        for body in [reader().with_length(4), Body::from("four"), Body::empty()] {
+            old(body).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_body_is_not_asked_for_in_gzip() {
+        let part = |encoding: Option<&'static str>| {
+            let mut request = post(());
+            let headers = request.headers_mut();
+            headers.insert("range", HeaderValue::from_static("bytes=1-"));
+            if let Some(encoding) = encoding {
+                headers.insert("accept-encoding", HeaderValue::from_static(encoding));
+            }
+            told(request).unwrap().headers["accept-encoding"].clone()
+        };
+        assert_eq!(part(None), "identity");
+        assert_eq!(part(Some("br")), "br", "whoever says so will know");
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Response {
     }
 
     /// The headers. Where ureq decompresses the body, those that speak of the compressed one are
-    /// left out.
+    /// left out; also of a `HEAD`, which has none. To learn that length, ask for it with
+    /// `accept-encoding: identity`.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers

@@ -4,7 +4,7 @@
 //! that are not HTTP, and credentials, and ureq would quietly put port 80 for one that it cannot
 //! read.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{Uri, uri::Authority};
 
@@ -101,8 +101,22 @@ fn is_host(host: &str) -> bool {
                 && host
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+                && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok())
         }
     }
+}
+
+/// No name does: it would be taken for an address, by some in another way than by others, and by ureq
+/// with its feature `cookies` with a panic. (WHATWG URL, "ends in a number".)
+fn ends_in_a_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    let prefixed = last
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    decimal || (prefixed && hexadecimal(&last[2..]))
 }
 
 /// Scheme, host and port: what a secret may be sent to again.
@@ -155,6 +169,8 @@ mod tests {
             ("http://[::1]:8080/", "http://[::1]:8080/"),
             ("http://127.0.0.1:65535/", "http://127.0.0.1:65535/"),
             ("http://my_host.example./", "http://my_host.example./"),
+            ("http://1.2.3.4.example/", "http://1.2.3.4.example/"),
+            ("http://4you/", "http://4you/"),
         ] {
             assert_eq!(check(given).as_deref(), Ok(asked), "{given}");
         }
@@ -173,6 +189,10 @@ mod tests {
             ("http://:80/", "host"),
             ("http://[::g]/", "host"),
             ("http://ho~st/", "host"),
+            ("http://1.2.3.4.5/", "IP address"),
+            ("http://256.1.1.1/", "IP address"),
+            ("http://host.0x1f/", "IP address"),
+            ("http://host.7./", "IP address"),
         ] {
             let wrong = check(given).unwrap_err();
             assert!(wrong.contains(word), "{given}: {wrong}");
