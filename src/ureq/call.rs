@@ -69,6 +69,10 @@ struct Call {
     received: Cell<bool>,
     /// The peer has said that nothing more comes.
     ended: Cell<bool>,
+    /// The connection is not this call's any more: it was given back, or closed.
+    left: Cell<bool>,
+    /// No other call should be made on the connection.
+    distrusted: Cell<bool>,
     /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
@@ -91,6 +95,8 @@ pub(super) fn begin() {
         call.sent.set(0);
         call.received.set(false);
         call.ended.set(false);
+        call.left.set(false);
+        call.distrusted.set(false);
         call.after_head.set(None);
         call.answered.set(false);
     });
@@ -126,6 +132,7 @@ pub(super) fn resolving() {
 
 /// A request is about to be sent: on a connection from the pool, if none was made for it.
 pub(super) fn sends() {
+    CALL.with(|call| call.left.set(false));
     if matches!(phase(), Phase::Waiting | Phase::Resolve) {
         enter(Phase::Send);
     }
@@ -209,6 +216,27 @@ pub(super) fn end() {
 /// Whether the peer has closed the connection.
 pub(super) fn has_ended() -> bool {
     CALL.with(|call| call.ended.get())
+}
+
+/// The connection goes back to the pool, or is closed. (Or it comes from there, which is before
+/// anything is sent on it.) Says whether it is distrusted.
+pub(super) fn leave() -> bool {
+    // On a thread that ends, a connection may be dropped when this is gone already.
+    CALL.try_with(|call| {
+        call.left.set(true);
+        call.distrusted.take()
+    })
+    .unwrap_or_default()
+}
+
+/// Whether ureq has read the response to its end, or has given it up.
+pub(super) fn has_left() -> bool {
+    CALL.with(|call| call.left.get())
+}
+
+/// What has come says that another call should not be made on this connection.
+pub(super) fn distrust() {
+    CALL.with(|call| call.distrusted.set(true));
 }
 
 /// ureq looks at what has come and was not used: if for the first time since the head, then that is

@@ -9,6 +9,7 @@ use ureq::{
     Agent, Error, Timeout,
     config::Config,
     http::Uri,
+    tls::TlsProvider,
     unversioned::{
         resolver::{ResolvedSocketAddrs, Resolver},
         transport::{
@@ -147,18 +148,20 @@ impl<T: Transport> Transport for Checked<T> {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let unused = self.buffers().input().len();
         match self.connection.await_input(timeout) {
-            // In a body that ends with its connection ureq takes these kinds for that end.
-            Err(Error::Io(error)) if self.heard && breaks(error.kind()) => {
-                Err(io::Error::other(error).into())
-            }
+            // In a body that ends with its connection ureq takes some kinds for that end, and a decoder
+            // that is given one, of whatever kind, takes it for its own.
+            Err(Error::Io(error)) if self.heard => Err(io::Error::other(error).into()),
             outcome => {
                 match outcome {
                     Ok(true) => {
                         self.heard = true;
                         call::heard();
                     }
-                    Ok(false) => call::end(),
-                    Err(_) => {}
+                    // Nor is there anything if there is no room for it.
+                    Ok(false) if !self.connection.buffers().input_append_buf().is_empty() => {
+                        call::end();
+                    }
+                    Ok(false) | Err(_) => {}
                 }
                 let more = &self.connection.buffers().input()[unused..];
                 call::count_body(more.len());
@@ -171,10 +174,10 @@ impl<T: Transport> Transport for Checked<T> {
         }
     }
 
-    /// Asked between two requests.
+    /// Asked between two requests: when it goes to the pool, and when it comes from there.
     fn is_open(&mut self) -> bool {
         self.interim = Interim::default();
-        self.connection.is_open()
+        !call::leave() && self.connection.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -182,9 +185,10 @@ impl<T: Transport> Transport for Checked<T> {
     }
 }
 
-fn breaks(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(kind, ConnectionAborted | ConnectionReset | UnexpectedEof)
+impl<T> Drop for Checked<T> {
+    fn drop(&mut self) {
+        let _ = call::leave();
+    }
 }
 
 /// Opens the connection, unless a proxy has.
@@ -212,17 +216,56 @@ impl<In: Transport> Connector<In> for Tcp {
 struct Connected;
 
 impl<In: Transport> Connector<In> for Connected {
-    type Out = In;
+    type Out = Either<In, Uncut<In>>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        if details.needs_tls() {
-            call::enter(Phase::Tls);
+        if !details.needs_tls() {
+            return Ok(chained.map(Either::A));
         }
-        Ok(chained)
+        call::enter(Phase::Tls);
+        let native = details.config.tls_config().provider() == TlsProvider::NativeTls;
+        Ok(chained.map(|connection| {
+            if native {
+                Either::B(Uncut(connection))
+            } else {
+                Either::A(connection)
+            }
+        }))
+    }
+}
+
+/// A connection whose end is an error. TLS has a word for its end, after which nothing is read; who
+/// reads on has not heard it. rustls sees to that by itself, and OpenSSL would, if the library between
+/// it and ureq told it of the end.
+#[derive(Debug)]
+struct Uncut<T>(T);
+
+impl<T: Transport> Transport for Uncut<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        match self.0.await_input(timeout) {
+            Ok(false) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            outcome => outcome,
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
     }
 }
 

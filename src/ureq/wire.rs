@@ -109,6 +109,10 @@ impl Wire {
     /// Asked when it goes to the pool, where it should not hold more than it must, and again when
     /// it comes from there. The second time is early enough to look at the socket.
     pub(super) fn is_open(&mut self) -> bool {
+        if !self.space.unused().is_empty() {
+            // Behind TLS nobody else sees that more has come than was asked for.
+            return false;
+        }
         self.space.shrink();
         if std::mem::take(&mut self.used) {
             self.socket.is_sound()

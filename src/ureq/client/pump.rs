@@ -46,6 +46,8 @@ pub(super) struct Pump {
     buffers: Buffers,
     /// How many bytes a body of none takes up, as long as this may be one.
     nothing: Option<usize>,
+    /// Its connection should not be used again.
+    distrusted: bool,
 }
 
 impl Pump {
@@ -56,13 +58,23 @@ impl Pump {
             reader: body.into_with_config().limit(u64::MAX).reader(),
             buffers: Buffers::new(BUFFER, expected),
             nothing: Some(if is_chunked { NO_CHUNK } else { 0 }),
+            distrusted: false,
         }
+    }
+
+    /// As its head says what no good head says, no other call should be made on its connection.
+    pub(super) fn distrust(mut self) -> Self {
+        self.distrusted = true;
+        self
     }
 
     /// Reads until the end of the body, or until nobody takes what is read.
     ///
     /// The end is `Ok(0)` and nothing before it: only then does ureq keep the connection.
     pub(super) fn run(mut self, shared: &HandOver, told: &Told, job: &Job) {
+        if self.distrusted {
+            call::distrust();
+        }
         loop {
             if job.is_cancelled() {
                 // The caller has its answer, in all likelihood.
@@ -101,7 +113,12 @@ impl Pump {
         {
             return Ok(None);
         }
-        let count = read?;
+        let mut count = read?;
+        if count == 0 && !call::has_left() {
+            // ureq is not at the end of the body. Either its decoder is, of brotli, and says so again; or
+            // all that one, of a charset, has read was the beginning of a character.
+            count = self.reader.read(self.buffers.room())?;
+        }
         self.nothing = None;
         Ok((count > 0).then(|| self.buffers.chunk(count)))
     }
@@ -111,8 +128,8 @@ impl Pump {
     /// it is not parked.)
     fn is_nothing(&self, error: &io::Error) -> bool {
         let fits = self.nothing.is_some_and(|most| call::after_head() <= most);
-        // An agent that is not ours counts nothing.
-        fits && call::received() && is_decompressing(error)
+        // An agent that is not ours counts nothing, and leaves nothing.
+        fits && call::received() && call::has_left() && is_decompressing(error)
     }
 }
 

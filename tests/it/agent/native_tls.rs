@@ -31,6 +31,24 @@ in_and_out_of_a_job! {
         assert!(format!("{error:?}").contains("ertificate"), "{}: {error:?}", kind(&error));
         assert!(peer.heads().is_empty());
     }
+
+    /// H6. As of rustls: see `handshakes.rs`.
+    fn a_native_tls_connection_that_is_cut_is_not_the_end_of_a_body() {
+        let authority = Authority::new();
+        for (resets, closes) in [(false, false), (true, false), (false, true)] {
+            let peer = Peer::with_tls(&authority, move |conn| {
+                conn.request()?;
+                conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n01234")?;
+                match (resets, closes) {
+                    (true, _) => conn.reset(),
+                    (_, true) => conn.finish(),
+                    _ => Ok(()),
+                }
+            });
+            let told = get(&trusting(&authority), &peer.url("/"));
+            assert_eq!(told.is_ok(), closes, "{told:?}");
+        }
+    }
 }
 
 everywhere! {

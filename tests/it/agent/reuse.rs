@@ -1,6 +1,10 @@
 //! H20-H22: when a connection may be used again, and when not.
 
-use super::{get, kind, peers::Peer, plain_agent};
+use super::{
+    agent, config, get, kind,
+    peers::{Authority, Peer},
+    plain_agent,
+};
 use crate::support::settles;
 
 in_and_out_of_a_job! {
@@ -101,6 +105,32 @@ in_and_out_of_a_job! {
                 assert_eq!(get(&agent, &peer.url("/")).unwrap(), "good");
                 settles("it came", || peer.reached() == call);
             }
+        }
+    }
+
+    /// H21. Behind TLS what has come is in several hands: here the answer is a record of its own, as large
+    /// as one may be, and what is glued to it is still to be decrypted.
+    fn an_answer_that_nobody_asked_for_is_nobodys_behind_tls() {
+        const RECORD: usize = 16 << 10;
+        let authority = Authority::new();
+        let padded = |length: usize, letter: &str| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {:>8}\r\n\r\n", length);
+            head.clone() + &letter.repeat(length)
+        };
+        let head = padded(0, "").len();
+        let both = padded(RECORD - head, "g") + &padded(9_000, "p");
+        let peer = Peer::with_tls(&authority, move |conn| {
+            while conn.request()?.is_some() {
+                conn.send(&both)?;
+                conn.reach();
+            }
+            Ok(())
+        });
+        let agent = agent(config().tls_config(authority.trusted()).build());
+        for call in 1..=20 {
+            let told = get(&agent, &peer.url("/")).unwrap();
+            assert!(told.starts_with('g') && told.ends_with('g'), "call {call} is given another's answer");
+            settles("it came", || peer.reached() == call);
         }
     }
 

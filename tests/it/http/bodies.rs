@@ -193,6 +193,49 @@ everywhere! {
         }
     }
 
+    /// H6. At whatever byte it is cut, it is whole or it is an error.
+    async fn a_body_in_chunks_may_be_cut_anywhere(place: Place) {
+        const BODY: &str = "5\r\nhello\r\n0a;x=y\r\n0123456789\r\n0\r\nT: 1\r\n\r\n";
+        // Of its last chunk the end is there; ureq does not insist on what follows.
+        let last = BODY.find("0\r\nT").unwrap() + 3;
+        let peer = Peer::new(move |connection| {
+            let Some(asked) = connection.request()? else { return Ok(()) };
+            let cut: usize = asked.line.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+            connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            connection.send(&BODY[..cut])
+        });
+        let (client, lane) = client(place, 1);
+        for cut in 0..=BODY.len() {
+            let response = client.get(peer.url(&format!("/{cut}"))).send().await.unwrap();
+            match response.text().await {
+                Ok(text) => assert!(cut >= last && text == "hello0123456789", "{cut}: {text}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::PeerClosed, "{cut}: {error:?}");
+                    assert!(cut < BODY.len(), "it is whole");
+                }
+            }
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// H8. Of two lengths one is wrong, and where the next response begins is anybody's guess.
+    async fn a_connection_with_two_lengths_is_not_used_again(place: Place) {
+        let peer = Peer::new(|connection| {
+            while connection.request()?.is_some() {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n\
+                    5\r\n01234\r\n0\r\n\r\n")?;
+            }
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        for _ in 0..3 {
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), "01234");
+        }
+        assert_eq!(peer.connections(), 3);
+        is_as_new(&lane).await;
+    }
+
     /// K20, H11.
     async fn a_body_is_no_larger_than_it_may_be(place: Place) {
         let peer = Peer::answering(|asked| match asked.line.split(' ').nth(1) {

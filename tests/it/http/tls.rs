@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use longshore::{
     Lane,
-    ureq::{Client, Phase},
+    ureq::{Client, ErrorKind, Phase},
 };
 
 use super::{config, holds_no_slot};
@@ -64,6 +64,37 @@ everywhere! {
         assert_eq!(error.phase(), Some(Phase::Tls));
         assert!(!error.sent() && !error.is_retryable(), "{error:?}");
         is_as_new(&lane).await;
+    }
+
+    /// H6. TLS finds an end, or rubbish, where a record should be. That is not the end of a body, nor is it
+    /// the body that is no good.
+    async fn a_record_that_is_spoilt_is_neither_an_end_nor_a_body(place: Place) {
+        const ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x50";
+        let authority = Authority::new();
+        for encoding in ["identity", "gzip"] {
+            for framing in ["Content-Length: 1000", "Transfer-Encoding: chunked", "Connection: close"] {
+                for spoilt in [ALERT, &[0x17, 3, 3, 0, 32, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+                    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]] {
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\n{framing}\r\n\r\n");
+                    let peer = Peer::with_tls(&authority, move |conn| {
+                        conn.request()?;
+                        conn.send(&head)?;
+                        conn.pass();
+                        std::io::Write::write_all(&mut &*conn.socket(), spoilt)?;
+                        conn.watch()
+                    });
+                    let (client, lane) = client(place, &authority);
+                    let response = client.get(peer.url("/")).send().await.unwrap();
+                    peer.open();
+                    let error = response.bytes().await.unwrap_err();
+                    assert!(
+                        matches!(error.kind(), ErrorKind::Io | ErrorKind::PeerClosed | ErrorKind::Tls),
+                        "{encoding}, {framing}: {error:?}"
+                    );
+                    is_as_new(&lane).await;
+                }
+            }
+        }
     }
 
     /// S7. The connection that a parked body has is more than its socket: what has been decrypted,

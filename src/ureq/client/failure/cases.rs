@@ -45,6 +45,8 @@ pub(super) fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Opt
         ureq::Error::Protocol(inner) if inner.to_string().contains("too many headers") => {
             (too_large(place.head_limit), None)
         }
+        // In the middle of what is between two chunks.
+        ureq::Error::BodyStalled if call::has_ended() => (ErrorKind::PeerClosed, None),
         ureq::Error::Protocol(_) | ureq::Error::BodyStalled => (ErrorKind::Protocol, None),
         ureq::Error::Io(error) => (kind_of_io(error, phase), phase_of_io(error)),
         ureq::Error::Decompress(_, why) if is_of_connection(why) => (kind_of_io(why, phase), None),
@@ -61,9 +63,13 @@ pub(super) fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Opt
 }
 
 fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
-    // That a connection broke in the middle of a response comes wrapped, see `cut`.
+    // What is wrong with a connection in the middle of a response comes wrapped, see `cut`. A decoder is
+    // above that: if TLS finds something to be invalid, it is not the body.
     if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        return kind_of_io(inner, phase);
+        return match kind_of_io(inner, phase) {
+            ErrorKind::Decode => ErrorKind::Io,
+            kind => kind,
+        };
     }
     let kind = error.kind();
     match phase {
