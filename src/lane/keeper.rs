@@ -13,7 +13,7 @@ use std::{
     io,
     panic::{self, AssertUnwindSafe},
     pin::Pin,
-    sync::Arc as StdArc,
+    sync::{Arc as StdArc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use super::{
     deadlines::Watch,
     home::{HomeId, Keeper},
 };
-use crate::sync::{Arc, Patience, Thread, current};
+use crate::sync::{Arc, AtomicBool, Patience, Thread, current};
 
 /// Starts the task that keeps a home's time.
 pub(crate) fn spawn(core: &Arc<Core>, home: HomeId, runtime: &runtime::Handle) {
@@ -48,15 +48,23 @@ pub(crate) fn spawn_thread(core: &Arc<Core>, home: HomeId) -> io::Result<()> {
         .name(String::from("longshore-timer"))
         .stack_size(256 * 1024)
         .spawn(move || {
-            let waker = Waker::from(StdArc::new(Unpark(current())));
+            let call = StdArc::new(Call {
+                thread: current(),
+                made: AtomicBool::new(false),
+            });
+            let waker = Waker::from(call.clone());
             loop {
+                call.made.store(false, Ordering::Relaxed);
                 let now = Instant::now();
                 match core.keep_time(home, Keeper::Thread, now, waker.clone()) {
                     Watch::Over => break,
-                    Watch::Until(next) => {
+                    Watch::Until(next) if !call.made.load(Ordering::Acquire) => {
                         let time = next.map_or(Duration::MAX, |next| next - now);
                         Patience::lasting(time).park();
                     }
+                    // Called already. What was due has run hooks and drops of the user's on this thread,
+                    // which may have parked it with the wake-up of that call.
+                    Watch::Until(_) => {}
                 }
             }
         })
@@ -131,11 +139,15 @@ impl Drop for KeeperTask {
     }
 }
 
-/// Wakes a parked thread.
-pub(crate) struct Unpark(pub(crate) Thread);
+/// Wakes a thread that is parked, or keeps it from parking.
+struct Call {
+    thread: Thread,
+    made: AtomicBool,
+}
 
-impl Wake for Unpark {
+impl Wake for Call {
     fn wake(self: StdArc<Self>) {
-        self.0.unpark();
+        self.made.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }

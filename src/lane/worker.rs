@@ -273,7 +273,9 @@ impl Shift {
         }
         let patience = Patience::lasting(patience);
         loop {
-            let ended = patience.park();
+            // Since it was listed, code of the user's has run on this thread, wakers and drops, and may have
+            // parked it for a reason of its own: with the wake-up that was meant for here.
+            let ended = !self.called.load(Ordering::Acquire) && patience.park();
             let up = (self.core).with_books(|state| state.look_up(self.home, self.number, ended));
             if up != LookUp::Park {
                 return up;

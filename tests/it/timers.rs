@@ -112,3 +112,29 @@ fn a_shutdown_whose_grace_nobody_can_measure_does_not_wait() {
         assert!(ended.is_ok(), "{ended:?}");
     });
 }
+
+/// K3. What is due runs hooks and drops on the thread that keeps the time, and these may park it.
+#[test]
+fn what_parks_the_thread_that_keeps_the_time_delays_no_deadline() {
+    struct Parks(mpsc::Sender<()>);
+    impl Drop for Parks {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the test waits for it");
+            thread::park_timeout(Duration::from_secs(10));
+        }
+    }
+    watched(|| {
+        let lane = own_threads("parks");
+        let (busy, end) = held(&lane);
+        let (says, said) = mpsc::channel();
+        let parks = Parks(says);
+        let due = lane.timeout(Duration::from_millis(1));
+        let due = due.offload(move || drop(parks));
+        said.recv().expect("it was due");
+        let later = lane.timeout(Duration::from_millis(50)).offload(|| ());
+        assert!(block_on(later).unwrap_err().is_timeout());
+        assert!(block_on(due).unwrap_err().is_timeout());
+        drop(end);
+        block_on(busy).unwrap();
+    });
+}

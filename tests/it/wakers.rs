@@ -1,17 +1,20 @@
 //! R13: wakers are the user's code, and do as they like.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Context, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
-use longshore::{Error, Lane};
+use longshore::{Error, Lane, Threads};
 
-use crate::support::{Gate, Place, eventually, every_slot_is_free, is_as_new};
+use crate::support::{Gate, Place, eventually, every_slot_is_free, is_as_new, watched};
 
 everywhere! {
     /// R13. A waker is the user's code: it may panic.
@@ -107,4 +110,32 @@ everywhere! {
         eventually("each was dropped", || wakers.iter().all(|waker| waker.strong_count() == 0)).await;
         assert!(calls.load(Ordering::SeqCst) >= wakers.len());
     }
+}
+
+/// R13. A waker may park the thread that calls it, for a reason of its own, and is then woken by what was
+/// meant for the worker.
+#[test]
+fn a_waker_that_parks_takes_no_wake_up_from_its_lane() {
+    struct Parks(mpsc::Sender<()>);
+    impl Wake for Parks {
+        fn wake(self: Arc<Self>) {
+            self.0.send(()).expect("the test waits for it");
+            thread::park_timeout(Duration::from_secs(10));
+        }
+    }
+    watched(|| {
+        // A worker that has missed its call would come when this is over.
+        let threads = Threads::new().keep_alive(Duration::from_secs(3_600));
+        let lane = Lane::builder("parks").limit(1).own_threads(threads).build();
+        let (gate, (says, said)) = (Gate::new(), mpsc::channel());
+        let door = gate.door();
+        let mut first = lane.offload(move || door.pass());
+        let waker = Waker::from(Arc::new(Parks(says)));
+        let pending = Pin::new(&mut first).poll(&mut Context::from_waker(&waker));
+        assert!(pending.is_pending());
+        gate.open();
+        said.recv()
+            .expect("the worker is in the waker, and idle by the books");
+        futures::executor::block_on(lane.offload(|| ())).unwrap();
+    });
 }
