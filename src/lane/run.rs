@@ -45,7 +45,7 @@ pub(super) fn run<N>(
     job.work().run(&job, &mut |ran| {
         drop(entered.take());
         *now = Instant::now();
-        over.close(core, key, *now, ran, |state, caller| {
+        over.close(core, key, *now, &job, ran, |state, caller| {
             then(state, *now, caller, next);
         });
     });
@@ -79,6 +79,7 @@ impl Over {
         core: &Core,
         key: Key,
         now: Instant,
+        job: &Job,
         ran: &mut dyn Ran,
         mut then: impl FnMut(&mut State, Option<Waker>),
     ) {
@@ -99,7 +100,10 @@ impl Over {
             awaited
         });
         if !in_time {
+            // In the job, which is on the books and has its slot: it may wait for others here as well.
+            let entered = job.enter();
             let in_drop = ran.discard() && !panicked;
+            drop(entered);
             core.with_books(|state| {
                 state.counts.late_panics += u64::from(in_drop);
                 close(state, None);

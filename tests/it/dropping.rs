@@ -1,6 +1,14 @@
 //! K4: dropping a task, timing it out, losing a `select!` and cancelling it are one thing.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use longshore::{Job, Lane};
 
 use crate::support::{
     DropFlag, Ending, Gate, Leaving, Place, assert_books, eventually, every_slot_is_free, is_as_new,
@@ -131,5 +139,31 @@ everywhere_and_on_workers! {
         gate.open();
         is_as_new(&lane).await;
         every_slot_is_free(&lane).await;
+    }
+
+    /// K8. What nobody waits for any more is dropped in its job, which may wait for others of its lane
+    /// there.
+    async fn the_drop_of_a_late_result_may_wait_for_a_job_of_its_lane(place: Place) {
+        struct Waits(Lane, Arc<AtomicUsize>);
+        impl Drop for Waits {
+            fn drop(&mut self) {
+                assert!(Job::current().is_some());
+                futures::executor::block_on(self.0.offload(|| ())).expect("it is served");
+                self.1.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let lane = place.lane(1);
+        let (gate, dropped) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let (door, late) = (gate.door(), Waits(lane.clone(), dropped.clone()));
+        let task = lane.offload(move || {
+            door.pass();
+            late
+        });
+        gate.arrived(1).await;
+        drop(task);
+        gate.open();
+        eventually("it is dropped", || dropped.load(Ordering::SeqCst) == 1).await;
+        assert_eq!(lane.stats().late_panics, 0);
+        is_as_new(&lane).await;
     }
 }
