@@ -97,6 +97,18 @@ pub(crate) trait Work: Cancels {
 
     /// Whether it is this waker that its outcome will wake.
     fn calls(&self, waker: &Waker) -> bool;
+
+    /// Whom to call of an outcome that was looked out for and has not been found.
+    fn unfound(&self) -> Option<Waker>;
+}
+
+/// Whom to call when an outcome has been published.
+pub(crate) enum Call {
+    Nobody,
+    AtOnce(Waker),
+    /// Somebody looks out for it, and need not be called; unless that comes to nothing, see
+    /// [`unfound`](Work::unfound).
+    LooksOut,
 }
 
 /// What came of a closure that has just run. It is on the stack of its thread until it is known
@@ -105,7 +117,7 @@ pub(crate) trait Ran {
     fn panicked(&self) -> bool;
 
     /// Hands it to the caller. Under the lane's lock.
-    fn publish(&mut self) -> Option<Waker>;
+    fn publish(&mut self) -> Call;
 
     /// Drops it; `true` if that panicked. Under no lock.
     fn discard(&mut self) -> bool;
@@ -113,7 +125,8 @@ pub(crate) trait Ran {
 
 /// A job as its caller sees it.
 pub(crate) trait Outcome<T>: Work {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
+    /// `looks_out` if it will be polled again without having been called.
+    fn poll(&self, cx: &mut Context<'_>, looks_out: bool) -> Poll<Result<T, Error>>;
 }
 
 /// In this order: what the worker writes comes first, beside the count of handles that an [`Arc`] has
@@ -138,9 +151,15 @@ struct State<F, T> {
 type Kept<T> = Result<T, Box<Error>>;
 
 enum Reply<T> {
-    Open(Option<Waker>),
-    Settled(Kept<T>),
+    Open(Option<Caller>),
+    /// With whoever looks out for it.
+    Settled(Kept<T>, Option<Waker>),
     Closed,
+}
+
+struct Caller {
+    waker: Waker,
+    looks_out: bool,
 }
 
 impl<F, T> Cell<F, T>
@@ -164,17 +183,16 @@ where
         self.state.lock().closure.take()
     }
 
-    fn reply_with(&self, next: impl FnOnce() -> Reply<T>) -> Option<Waker> {
+    /// `None` if there was a reply already.
+    fn reply_with(&self, reply: impl FnOnce(Option<Caller>) -> (Reply<T>, Call)) -> Option<Call> {
         let mut state = self.state.lock();
-        if !matches!(state.reply, Reply::Open(_)) {
+        let Reply::Open(caller) = &mut state.reply else {
             return None;
-        }
-        let next = next();
+        };
+        let (next, call) = reply(caller.take());
         self.settled.store(true, Ordering::Release);
-        match std::mem::replace(&mut state.reply, next) {
-            Reply::Open(waker) => waker,
-            Reply::Settled(_) | Reply::Closed => None,
-        }
+        state.reply = next;
+        Some(call)
     }
 }
 
@@ -209,9 +227,17 @@ where
     }
 
     fn settle(&self, error: Option<Error>) -> Option<Waker> {
-        self.reply_with(|| {
-            error.map_or(Reply::Closed, |error| Reply::Settled(Err(Box::new(error))))
-        })
+        let call = self.reply_with(|caller| {
+            let reply = error.map_or(Reply::Closed, |error| {
+                Reply::Settled(Err(Box::new(error)), None)
+            });
+            let call = caller.map_or(Call::Nobody, |caller| Call::AtOnce(caller.waker));
+            (reply, call)
+        });
+        match call? {
+            Call::AtOnce(waker) => Some(waker),
+            Call::Nobody | Call::LooksOut => None,
+        }
     }
 
     fn discard(&self) -> bool {
@@ -228,8 +254,15 @@ where
 
     fn calls(&self, waker: &Waker) -> bool {
         match &self.state.lock().reply {
-            Reply::Open(Some(mine)) => mine.will_wake(waker),
-            Reply::Open(None) | Reply::Settled(_) | Reply::Closed => false,
+            Reply::Open(Some(mine)) => !mine.looks_out && mine.waker.will_wake(waker),
+            Reply::Open(None) | Reply::Settled(..) | Reply::Closed => false,
+        }
+    }
+
+    fn unfound(&self) -> Option<Waker> {
+        match &mut self.state.lock().reply {
+            Reply::Settled(_, waker) => waker.take(),
+            Reply::Open(_) | Reply::Closed => None,
         }
     }
 }
@@ -249,11 +282,19 @@ where
         self.panicked
     }
 
-    fn publish(&mut self) -> Option<Waker> {
-        let waker =
-            (self.cell).reply_with(|| self.kept.take().map_or(Reply::Closed, Reply::Settled));
+    fn publish(&mut self) -> Call {
+        let call = self.cell.reply_with(|caller| {
+            let (waker, call) = match caller {
+                Some(caller) if caller.looks_out => (Some(caller.waker), Call::LooksOut),
+                Some(caller) => (None, Call::AtOnce(caller.waker)),
+                None => (None, Call::Nobody),
+            };
+            let reply =
+                (self.kept.take()).map_or(Reply::Closed, |kept| Reply::Settled(kept, waker));
+            (reply, call)
+        });
         debug_assert!(self.kept.is_none(), "the lane knows whether anybody waits");
-        waker
+        call.unwrap_or(Call::Nobody)
     }
 
     fn discard(&mut self) -> bool {
@@ -266,29 +307,29 @@ where
     F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
     T: Send + 'static,
 {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+    fn poll(&self, cx: &mut Context<'_>, looks_out: bool) -> Poll<Result<T, Error>> {
         let mut waker = None;
         loop {
             let mut state = self.state.lock();
             match &mut state.reply {
                 Reply::Open(current) => {
-                    if current
-                        .as_ref()
-                        .is_some_and(|current| current.will_wake(cx.waker()))
+                    if let Some(current) = current
+                        && current.waker.will_wake(cx.waker())
                     {
+                        current.looks_out = looks_out;
                         return Poll::Pending;
                     }
                     if let Some(waker) = waker.take() {
-                        let old = current.replace(waker);
+                        let old = current.replace(Caller { waker, looks_out });
                         drop(state);
                         drop(old);
                         return Poll::Pending;
                     }
                 }
-                Reply::Settled(_) => {
+                Reply::Settled(..) => {
                     let settled = std::mem::replace(&mut state.reply, Reply::Closed);
                     drop(state);
-                    let Reply::Settled(result) = settled else {
+                    let Reply::Settled(result, _) = settled else {
                         unreachable!("it was matched a moment ago, under the same lock")
                     };
                     return Poll::Ready(result.map_err(|error| *error));

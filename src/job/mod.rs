@@ -22,7 +22,7 @@ mod waits;
 
 pub(crate) use self::{
     behalf::on_behalf,
-    cell::{Cell, Meta, Ran, Work},
+    cell::{Call, Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     owner::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
     post::Awaited,

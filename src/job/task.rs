@@ -217,16 +217,17 @@ impl<T> Future for Task<T> {
             noted,
         } = &mut self.state
         {
-            if !outcome.is_settled() && look_out.goes_on(&**owner) {
+            let looks_out = !outcome.is_settled() && look_out.goes_on(&**owner);
+            let mut polled = outcome.poll(cx, looks_out);
+            if looks_out && polled.is_pending() {
                 return look_again_soon(cx);
             }
-            let mut polled = outcome.poll(cx);
             if polled.is_pending() && !matches!(look_out, LookOut::Never) {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
                 if !nest::pending(owner, work, noted, cx.waker())
                     && run_now(owner, work(), cx.waker())
                 {
-                    polled = outcome.poll(cx);
+                    polled = outcome.poll(cx, false);
                 }
             }
             let result = std::task::ready!(polled);
@@ -246,7 +247,11 @@ impl<T> Future for Task<T> {
 }
 
 /// Has the task polled again when the runtime has looked at everything else, I/O and timers
-/// included. The waker is not left with the cell: whoever settles the outcome calls nobody.
+/// included.
+///
+/// The waker is left with the cell as well. Whoever settles the outcome does not call it, but sees
+/// later whether the outcome was found: there may be no such turn, as of a loop of somebody else's that
+/// blocks the thread until the task calls it, or it may be long in coming, after a task that blocks.
 fn look_again_soon<T>(cx: &mut Context<'_>) -> Poll<T> {
     let turn = pin!(tokio::task::yield_now());
     let first = turn.poll(cx);

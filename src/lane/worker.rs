@@ -33,7 +33,7 @@
 //! What happens at the end of a job, and in which order, is in [`run`](super::run).
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     error::Error as StdError,
     sync::atomic::{AtomicU64, Ordering},
     task::Waker,
@@ -47,14 +47,14 @@ use super::{
     home::{HomeId, Idle},
     observe,
     pace::WATCH,
-    run::run,
+    run::{call_unfound, run},
     source::Turn,
     state::{Key, LookUp, State, Step, Take},
     stats::JobState,
 };
 use crate::{
     job::{Cause, Work, serve},
-    sync::{self, Arc, AtomicBool, Patience},
+    sync::{self, Arc, AtomicBool, Patience, Weak},
 };
 
 /// A number for each worker of the process, to find itself among the parked.
@@ -102,6 +102,7 @@ impl Worker {
                 } else {
                     Relief::No
                 }),
+                unfound: RefCell::default(),
             }
             .work();
         }
@@ -123,7 +124,13 @@ struct Shift {
     number: u64,
     called: Arc<AtomicBool>,
     relief: Cell<Relief>,
+    /// Jobs whose outcomes are looked out for, and were not called for. Before this worker sleeps, or
+    /// when they become many, it sees to it that they were found.
+    unfound: RefCell<Vec<Weak<dyn Work>>>,
 }
+
+/// How many outcomes may lie there, at most, for callers who look out for them.
+const UNFOUND: usize = 16;
 
 /// Whether a worker goes although there are jobs.
 ///
@@ -185,6 +192,11 @@ impl Shift {
                 Look::Gone(step) => break self.core.perform(step),
             };
         }
+        self.call_unfound();
+    }
+
+    fn call_unfound(&self) {
+        call_unfound(self.unfound.take());
     }
 
     fn look_again(&self, now: Instant, last_try: bool) -> Look {
@@ -235,18 +247,28 @@ impl Shift {
             *next = self.look(state, now, false);
             state.call(caller, matches!(next, Look::Run(..)));
         };
-        run(&self.core, key, work, now, next, then, |core, next| {
+        let unfound = run(&self.core, key, work, now, next, then, |core, next| {
             if let Look::Run(.., step) | Look::Parked(.., step) = next {
                 // Whom it calls should not wait for what follows, some of which is the user's code.
                 core.perform(step.take());
             }
-        })
+        });
+        if let Some(unfound) = unfound {
+            self.unfound.borrow_mut().push(unfound);
+        }
+        let goes_on = matches!(next, Look::Run(..)) && self.core.brisk.load(Ordering::Relaxed);
+        // What comes after this may take long. (A worker that parks looks out first, and calls then.)
+        if self.unfound.borrow().len() >= UNFOUND || !(goes_on || matches!(next, Look::Parked(..)))
+        {
+            self.call_unfound();
+        }
     }
 
     /// Looks, every now and then, whether the jobs that wait are being served by those at work.
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
+        self.call_unfound();
         let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
         while let Some(last) = round {
             let patience = Patience::lasting(WATCH);
@@ -271,6 +293,7 @@ impl Shift {
                 return up;
             }
         }
+        self.call_unfound();
         let patience = Patience::lasting(patience);
         loop {
             // Since it was listed, code of the user's has run on this thread, wakers and drops, and may have

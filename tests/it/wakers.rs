@@ -9,12 +9,12 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use longshore::{Error, Lane, Threads};
 
-use crate::support::{Gate, Place, eventually, every_slot_is_free, is_as_new, watched};
+use crate::support::{Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, watched};
 
 everywhere! {
     /// R13. A waker is the user's code: it may panic.
@@ -137,5 +137,31 @@ fn a_waker_that_parks_takes_no_wake_up_from_its_lane() {
         said.recv()
             .expect("the worker is in the waker, and idle by the books");
         futures::executor::block_on(lane.offload(|| ())).unwrap();
+    });
+}
+
+/// A task of brisk jobs looks out for its outcome, when its runtime lets it. Where somebody else's loop
+/// blocks the runtime's thread instead, it has to be called.
+#[test]
+fn a_loop_that_blocks_a_thread_of_the_runtime_is_called() {
+    watched(|| {
+        Flavour::MultiThread.runtime().block_on(async {
+            let lane = Lane::builder("brisk").limit(2).build();
+            let task = tokio::spawn(async move {
+                for _ in 0..500 {
+                    lane.offload(|| ()).await.unwrap();
+                }
+                for _ in 0..1_000 {
+                    let begun = Instant::now();
+                    let job = lane.offload(move || {
+                        while begun.elapsed() < Duration::from_micros(10) {
+                            std::hint::spin_loop();
+                        }
+                    });
+                    futures::executor::block_on(job).unwrap();
+                }
+            });
+            task.await.unwrap();
+        });
     });
 }
