@@ -118,6 +118,8 @@ struct Checked<T> {
     connection: T,
     /// Something of an answer has come.
     heard: bool,
+    /// What has come last is to be looked at once more before there is a wait for more.
+    fresh: bool,
     interim: Interim,
 }
 
@@ -126,6 +128,7 @@ impl<T> Checked<T> {
         Self {
             connection,
             heard: false,
+            fresh: false,
             interim: Interim::default(),
         }
     }
@@ -146,6 +149,9 @@ impl<T: Transport> Transport for Checked<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let unused = self.buffers().input().len();
+        if std::mem::take(&mut self.fresh) && unused > 0 {
+            return Ok(true);
+        }
         match self.connection.await_input(timeout) {
             // In a body that ends with its connection ureq takes these kinds for that end.
             Err(Error::Io(error)) if self.heard && breaks(error.kind()) => {
@@ -163,6 +169,11 @@ impl<T: Transport> Transport for Checked<T> {
                 let more = &self.connection.buffers().input()[unused..];
                 call::count_body(more.len());
                 let interim = self.interim.heard(more);
+                // Whoever waits for leave to send a body looks and says nothing: neither that it has to
+                // be more, where it would be asked for the same again and again, nor that it is for who
+                // reads the answer, who would wait for more than there is.
+                self.connection.buffers().input_consume(0);
+                self.fresh = matches!(outcome, Ok(true));
                 if interim > interim::MOST {
                     return Err(Error::LargeResponseHeader(interim, interim::MOST));
                 }
@@ -174,6 +185,7 @@ impl<T: Transport> Transport for Checked<T> {
     /// Asked between two requests.
     fn is_open(&mut self) -> bool {
         self.interim = Interim::default();
+        self.fresh = false;
         self.connection.is_open()
     }
 

@@ -9,6 +9,7 @@ mod answers;
 mod cancelling;
 mod chain;
 mod deadlines;
+mod expect;
 mod faults;
 mod handshakes;
 mod names;

@@ -42,7 +42,7 @@ pub(crate) enum Stuck {
 }
 
 /// The paths on which a peer goes wrong while a request is under way.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 14] = [
     "/silent",
     "/half-head",
     "/head-only",
@@ -56,6 +56,7 @@ pub(crate) const PATHS: [&str; 13] = [
     "/reads-nothing?known-length",
     "/swallows",
     "/expects-nothing",
+    "/expects-half",
 ];
 
 /// Those where there is no connection yet that could be used.
@@ -199,7 +200,7 @@ impl Scene {
                 request.send(SendBody::from_owned_reader(bytes))?
             } else if url.ends_with("/swallows") || url.ends_with("/refuses") {
                 agent.post(&url).send(SendBody::from_owned_reader(bytes))?
-            } else if url.ends_with("/expects-nothing") {
+            } else if url.contains("/expects-") {
                 agent
                     .post(&url)
                     .header("expect", "100-continue")

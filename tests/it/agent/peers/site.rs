@@ -49,6 +49,8 @@ pub(crate) fn site(conn: &mut Conn) -> io::Result<()> {
             "/swallows" => swallow(conn)?,
             // Does not say that the body may come.
             "/expects-nothing" => stall(conn, "")?,
+            // Begins to say it.
+            "/expects-half" => stall(conn, "HTTP/1.1 100 Continue\r\n")?,
             other => panic!("no such path: {other}"),
         }
     }
