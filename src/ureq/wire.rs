@@ -92,6 +92,9 @@ impl Wire {
     /// Reads what there is, and waits until there is something. None is the end.
     pub(super) fn fill(&mut self, end: Until) -> Result<usize, Stop> {
         self.used = true;
+        if call::is_overdue() {
+            return Err(Stop::Idle);
+        }
         if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
             self.wait(end)?;
         }
