@@ -85,6 +85,11 @@ impl Until {
         Self(time.and_then(|time| Instant::now().checked_add(time)))
     }
 
+    /// The same, or after this time if that is sooner.
+    pub(super) fn within(self, time: Duration) -> Self {
+        Self(self.0.into_iter().chain(Self::after(Some(time)).0).min())
+    }
+
     #[cfg(test)]
     pub(super) const NEVER: Self = Self(None);
 

@@ -23,6 +23,7 @@ mod pooled;
 mod process;
 mod promptness;
 mod proxies;
+mod refusals;
 mod reuse;
 pub(crate) mod scene;
 
