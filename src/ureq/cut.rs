@@ -315,7 +315,7 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        self.send(amount, until(timeout))
+        self.send(amount, until(timeout), timeout.reason)
             .map_err(|stop| error(stop, timeout))
     }
 
@@ -384,6 +384,7 @@ fn error(stop: Stop, timeout: NextTimeout) -> Error {
         Stop::Idle => Error::Other(Box::new(Idle)),
         Stop::Deadline => Error::Timeout(Timeout::Global),
         Stop::Timeout => Error::Timeout(timeout.reason),
+        Stop::Late(name) => Error::Timeout(name),
         Stop::Io(error) => error.into(),
     }
 }
