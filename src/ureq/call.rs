@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     rc::Rc,
+    time::{Duration, Instant},
 };
 
 /// How far an exchange has come.
@@ -76,6 +77,8 @@ struct Call {
     /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
+    /// Until when a body is read that nobody wants.
+    leftover: Cell<Option<Instant>>,
     /// How many connections are being made: to reach a host through a proxy, first one to the proxy.
     connecting: Cell<usize>,
     watch: RefCell<Option<Rc<dyn Watch>>>,
@@ -282,7 +285,30 @@ pub(super) fn may_send() -> bool {
 
 /// Whether a wait for more of a body can be left to a later time.
 pub(super) fn is_idle() -> bool {
-    phase() == Phase::Body && watching().is_some_and(|watch| watch.is_idle())
+    let is_leftover = || CALL.with(|call| call.leftover.get().is_some());
+    let is_full = || watching().is_some_and(|watch| watch.is_idle());
+    phase() == Phase::Body && (is_leftover() || is_full())
+}
+
+/// Nobody wants the body that is read until the guard is dropped: to have its connection is not worth
+/// a long wait, nor more than this time in all.
+pub(super) fn leftover(time: Duration) -> Leftover {
+    CALL.with(|call| call.leftover.set(Some(Instant::now() + time)));
+    Leftover
+}
+
+pub(super) struct Leftover;
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        CALL.with(|call| call.leftover.set(None));
+    }
+}
+
+/// Whether a body that nobody wants has taken too long.
+pub(super) fn is_overdue() -> bool {
+    let end = CALL.with(|call| call.leftover.get());
+    end.is_some_and(|end| Instant::now() >= end)
 }
 
 fn watching() -> Option<Rc<dyn Watch>> {

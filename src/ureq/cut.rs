@@ -119,6 +119,8 @@ struct Checked<T> {
     connection: T,
     /// Something of an answer has come.
     heard: bool,
+    /// What has come last is to be looked at once more before there is a wait for more.
+    fresh: bool,
     interim: Interim,
 }
 
@@ -127,6 +129,7 @@ impl<T> Checked<T> {
         Self {
             connection,
             heard: false,
+            fresh: false,
             interim: Interim::default(),
         }
     }
@@ -147,6 +150,9 @@ impl<T: Transport> Transport for Checked<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let unused = self.buffers().input().len();
+        if std::mem::take(&mut self.fresh) && unused > 0 {
+            return Ok(true);
+        }
         match self.connection.await_input(timeout) {
             // In a body that ends with its connection ureq takes some kinds for that end, and a decoder
             // that is given one, of whatever kind, takes it for its own.
@@ -166,6 +172,11 @@ impl<T: Transport> Transport for Checked<T> {
                 let more = &self.connection.buffers().input()[unused..];
                 call::count_body(more.len());
                 let interim = self.interim.heard(more);
+                // Whoever waits for leave to send a body looks and says nothing: neither that it has to
+                // be more, where it would be asked for the same again and again, nor that it is for who
+                // reads the answer, who would wait for more than there is.
+                self.connection.buffers().input_consume(0);
+                self.fresh = matches!(outcome, Ok(true));
                 if interim > interim::MOST {
                     return Err(Error::LargeResponseHeader(interim, interim::MOST));
                 }
@@ -177,6 +188,7 @@ impl<T: Transport> Transport for Checked<T> {
     /// Asked between two requests: when it goes to the pool, and when it comes from there.
     fn is_open(&mut self) -> bool {
         self.interim = Interim::default();
+        self.fresh = false;
         !call::leave() && self.connection.is_open()
     }
 
@@ -346,7 +358,7 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        self.send(amount, until(timeout))
+        self.send(amount, until(timeout), timeout.reason)
             .map_err(|stop| error(stop, timeout))
     }
 
@@ -415,6 +427,7 @@ fn error(stop: Stop, timeout: NextTimeout) -> Error {
         Stop::Idle => Error::Other(Box::new(Idle)),
         Stop::Deadline => Error::Timeout(Timeout::Global),
         Stop::Timeout => Error::Timeout(timeout.reason),
+        Stop::Late(name) => Error::Timeout(name),
         Stop::Io(error) => error.into(),
     }
 }

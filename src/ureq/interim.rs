@@ -10,7 +10,7 @@
 pub(super) const MOST: usize = 1 << 20;
 
 /// `HTTP/1.1 1`: with the first digit of the status it is clear whether more is to come.
-const BEGINNING: usize = 10;
+pub(super) const BEGINNING: usize = 10;
 
 /// Follows what comes on a connection, from a request to the beginning of its answer. What comes after
 /// that is none of its business: for each request there is a new one.
@@ -57,6 +57,12 @@ impl Interim {
             self.bytes += 1;
         }
         self.bytes
+    }
+
+    /// Whether the answer itself has begun. Then the last byte that was counted is the first digit of its
+    /// status.
+    pub(super) fn is_over(&self) -> bool {
+        self.at == At::Beyond
     }
 }
 

@@ -23,6 +23,7 @@ use rustix::{
 
 use super::{
     call,
+    interim::{self, Interim},
     stop::{Stop, Until, time_left},
     wake,
 };
@@ -33,6 +34,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a thread waits at a time that nobody can wake.
 const NOW_AND_THEN: Duration = Duration::from_millis(10);
+
+/// After how long to look again at what a peer has begun to say.
+const AGAIN: Duration = Duration::from_millis(25);
+
+/// How much of what it says is looked at: some hints, and the beginning of what follows them.
+const LOOKED_AT: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -174,8 +181,7 @@ pub(super) enum Sent {
 }
 
 fn write_all(mut stream: &TcpStream, mut data: &[u8], until: Until) -> Result<Sent, Stop> {
-    // A peer that refuses a request may say so and stop reading, with most of a body still to come.
-    let mut events = PollFlags::OUT | PollFlags::IN;
+    let mut said = Said::Nothing;
     while !data.is_empty() {
         time_left(Job::current().as_ref(), until)?;
         if !call::may_send() {
@@ -188,29 +194,74 @@ fn write_all(mut stream: &TcpStream, mut data: &[u8], until: Until) -> Result<Se
                 data = &data[written..];
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let ready = wait(stream, events, until)?;
-                if !ready.contains(PollFlags::OUT) && ready.contains(PollFlags::IN) {
-                    if let Some(b'4' | b'5') = answer(stream) {
-                        return Ok(Sent::Answered);
+                let ready = wait_to_write(stream, said, until)?;
+                let may_have_spoken = ready.is_empty() || ready.contains(PollFlags::IN);
+                if may_have_spoken && !ready.contains(PollFlags::OUT) {
+                    match answer(stream) {
+                        Ok(b'4' | b'5') => return Ok(Sent::Answered),
+                        // It may well say something else, and still want the rest.
+                        Ok(_) => said = Said::Enough,
+                        Err(so_far) => said = so_far,
                     }
-                    // It may well say something, and still want the rest.
-                    events = PollFlags::OUT;
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // It has closed the connection. Did it say why?
-            Err(_) if matches!(answer(stream), Some(b'2'..=b'5')) => return Ok(Sent::Answered),
+            Err(_) if matches!(answer(stream), Ok(b'2'..=b'5')) => return Ok(Sent::Answered),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(Sent::All)
 }
 
-/// The first digit of the status, if what can be read is a response that is not encrypted.
-fn answer(stream: &TcpStream) -> Option<u8> {
-    let mut line = *b"HTTP/1.1 200";
-    let read = stream.peek(&mut line).ok()?;
-    (read == line.len() && line.starts_with(b"HTTP/1.")).then(|| line[9])
+/// What a peer has said while something was sent to it, which may be that it wants no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// No more than a 1xx, or the beginning of an answer.
+    Little,
+    /// All that there is to know, or nothing that could be made sense of.
+    Enough,
+}
+
+/// Waits until something can be written, or until there may be more to hear.
+fn wait_to_write(stream: &TcpStream, said: Said, until: Until) -> Result<PollFlags, Stop> {
+    match said {
+        Said::Nothing => wait(stream, PollFlags::OUT | PollFlags::IN, until),
+        // It is not taken, so to wait for it would be to wait for nothing.
+        Said::Little => match wait(stream, PollFlags::OUT, until.within(AGAIN)) {
+            // Whoever tries to write next sees whether it was only that.
+            Err(Stop::Timeout) => Ok(PollFlags::empty()),
+            ready => ready,
+        },
+        Said::Enough => wait(stream, PollFlags::OUT, until),
+    }
+}
+
+/// The first digit of the status, if what can be read is a response that is not encrypted. That of
+/// the last, where others come before it that only put it off.
+fn answer(stream: &TcpStream) -> Result<u8, Said> {
+    let mut buffer = [0; LOOKED_AT];
+    let heard = match stream.peek(&mut buffer) {
+        Ok(read) => &buffer[..read],
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Said::Nothing),
+        Err(_) => return Err(Said::Enough),
+    };
+    let is_http = |line: &[u8]| line.iter().zip(b"HTTP/1.").all(|(is, ought)| is == ought);
+    if heard.is_empty() || !is_http(heard.trim_ascii_start()) {
+        return Err(Said::Enough);
+    }
+    let mut interim = Interim::default();
+    let end = interim.heard(heard);
+    if interim.is_over() {
+        let line = &heard[end - interim::BEGINNING..end];
+        return is_http(line).then(|| line[9]).ok_or(Said::Enough);
+    }
+    Err(if heard.len() < LOOKED_AT {
+        Said::Little
+    } else {
+        Said::Enough
+    })
 }
 
 /// A socket that does not block and that no child process inherits.

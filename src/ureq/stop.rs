@@ -22,10 +22,37 @@ pub(super) enum Stop {
     Deadline,
     /// The time that ureq gives the operation is up.
     Timeout,
+    /// The same, by the name that ureq has for it.
+    Late(ureq::Timeout),
     /// Nobody takes what has come already, so there is no hurry to wait for more.
     Idle,
     /// The system, or the peer.
     Io(io::Error),
+}
+
+impl Stop {
+    /// By the name that ureq has for it, if it is a timeout.
+    pub(super) fn named(self, name: ureq::Timeout) -> Self {
+        match self {
+            Self::Timeout => Self::Late(name),
+            other => other,
+        }
+    }
+
+    /// The same once more, for whoever tries again.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Cancelled => Self::Cancelled,
+            Self::Deadline => Self::Deadline,
+            Self::Timeout => Self::Timeout,
+            Self::Late(name) => Self::Late(*name),
+            Self::Idle => Self::Idle,
+            Self::Io(error) => Self::Io(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => error.kind().into(),
+            }),
+        }
+    }
 }
 
 impl From<io::Error> for Stop {
@@ -56,7 +83,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => Cancelled.fmt(f),
-            Self::Deadline | Self::Timeout => f.write_str("time is up"),
+            Self::Deadline | Self::Timeout | Self::Late(_) => f.write_str("time is up"),
             Self::Idle => Idle.fmt(f),
             Self::Io(error) => error.fmt(f),
         }
@@ -83,6 +110,11 @@ impl Until {
     /// `None`, and a time too long to be represented, are for ever.
     pub(super) fn after(time: Option<Duration>) -> Self {
         Self(time.and_then(|time| Instant::now().checked_add(time)))
+    }
+
+    /// The same, or after this time if that is sooner.
+    pub(super) fn within(self, time: Duration) -> Self {
+        Self(self.0.into_iter().chain(Self::after(Some(time)).0).min())
     }
 
     #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr, net::TcpStream, time::Duration};
 
+use ureq::Timeout;
+
 use super::{
     buffers::{Sizes, Space},
     call,
@@ -19,6 +21,9 @@ pub(super) struct Wire {
     space: Space,
     /// The peer has answered before it had the whole request, and takes no more of it.
     answered: bool,
+    /// Why something could not be sent, or not whole. rustls keeps that to itself until it is asked for
+    /// something else, and then sends the same from its beginning, of which the peer may have a part.
+    failed: Option<Stop>,
     /// Something was sent or read since somebody asked whether it is open.
     used: bool,
     /// Something was sent since the last input: the next is not likely to be there already.
@@ -57,6 +62,7 @@ impl Wire {
             socket,
             space: Space::new(sizes),
             answered: false,
+            failed: None,
             used: false,
             asked: false,
         })
@@ -75,16 +81,26 @@ impl Wire {
         &mut self.space
     }
 
-    /// Sends the beginning of the output, or nothing if the peer does not take it any more.
-    pub(super) fn send(&mut self, amount: usize, end: Until) -> Result<(), Stop> {
+    /// Sends the beginning of the output, or nothing if the peer does not take it any more. A timeout of
+    /// that is called `name`, then and whenever there is more to be done on this connection.
+    pub(super) fn send(&mut self, amount: usize, end: Until, name: Timeout) -> Result<(), Stop> {
         (self.used, self.asked) = (true, true);
+        self.unless_it_failed()?;
         if self.answered {
             // Whoever sends looks for the answer when there is no more to send; that may be never.
             return time_left(Job::current().as_ref(), end).map(drop);
         }
-        if self.socket.write_all(self.space.written(amount), end)? == Sent::Answered {
-            self.answered = true;
-            call::answered();
+        match self.socket.write_all(self.space.written(amount), end) {
+            Ok(Sent::All) => {}
+            Ok(Sent::Answered) => {
+                self.answered = true;
+                call::answered();
+            }
+            Err(stop) => {
+                let stop = stop.named(name);
+                self.failed = Some(stop.again());
+                return Err(stop);
+            }
         }
         Ok(())
     }
@@ -92,6 +108,10 @@ impl Wire {
     /// Reads what there is, and waits until there is something. None is the end.
     pub(super) fn fill(&mut self, end: Until) -> Result<usize, Stop> {
         self.used = true;
+        self.unless_it_failed()?;
+        if call::is_overdue() {
+            return Err(Stop::Idle);
+        }
         if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
             self.wait(end)?;
         }
@@ -119,6 +139,12 @@ impl Wire {
         } else {
             self.socket.is_open()
         }
+    }
+
+    fn unless_it_failed(&self) -> Result<(), Stop> {
+        self.failed
+            .as_ref()
+            .map_or(Ok(()), |stop| Err(stop.again()))
     }
 
     /// Waits for input, and if that takes long, without holding memory.

@@ -1,6 +1,11 @@
 //! The job of an exchange: the calls of ureq, one for each hop, and the body of the last.
 
-use std::{cell::Cell, io::Read, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    io::Read,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{
@@ -29,6 +34,9 @@ use crate::{
 
 /// How much of the body of a redirect is read so that its connection can be used again.
 const LEFTOVER: u64 = 16 << 10;
+
+/// How long that may take, where it comes at all: about what it takes to make a connection.
+const LEFTOVER_TIME: Duration = Duration::from_millis(100);
 
 /// All that a worker needs of a request.
 pub(super) struct Plan {
@@ -98,7 +106,7 @@ impl Plan {
             }
             // Without either it ends with its connection, which is then of no use. (Or ureq decompresses
             // it, and keeps its length to itself: then a connection is lost that could have been kept.)
-            let has_an_end = head.headers.contains_key(TRANSFER_ENCODING)
+            let has_an_end = is_chunked(&head)
                 || head.headers.contains_key(CONTENT_LENGTH)
                 || body.content_length().is_some();
             let hops = trip.hops.get();
@@ -255,7 +263,7 @@ fn run(
     agent: &Agent,
     parts: Parts,
     body: impl AsSendBody,
-    left: Option<std::time::Duration>,
+    left: Option<Duration>,
 ) -> Result<http::Response<ureq::Body>, ureq::Error> {
     let mut config = agent
         .configure_request(Request::from_parts(parts, body))
@@ -304,17 +312,20 @@ fn length(body: &ureq::Body) -> Option<u64> {
         .filter(|length| *length == 0 || !may_change)
 }
 
-/// Reads a body that nobody wants, if it is short: a connection with something unread is closed.
+/// Reads a body that nobody wants, if it is short and soon there: a connection with something unread is
+/// closed.
 fn read_leftover(body: ureq::Body) {
     if body.content_length().is_some_and(|bytes| bytes > LEFTOVER) {
         return;
     }
+    let _leftover = call::leftover(LEFTOVER_TIME);
     let mut reader = body
         .into_with_config()
         .limit(u64::MAX)
         .reader()
         .take(LEFTOVER);
     // An error means no more than that the connection is of no use.
-    let _ = std::io::copy(&mut reader, &mut std::io::sink());
-    let _ = reader.into_inner().read(&mut [0]);
+    if std::io::copy(&mut reader, &mut std::io::sink()).is_ok() {
+        let _ = reader.into_inner().read(&mut [0]);
+    }
 }

@@ -1,7 +1,8 @@
 //! Time: a call is over when its time is up, whatever it is doing then (fault O).
 
 use std::{
-    sync::mpsc,
+    io::Read,
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -11,9 +12,9 @@ use ureq::{Error, SendBody, Timeout, config::ConfigBuilder, typestate::AgentScop
 use super::{
     agent, config, kind,
     peers::{Authority, Conn, Peer},
-    scene::{BEFORE, PATHS, Scene, Stuck},
+    scene::{BEFORE, Counted, PATHS, Scene, Stuck},
 };
-use crate::support::{AT_ONCE, Flavour, Place, Source, assert_books, eventually, watched};
+use crate::support::{AT_ONCE, Flavour, Place, Source, assert_books, eventually, settles, watched};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 const SOON: Option<Duration> = Some(TIMEOUT);
@@ -21,6 +22,9 @@ const SOON: Option<Duration> = Some(TIMEOUT);
 /// How late a call may be over, on a machine that is busy with other things. ureq's own agent takes three
 /// times [`TIMEOUT`] at some peers.
 const LATE: Duration = Duration::from_millis(500);
+
+/// As much as TLS takes at a time.
+const PIECE: usize = 64 << 10;
 
 /// What a peer does that is sent a large body.
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +219,69 @@ fn a_timeout_is_called_by_its_name() {
                 took >= TIMEOUT && took < TIMEOUT + LATE,
                 "{name:?}: {took:?}"
             );
+        }
+    });
+}
+
+/// The same behind TLS, which keeps to itself that a piece of a body could not be sent: it may be the
+/// last, and what follows has more time or no end.
+#[test]
+fn a_timeout_of_a_write_holds_behind_tls_whichever_piece_it_is() {
+    type Set = fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>;
+    let cases: [(Set, Timeout); 2] = [
+        (|c| c.timeout_send_body(SOON), Timeout::SendBody),
+        (|c| c.timeout_per_write(SOON), Timeout::PerWrite),
+    ];
+    watched(move || {
+        let authority = Authority::new();
+        let reads_nothing = authority.wrap(Arc::new(|conn: &mut Conn| {
+            conn.request()?;
+            conn.pass();
+            conn.watch()
+        }));
+        for (set, name) in cases {
+            let call = |length: usize| {
+                let script = reads_nothing.clone();
+                let peer = Peer::with_a_small_window(move |conn| script(conn)).https();
+                let config = config()
+                    .timeout_global(Some(TIMEOUT * 3))
+                    .output_buffer_size(PIECE)
+                    .tls_config(authority.trusted());
+                let agent = agent(set(config).build());
+                let taken = Arc::default();
+                let body = Counted(Arc::clone(&taken)).take(length as u64);
+                let begun = Instant::now();
+                let request = agent.post(peer.url("/")).header("content-length", length);
+                let told = request.send(SendBody::from_owned_reader(body));
+                let took = begun.elapsed();
+                peer.open();
+                settles("the peer has what there is", || peer.ended() == 1);
+                let arrived = peer.record(0).received;
+                (
+                    told.unwrap_err(),
+                    took,
+                    taken.load(Ordering::SeqCst),
+                    arrived,
+                )
+            };
+            // One of many cannot be sent, which is told with the next. A call with none after it has
+            // one less, or a little more or less than that.
+            let mut length = call(64 << 20).2 - 2 * PIECE;
+            loop {
+                let (error, took, _, arrived) = call(length);
+                if arrived >= length {
+                    // This time there was room for it.
+                    length += PIECE;
+                    continue;
+                }
+                match error {
+                    Error::Timeout(told) => assert_eq!(told, name, "{length}"),
+                    other => panic!("{name:?}, {length}: {other:?}"),
+                }
+                let is_in_time = took >= TIMEOUT && took < TIMEOUT + LATE;
+                assert!(is_in_time, "{name:?}, {length}: {took:?}");
+                break;
+            }
         }
     });
 }

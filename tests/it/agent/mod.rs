@@ -10,6 +10,7 @@ mod cancelling;
 mod chain;
 mod deadlines;
 mod descriptors;
+mod expect;
 mod faults;
 mod handshakes;
 mod names;
@@ -23,6 +24,7 @@ mod pooled;
 mod process;
 mod promptness;
 mod proxies;
+mod refusals;
 mod reuse;
 pub(crate) mod scene;
 

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Longer than it takes from a full buffer to the next read, where somebody reads.
-const STILL: Duration = Duration::from_millis(20);
+pub(super) const STILL: Duration = Duration::from_millis(20);
 
 /// In which phase a call is stuck, or busy.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(crate) enum Stuck {
 }
 
 /// The paths on which a peer goes wrong while a request is under way.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 15] = [
     "/silent",
     "/half-head",
     "/head-only",
@@ -54,8 +54,10 @@ pub(crate) const PATHS: [&str; 13] = [
     "/endless",
     "/reads-nothing",
     "/reads-nothing?known-length",
+    "/reads-nothing?interim",
     "/swallows",
     "/expects-nothing",
+    "/expects-half",
 ];
 
 /// Those where there is no connection yet that could be used.
@@ -190,7 +192,7 @@ impl Scene {
         let (agent, url, taken) = (self.agent.clone(), self.url.clone(), self.taken.clone());
         move || {
             let bytes = Counted(taken);
-            let mut answer = if url.ends_with("/reads-nothing") {
+            let mut answer = if url.ends_with("/reads-nothing") || url.ends_with("?interim") {
                 agent
                     .post(&url)
                     .send(SendBody::from_owned_reader(bytes.take(64 << 20)))?
@@ -199,7 +201,7 @@ impl Scene {
                 request.send(SendBody::from_owned_reader(bytes))?
             } else if url.ends_with("/swallows") || url.ends_with("/refuses") {
                 agent.post(&url).send(SendBody::from_owned_reader(bytes))?
-            } else if url.ends_with("/expects-nothing") {
+            } else if url.contains("/expects-") {
                 agent
                     .post(&url)
                     .header("expect", "100-continue")
@@ -268,7 +270,7 @@ impl Scene {
 }
 
 /// Zeros without end.
-struct Counted(Arc<AtomicUsize>);
+pub(super) struct Counted(pub(super) Arc<AtomicUsize>);
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,6 +1,6 @@
 //! H13 to H15, end to end. The tables are in the source, beside the rules.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue};
 use longshore::ureq::{Body, ErrorKind};
@@ -9,7 +9,10 @@ use super::{
     client,
     peer::{Asked, Peer, redirect, response},
 };
-use crate::support::{Place, is_as_new};
+use crate::{
+    agent::peers,
+    support::{AT_ONCE, Place, is_as_new},
+};
 
 /// Leads from `/start/page` to where `to` says, and answers everything else.
 fn leading(status: &'static str, to: impl Into<String>) -> Peer {
@@ -130,6 +133,74 @@ everywhere! {
                 assert!(error.is_redirect() && !error.is_retryable(), "{error:?}");
             }
             is_as_new(&lane).await;
+        }
+    }
+
+    /// H1. Nobody wants that body, and there is no deadline to end the wait for it.
+    async fn a_redirect_whose_body_does_not_come_is_followed_all_the_same(place: Place) {
+        let (length, chunked) = ("Content-Length: 10000", "Transfer-Encoding: chunked");
+        for (version, framing, then) in [
+            ("1.1", length, ""),
+            ("1.1", chunked, ""),
+            // Its connection is its end, whatever it says.
+            ("1.0", chunked, ""),
+            ("1.1", length, "."),
+            ("1.1", chunked, "1\r\n.\r\n"),
+            // One digit after the other, and never a chunk.
+            ("1.1", chunked, "0"),
+        ] {
+            let peer = peers::Peer::new(move |conn| {
+                while let Some(request) = conn.request()? {
+                    if request.target() == "/new" {
+                        conn.reply("arrived")?;
+                        continue;
+                    }
+                    conn.send(format!("HTTP/{version} 302 Found\r\nLocation: /new\r\n{framing}\r\n\r\n"))?;
+                    while !then.is_empty() {
+                        conn.send(then)?;
+                        conn.linger();
+                    }
+                }
+                Ok(())
+            });
+            let (client, lane) = client(place, 1);
+            let begun = Instant::now();
+            let answer = client.get(peer.url("/old")).send().await.unwrap();
+            let took = begun.elapsed();
+            assert!(took < AT_ONCE, "{version}, {framing}, {then:?}: {took:?}");
+            assert_eq!(answer.text().await.unwrap(), "arrived");
+            assert_eq!(peer.connections(), 2);
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// It is due, and a connection is worth more than that little time.
+    async fn a_redirect_whose_body_follows_its_head_leaves_its_connection(place: Place) {
+        for body in ["Content-Length: 5\r\n\r\n|moved", "Transfer-Encoding: chunked\r\n\r\n|5\r\nmoved\r\n0\r\n\r\n"] {
+            // On a machine that is busy it may be too late for once.
+            for tries in 1.. {
+                let peer = peers::Peer::new(move |conn| {
+                    while let Some(request) = conn.request()? {
+                        if request.target() == "/new" {
+                            conn.reply("arrived")?;
+                            continue;
+                        }
+                        let (framing, body) = body.split_once('|').unwrap();
+                        conn.send(format!("HTTP/1.1 302 Found\r\nLocation: /new\r\n{framing}"))?;
+                        conn.is_taken();
+                        conn.send(body)?;
+                    }
+                    Ok(())
+                });
+                let (client, lane) = client(place, 1);
+                let answer = client.get(peer.url("/old")).send().await.unwrap();
+                assert_eq!(answer.text().await.unwrap(), "arrived");
+                is_as_new(&lane).await;
+                if peer.connections() == 1 {
+                    break;
+                }
+                assert!(tries < 5, "{body}");
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One accepted connection, for a script to speak on.
 
 use std::{
+    fs,
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{Arc, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
@@ -11,6 +12,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{End, Record, Shared, lock};
+use crate::support::settles;
 
 /// More than any head that a test expects to be read.
 const LONGEST_HEAD: usize = 1 << 20;
@@ -176,6 +178,32 @@ impl Conn {
     /// Whether the peer was opened, or dropped.
     pub(crate) fn is_let_pass(&self) -> bool {
         *lock(&self.shared.gate)
+    }
+
+    /// Waits until the client has read all that was sent to it.
+    pub(crate) fn is_taken(&self) {
+        let ends = self.socket.peer_addr().and_then(|client| {
+            let row = |end: SocketAddr| format!("0100007F:{:04X}", end.port());
+            Ok([row(client), row(self.socket.local_addr()?)])
+        });
+        let Ok([client, here]) = ends else {
+            return;
+        };
+        settles("the client reads", || {
+            let table = fs::read_to_string("/proc/self/net/tcp").expect("Linux shows its sockets");
+            let mut rows = table
+                .lines()
+                .map(|row| row.split_ascii_whitespace().skip(1));
+            let waiting = rows.find_map(|mut row| {
+                let is_its = row.next() == Some(&*client) && row.next() == Some(&*here);
+                // Its state, and then `sent:received`, each as far as nobody has it yet.
+                is_its.then(|| {
+                    row.nth(1)
+                        .is_some_and(|queues| !queues.ends_with(":00000000"))
+                })
+            });
+            waiting != Some(true)
+        });
     }
 
     /// A pause between two bytes of a peer that is slow.

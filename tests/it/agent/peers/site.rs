@@ -39,6 +39,13 @@ pub(crate) fn site(conn: &mut Conn) -> io::Result<()> {
                 conn.pass();
                 conn.watch()?;
             }
+            // Says that it will, and does not.
+            "/reads-nothing?interim" => {
+                conn.send("HTTP/1.1 102 Processing\r\n\r\n")?;
+                conn.reach();
+                conn.pass();
+                conn.watch()?;
+            }
             // Says so, and looks at nothing that comes after that.
             "/refuses" => {
                 conn.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")?;
@@ -49,6 +56,8 @@ pub(crate) fn site(conn: &mut Conn) -> io::Result<()> {
             "/swallows" => swallow(conn)?,
             // Does not say that the body may come.
             "/expects-nothing" => stall(conn, "")?,
+            // Begins to say it.
+            "/expects-half" => stall(conn, "HTTP/1.1 100 Continue\r\n")?,
             other => panic!("no such path: {other}"),
         }
     }

@@ -1,0 +1,113 @@
+//! H25: a peer that refuses a large body before it has it, and reads no more of it. It may say other
+//! things first, and what it says may come in pieces.
+
+use std::{
+    io::Read,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Instant,
+};
+
+use ureq::{Agent, SendBody};
+
+use super::{
+    agent, config, kind,
+    peers::{Peer, site},
+    plain_agent,
+    scene::{Counted, STILL},
+};
+use crate::support::{AT_ONCE, Child, cpu_time, in_child, settles, watched};
+
+const REFUSAL: &str = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+
+/// Sends what does not fit in between, and counts what is taken of it.
+fn send_much(agent: &Agent, url: &str, taken: &Arc<AtomicUsize>) -> Result<(), ureq::Error> {
+    let body = SendBody::from_owned_reader(Counted(taken.clone()).take(64 << 20));
+    agent.post(url).send(body).map(drop)
+}
+
+/// Waits until the client can send no more, and has had time to look for an answer.
+fn comes_to_a_stop(taken: &AtomicUsize) {
+    let mut seen = (0, Instant::now());
+    settles("it can send no more", || {
+        let now = taken.load(Ordering::SeqCst);
+        if now != seen.0 {
+            seen = (now, Instant::now());
+        }
+        now > 0 && seen.1.elapsed() > STILL
+    });
+}
+
+in_and_out_of_a_job! {
+    fn a_refusal_is_heard_after_other_words_and_in_pieces() {
+        let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: </{}>\r\n\r\n", "x".repeat(1500));
+        let processing = "HTTP/1.1 102 Processing\r\n\r\n";
+        let at_once = processing.to_owned() + REFUSAL;
+        for pieces in [
+            vec![processing, REFUSAL],
+            vec![&at_once],
+            vec![processing, processing, REFUSAL],
+            vec![&hints, REFUSAL],
+            vec!["HTTP/1", &REFUSAL[6..]],
+            vec!["HTTP/1.1 100 Cont", "inue\r\n", "\r\nHTTP/1.1 4", &REFUSAL[10..]],
+        ] {
+            for resets in [false, true] {
+                let (go, going) = mpsc::channel::<()>();
+                let going = Mutex::new(going);
+                let theirs: Vec<String> = pieces.iter().map(|&piece| piece.to_owned()).collect();
+                let peer = Peer::new(move |conn| {
+                    conn.request()?;
+                    for piece in &theirs {
+                        if going.lock().unwrap().recv().is_ok() {
+                            conn.send(piece)?;
+                        }
+                    }
+                    if resets {
+                        return conn.reset();
+                    }
+                    conn.pass();
+                    Ok(())
+                });
+                let taken = Arc::<AtomicUsize>::default();
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for _ in &pieces {
+                            comes_to_a_stop(&taken);
+                            go.send(()).unwrap();
+                        }
+                    });
+                    let error = send_much(&plain_agent(), &peer.url("/"), &taken).unwrap_err();
+                    assert_eq!(kind(&error), "status", "{pieces:?}, {resets}: {error:?}");
+                });
+            }
+        }
+    }
+}
+
+/// What was heard stays where it can be read; to wait for it would be to wait for nothing. In a process
+/// of its own, whose time is that of this call.
+#[test]
+fn a_peer_that_has_said_something_else_is_waited_for() {
+    let test = concat!(
+        module_path!(),
+        "::a_peer_that_has_said_something_else_is_waited_for"
+    );
+    if !in_child() {
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let timeout = AT_ONCE;
+        let peer = Peer::new(site);
+        let agent = agent(config().timeout_global(Some(timeout)).build());
+        let taken = Arc::default();
+        let before = cpu_time();
+        let error = send_much(&agent, &peer.url("/reads-nothing?interim"), &taken).unwrap_err();
+        assert_eq!(kind(&error), "timeout", "{error:?}");
+        let used = cpu_time() - before;
+        assert!(used < timeout / 2, "{used:?}");
+    });
+}
