@@ -3,13 +3,13 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use futures::{executor, future::select};
-use longshore::{Job, Lane, Task};
+use longshore::{Job, Lane, Task, lane::Threads};
 use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use crate::support::{
-    Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles, sleeps, watch_over,
-    watched,
+    Child, Flavour, Gate, Meter, NoMoreThreads, Place, assert_books, eventually, in_child,
+    is_as_new, settles, sleeps, watch_over, watched,
 };
 
 /// Waits for a job, but no longer than until it is told to go on.
@@ -222,6 +222,29 @@ fn the_last_thread_of_a_pool_can_wait_in_a_foreign_loop() {
         );
         let inner = lane.clone();
         let told = lane.offload(move || executor::block_on(inner.offload(|| 1)));
+        assert_eq!(executor::block_on(told).unwrap().unwrap(), 1);
+    });
+}
+
+/// K9. The only thread that a lane could have waits for a job of its own lane, in somebody else's
+/// loop; the lane would let that start, and asks for no thread again.
+#[test]
+fn the_last_thread_of_a_lane_can_wait_in_a_foreign_loop() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::the_last_thread_of_a_lane_can_wait_in_a_foreign_loop"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let lane = Lane::builder("alone").limit(2).own_threads(Threads::new());
+        let lane = watch_over(lane.build());
+        let inner = lane.clone();
+        let told = lane.offload(move || {
+            let _none = NoMoreThreads::from_here_on();
+            executor::block_on(inner.offload(|| 1))
+        });
         assert_eq!(executor::block_on(told).unwrap().unwrap(), 1);
     });
 }
