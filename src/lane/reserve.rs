@@ -62,7 +62,8 @@ impl Future for Reserve {
         drop((waker, left));
         match had {
             Ok(true) => Poll::Ready(Ok(Permit {
-                lane: Some(this.lane.clone()),
+                lane: this.lane.clone(),
+                spent: false,
             })),
             Ok(false) => Poll::Pending,
             Err(closed) => Poll::Ready(Err(closed)),
@@ -93,7 +94,8 @@ impl fmt::Debug for Reserve {
 /// It counts as a waiting job until it is used or dropped.
 #[must_use = "dropping a permit gives the room back"]
 pub struct Permit {
-    lane: Option<Lane>,
+    lane: Lane,
+    spent: bool,
 }
 
 impl Permit {
@@ -145,16 +147,17 @@ impl Permit {
         F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        let lane = self.lane.take().expect("a permit is spent once, by value");
-        lane.hand_in_fallible(f, true, location)
-            .unwrap_or_else(Task::refused)
+        // While this still holds the room: if it panics, the room is given back.
+        let meta = self.lane.meta(location);
+        self.spent = true;
+        (self.lane.hand_in_as(meta, f, true)).unwrap_or_else(Task::refused)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.take() {
-            lane.core().with_state(|state| state.give_back());
+        if !self.spent {
+            self.lane.core().with_state(|state| state.give_back());
         }
     }
 }
@@ -162,7 +165,7 @@ impl Drop for Permit {
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("lane", &self.lane.as_ref().map(Lane::name))
+            .field("lane", &self.lane.name())
             .finish()
     }
 }
