@@ -5,8 +5,10 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
+
+use tokio::task::coop;
 
 use super::Lane;
 use crate::{
@@ -26,6 +28,9 @@ use crate::{
 /// Places are given in the order in which the futures were first polled. As with Tokio's
 /// semaphore and channels, one that is kept but no longer polled holds the place that it has been
 /// granted: poll it or drop it.
+///
+/// A place counts towards the budget of a Tokio task, so that who takes one after the other, while
+/// there is room, gives way to others now and then.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Reserve {
     lane: Lane,
@@ -39,13 +44,10 @@ impl Reserve {
             in_line: None,
         }
     }
-}
 
-impl Future for Reserve {
-    type Output = Result<Permit, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+    /// As [`poll`](Future::poll), for who has the budget counted elsewhere.
+    pub(super) fn poll_uncounted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Error>> {
+        let this = self;
         let mut waker = Some(cx.waker().clone());
         let mut left = None;
         let core = this.lane.core();
@@ -68,6 +70,19 @@ impl Future for Reserve {
             Ok(false) => Poll::Pending,
             Err(closed) => Poll::Ready(Err(closed)),
         }
+    }
+}
+
+impl Future for Reserve {
+    type Output = Result<Permit, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A producer that hands in one job after the other, and does not wait for them, has no
+        // other await: it would keep all others of its thread waiting.
+        let turn = ready!(coop::poll_proceed(cx));
+        let had = ready!(self.poll_uncounted(cx));
+        turn.made_progress();
+        Poll::Ready(had)
     }
 }
 
