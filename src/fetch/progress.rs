@@ -5,7 +5,10 @@ use std::{collections::VecDeque, task::Waker, time::Duration};
 use slab::Slab;
 
 use super::events::{Event, Events, MOST};
-use crate::sync::{Arc, Mutex};
+use crate::{
+    lane::wake,
+    sync::{Arc, Mutex},
+};
 
 /// How far a batch is, for whoever wants to know; from [`Fetches::progress`](super::Fetches::progress).
 ///
@@ -180,7 +183,7 @@ impl Board {
         state.over = true;
         let wakers = state.wakers();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake(wakers);
     }
 
     fn note(&self, count: impl FnOnce(&mut Counts), event: impl FnOnce() -> Event) {
@@ -199,7 +202,7 @@ impl Board {
         }
         let wakers = state.wakers();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake(wakers);
     }
 }
 

@@ -105,7 +105,7 @@ where
         taken.store(true, Ordering::Relaxed);
         Ok(f(job))
     };
-    match origin.catch(|| lane.hand_in_fallible(f, false, origin.location)) {
+    match origin.catch(|| lane.hand_in_fallible(f, origin.location)) {
         Ok(task) => seat.look(Some(task.unwrap_or_else(Task::refused))),
         // If there was a task it went with the panic, and told nobody. The seat, which is still held
         // here, takes the child off the books.

@@ -80,7 +80,9 @@ impl Builder {
     /// number.
     ///
     /// The lane takes `limit + queue` jobs in all. Those for whom there is a free slot do not count
-    /// towards the queue, although they wait as well until a thread has come for them.
+    /// towards the queue, although they wait as well until a thread has come for them. There may be
+    /// more for a while where jobs wait for jobs of their own lane: one that has lent its slot goes
+    /// on as soon as there is a free one, also if the room for that is promised to others by then.
     ///
     /// A bounded queue is what keeps a service that is overloaded answering: better refuse early
     /// than let every caller wait until its patience is over. Where each request calls many lanes at

@@ -116,7 +116,7 @@ impl Core {
             if reserved {
                 state.spend_reservation();
             }
-            if let Err(error) = self.admit(state, runtime.as_ref()) {
+            if let Err(error) = self.admit(state, runtime.as_ref(), reserved) {
                 state.counts.refused += 1;
                 // The place that was reserved, if one was, is free for the next in line.
                 state.grant();
@@ -165,7 +165,12 @@ impl Core {
             .expect("only a dropped task has nobody to tell")
     }
 
-    fn admit(&self, state: &mut State, runtime: Option<&runtime::Handle>) -> Result<(), Error> {
+    fn admit(
+        &self,
+        state: &mut State,
+        runtime: Option<&runtime::Handle>,
+        reserved: bool,
+    ) -> Result<(), Error> {
         if state.closed {
             return Err(self.closed());
         }
@@ -173,7 +178,8 @@ impl Core {
         if self.source.needs_runtime() && (runtime.is_none() || state.homes.iter().any(dead)) {
             return Err(self.no_runtime());
         }
-        if !state.has_room() {
+        // What was promised is kept: a job that has gone on meanwhile may have taken the room.
+        if !reserved && !state.has_room() {
             return Err(Error::QueueFull {
                 lane: self.name.clone(),
                 running: state.counts.running + state.counts.suspended,

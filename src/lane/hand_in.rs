@@ -20,30 +20,36 @@ impl Lane {
     pub(super) fn hand_in<F, T>(
         &self,
         f: F,
-        reserved: bool,
         location: &'static Location<'static>,
     ) -> Result<Task<T>, Error>
     where
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in_fallible(move |job| Ok(f(job)), reserved, location)
+        self.hand_in_fallible(move |job| Ok(f(job)), location)
     }
 
-    /// Every way in leads here: a closure that may itself say why there is no outcome.
+    /// For a closure that may itself say why there is no outcome.
     pub(crate) fn hand_in_fallible<F, T>(
         &self,
         f: F,
-        reserved: bool,
         location: &'static Location<'static>,
     ) -> Result<Task<T>, Error>
     where
         F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        let core = self.core();
+        self.hand_in_as(self.meta(location), f, false)
+    }
+
+    /// What is known of a job that is handed in now.
+    ///
+    /// # Panics
+    ///
+    /// If the subscriber does, who is asked for the current span.
+    pub(super) fn meta(&self, location: &'static Location<'static>) -> Meta {
         let queued = Instant::now();
-        let meta = Meta {
+        Meta {
             cancel: Cancel::default(),
             label: self.options.label.clone(),
             location,
@@ -52,9 +58,24 @@ impl Lane {
             token: self.options.token.clone(),
             #[cfg(feature = "tracing")]
             span: tracing::Span::current(),
-        };
+        }
+    }
+
+    /// Every way in leads here. Nothing of the user's can panic from here on, and with `reserved` the
+    /// place is spent, whatever comes of it.
+    pub(super) fn hand_in_as<F, T>(
+        &self,
+        meta: Meta,
+        f: F,
+        reserved: bool,
+    ) -> Result<Task<T>, Error>
+    where
+        F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        let core = self.core();
         // What can be known to be in vain does not take a thread's time.
-        if let Some(cause) = meta.in_vain(queued) {
+        if let Some(cause) = meta.in_vain(meta.queued) {
             drop_quietly(f);
             return Ok(Task::refused(core.turn_away(&cause, reserved)));
         }

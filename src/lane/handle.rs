@@ -126,7 +126,7 @@ impl Lane {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(move |_| f(), false, Location::caller())
+        self.hand_in(move |_| f(), Location::caller())
             .unwrap_or_else(Task::refused)
     }
 
@@ -142,7 +142,7 @@ impl Lane {
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(f, false, Location::caller())
+        self.hand_in(f, Location::caller())
             .unwrap_or_else(Task::refused)
     }
 
@@ -162,7 +162,7 @@ impl Lane {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(move |_| f(), false, Location::caller())
+        self.hand_in(move |_| f(), Location::caller())
     }
 
     /// As [`offload_with`](Self::offload_with), but a refusal is told at once rather than by the
@@ -181,7 +181,7 @@ impl Lane {
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.hand_in(f, false, Location::caller())
+        self.hand_in(f, Location::caller())
     }
 
     /// Waits for room in the queue, in the order of the calls.

@@ -13,6 +13,7 @@ use futures_util::{
     stream::{FuturesOrdered, FuturesUnordered},
 };
 use pin_project_lite::pin_project;
+use tokio::task::coop;
 
 use super::{
     Lane,
@@ -33,6 +34,9 @@ pin_project! {
     /// It is lazy: an item is taken when it may be under way beside the others, so memory is for these
     /// only, however long the input. A full queue makes it wait, it is never refused. A timeout
     /// counts for each item from when its job is handed in.
+    ///
+    /// Each result counts towards the budget of a Tokio task: a consumer for whom there is always one
+    /// gives way to others now and then.
     ///
     /// Where it waits for room it stands in line as [`Lane::reserve`](crate::Lane::reserve) does, with
     /// one item at a time, and as there, the place that this was granted is held until it is polled
@@ -195,7 +199,8 @@ where
             });
             *this.next += 1;
         }
-        let Poll::Ready(room) = Pin::new(&mut this.ahead.as_mut()?.room).poll(cx) else {
+        // It is the results that count: no more items are handed in than these make room for.
+        let Poll::Ready(room) = this.ahead.as_mut()?.room.poll_uncounted(cx) else {
             return None;
         };
         let Ahead { index, hand_in, .. } = this.ahead.take()?;
@@ -235,14 +240,20 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<(usize, Result<T, Error>)>> {
+        // Neither a task nor the stream's own list gives way while there are results, and each brings
+        // another job: with a consumer that takes its time there is always one, and the other tasks
+        // of its thread, the keeper of the lane's time among them, would wait to the end.
+        let turn = ready!(coop::poll_proceed(cx));
         let mut this = self.project();
         while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
             this.under_way.push(step);
         }
-        match Pin::new(&mut *this.under_way).poll_next(cx) {
-            Poll::Ready(None) if !this.feed.is_over() => Poll::Pending,
+        let next = match ready!(Pin::new(&mut *this.under_way).poll_next(cx)) {
+            None if !this.feed.is_over() => return Poll::Pending,
             next => next,
-        }
+        };
+        turn.made_progress();
+        Poll::Ready(next)
     }
 }
 
@@ -285,15 +296,19 @@ where
     type Item = Result<T, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // As in `Map`.
+        let turn = ready!(coop::poll_proceed(cx));
         let mut this = self.project();
         // `len` counts the results that are kept back as well.
         while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
             this.under_way.push_back(step);
         }
-        match Pin::new(&mut *this.under_way).poll_next(cx) {
-            Poll::Ready(None) if !this.feed.is_over() => Poll::Pending,
-            next => next.map(|next| next.map(|(_, result)| result)),
-        }
+        let next = match ready!(Pin::new(&mut *this.under_way).poll_next(cx)) {
+            None if !this.feed.is_over() => return Poll::Pending,
+            next => next,
+        };
+        turn.made_progress();
+        Poll::Ready(next.map(|(_, result)| result))
     }
 }
 

@@ -5,8 +5,10 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
+
+use tokio::task::coop;
 
 use super::Lane;
 use crate::{
@@ -26,6 +28,9 @@ use crate::{
 /// Places are given in the order in which the futures were first polled. As with Tokio's
 /// semaphore and channels, one that is kept but no longer polled holds the place that it has been
 /// granted: poll it or drop it.
+///
+/// A place counts towards the budget of a Tokio task, so that who takes one after the other, while
+/// there is room, gives way to others now and then.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Reserve {
     lane: Lane,
@@ -39,13 +44,10 @@ impl Reserve {
             in_line: None,
         }
     }
-}
 
-impl Future for Reserve {
-    type Output = Result<Permit, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+    /// As [`poll`](Future::poll), for who has the budget counted elsewhere.
+    pub(super) fn poll_uncounted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Error>> {
+        let this = self;
         let mut waker = Some(cx.waker().clone());
         let mut left = None;
         let core = this.lane.core();
@@ -62,11 +64,25 @@ impl Future for Reserve {
         drop((waker, left));
         match had {
             Ok(true) => Poll::Ready(Ok(Permit {
-                lane: Some(this.lane.clone()),
+                lane: this.lane.clone(),
+                spent: false,
             })),
             Ok(false) => Poll::Pending,
             Err(closed) => Poll::Ready(Err(closed)),
         }
+    }
+}
+
+impl Future for Reserve {
+    type Output = Result<Permit, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A producer that hands in one job after the other, and does not wait for them, has no
+        // other await: it would keep all others of its thread waiting.
+        let turn = ready!(coop::poll_proceed(cx));
+        let had = ready!(self.poll_uncounted(cx));
+        turn.made_progress();
+        Poll::Ready(had)
     }
 }
 
@@ -93,7 +109,8 @@ impl fmt::Debug for Reserve {
 /// It counts as a waiting job until it is used or dropped.
 #[must_use = "dropping a permit gives the room back"]
 pub struct Permit {
-    lane: Option<Lane>,
+    lane: Lane,
+    spent: bool,
 }
 
 impl Permit {
@@ -145,16 +162,17 @@ impl Permit {
         F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
-        let lane = self.lane.take().expect("a permit is spent once, by value");
-        lane.hand_in_fallible(f, true, location)
-            .unwrap_or_else(Task::refused)
+        // While this still holds the room: if it panics, the room is given back.
+        let meta = self.lane.meta(location);
+        self.spent = true;
+        (self.lane.hand_in_as(meta, f, true)).unwrap_or_else(Task::refused)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.take() {
-            lane.core().with_state(|state| state.give_back());
+        if !self.spent {
+            self.lane.core().with_state(|state| state.give_back());
         }
     }
 }
@@ -162,7 +180,7 @@ impl Drop for Permit {
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("lane", &self.lane.as_ref().map(Lane::name))
+            .field("lane", &self.lane.name())
             .finish()
     }
 }

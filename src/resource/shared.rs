@@ -50,7 +50,7 @@ impl<T: 'static> Shared<T> {
         F: FnOnce(&mut T, &Job) -> R + Send + 'static,
         R: Send + 'static,
     {
-        (self.lane).hand_in_fallible(job_of(self.stock.clone(), f), false, location)
+        (self.lane).hand_in_fallible(job_of(self.stock.clone(), f), location)
     }
 
     pub(super) fn with_permit<F, R>(

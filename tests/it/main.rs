@@ -22,6 +22,7 @@ mod detaching;
 mod dropping;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod giving_way;
 mod groups;
 #[cfg(feature = "ureq")]
 mod http;

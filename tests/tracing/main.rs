@@ -2,6 +2,7 @@
 
 #![cfg(feature = "tracing")]
 
+mod faults;
 mod seen;
 #[cfg(feature = "stall")]
 mod stalls;

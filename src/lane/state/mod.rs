@@ -11,7 +11,9 @@
 //! 2. `running + draining ≤ limit`: only [`take`](State::take), [`take_here`](State::take_here) and
 //!    [`resume`](State::resume) add to the left side, and look first. More on slots in
 //!    `suspended.rs`.
-//! 3. `waiting + reserved + taken slots ≤ queue + limit` when a job or a reservation is let in.
+//! 3. `waiting + reserved + taken slots ≤ queue + limit` when a job or a reservation is let in. A
+//!    reserved place is let in already: its job comes in whatever is taken by then, which is more
+//!    where a suspended job has gone on with a free slot and left its own to whoever had that.
 //! 4. If a home has a waiting job and the lane a free slot, then a worker is on its way to it
 //!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`;
 //!    others may be parked meanwhile), or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks

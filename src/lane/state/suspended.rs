@@ -244,8 +244,11 @@ impl State {
         let Some(home) = self.home(id).filter(|home| !home.closed) else {
             return TakeHere::Nothing;
         };
-        // Whoever cannot look again later does not leave it to a thread that may never come.
-        let nobody_comes = shared && home.idle.is_empty() && home.woken() == 0;
+        // Whoever cannot look again later does not leave it to a thread that may never come: one of a
+        // pool's that was asked for, or of the lane's own one that is not even asked for, as there was
+        // none to be had.
+        let asked_for = !shared && home.starting.is_some();
+        let nobody_comes = home.idle.is_empty() && home.woken() == 0 && !asked_for;
         let mut lender = None;
         match how {
             _ if self.ended => return TakeHere::Nothing,

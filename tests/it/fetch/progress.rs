@@ -2,12 +2,15 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
-    task::{Context, Wake, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use futures::{FutureExt, Stream, StreamExt};
-use longshore::fetch::{Event, Fetcher, Progress};
+use longshore::fetch::{Event, Events, Fetcher, Progress};
 
 use super::{on_both, service::Stage};
 
@@ -131,5 +134,56 @@ fn a_waker_may_do_as_it_likes_when_it_is_dropped() {
         }
         drop(events);
         drop(fetches);
+    });
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("as planned");
+    }
+}
+
+#[derive(Default)]
+struct Counts(AtomicUsize);
+
+impl Wake for Counts {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Takes what is there, and leaves the waker for what comes next.
+fn wait(events: &mut Events, waker: &Waker) {
+    let mut cx = Context::from_waker(waker);
+    while let Poll::Ready(event) = events.poll_next_unpin(&mut cx) {
+        event.expect("the batch is not over");
+    }
+}
+
+/// R13. A waker may panic, in a `Drop` of the stream too: neither this nor who else looks on hears
+/// of it.
+#[test]
+fn a_waker_that_panics_is_no_concern_of_the_batch_and_of_its_other_readers() {
+    on_both(|| async {
+        let mut fetches = Fetcher::new(Stage::closed()).fetch_all(["http://h/"]);
+        let progress = fetches.progress();
+        let (mut first, mut second) = (progress.events(), progress.events());
+        let counts = Arc::new(Counts::default());
+        let (panics, counted) = (Waker::from(Arc::new(Panics)), Waker::from(counts.clone()));
+        wait(&mut first, &panics);
+        wait(&mut second, &counted);
+        assert!(fetches.next().now_or_never().is_none());
+        assert_eq!(
+            counts.0.load(Ordering::SeqCst),
+            1,
+            "it was told of the begin"
+        );
+        wait(&mut first, &panics);
+        wait(&mut second, &counted);
+        drop(fetches);
+        assert_eq!(counts.0.load(Ordering::SeqCst), 2, "and of the end");
+        assert_eq!((first.next().await, second.next().await), (None, None));
     });
 }

@@ -3,13 +3,13 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use futures::{executor, future::select};
-use longshore::{Job, Lane, Task};
+use longshore::{Job, Lane, Task, lane::Threads};
 use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use crate::support::{
-    Flavour, Gate, Meter, Place, assert_books, eventually, is_as_new, settles, sleeps, watch_over,
-    watched,
+    Child, Flavour, Gate, Meter, NoMoreThreads, Place, assert_books, eventually, in_child,
+    is_as_new, settles, sleeps, watch_over, watched,
 };
 
 /// Waits for a job, but no longer than until it is told to go on.
@@ -103,6 +103,45 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// K8. A job that takes a free slot and leaves its own to another may take the room that was
+    /// reserved when there was less to do. The permit is good for all that.
+    async fn a_permit_is_good_although_a_job_has_gone_on_meanwhile(place: Place) {
+        let lane = place.bounded(2, 1);
+        let inner = lane.clone();
+        let (go_on, told) = oneshot::channel();
+        let [beside, borrows, goes_on] = std::array::from_fn(|_| Gate::new());
+        let door = beside.door();
+        let other_slot = lane.offload(move || door.pass());
+        beside.arrived(1).await;
+        let (one, two) = (borrows.door(), goes_on.door());
+        let outer = lane.offload_with(move |job| {
+            let mut kept = inner.offload(move || one.pass());
+            wait_a_while(job, &mut kept, told);
+            two.pass();
+            job.block_on(kept).expect("nobody cancels it").unwrap();
+        });
+        // It has the slot of the one that waits for it.
+        borrows.arrived(1).await;
+        beside.open();
+        other_slot.await.unwrap();
+        let first = lane.reserve().await.unwrap();
+        let second = lane.reserve().await.unwrap();
+        assert!(lane.offload(|| ()).await.unwrap_err().is_full());
+        go_on.send(()).unwrap();
+        goes_on.arrived(1).await;
+        let tasks = [first.offload(|| 1), second.offload(|| 2)];
+        assert!(lane.offload(|| ()).await.unwrap_err().is_full(), "nobody else gets in");
+        assert_books(&lane.stats());
+        borrows.open();
+        goes_on.open();
+        for (task, value) in tasks.into_iter().zip([1, 2]) {
+            assert_eq!(task.await.unwrap(), value);
+        }
+        outer.await.unwrap();
+        is_as_new(&lane).await;
+        assert_eq!(lane.stats().refused, 2);
+    }
+
     /// In somebody else's loop nobody sees the cancel but the job that is waited for.
     async fn a_cancel_reaches_the_job_that_is_waited_for_in_a_foreign_loop(place: Place) {
         let lane = place.lane(1);
@@ -183,6 +222,29 @@ fn the_last_thread_of_a_pool_can_wait_in_a_foreign_loop() {
         );
         let inner = lane.clone();
         let told = lane.offload(move || executor::block_on(inner.offload(|| 1)));
+        assert_eq!(executor::block_on(told).unwrap().unwrap(), 1);
+    });
+}
+
+/// K9. The only thread that a lane could have waits for a job of its own lane, in somebody else's
+/// loop; the lane would let that start, and asks for no thread again.
+#[test]
+fn the_last_thread_of_a_lane_can_wait_in_a_foreign_loop() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::the_last_thread_of_a_lane_can_wait_in_a_foreign_loop"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let lane = Lane::builder("alone").limit(2).own_threads(Threads::new());
+        let lane = watch_over(lane.build());
+        let inner = lane.clone();
+        let told = lane.offload(move || {
+            let _none = NoMoreThreads::from_here_on();
+            executor::block_on(inner.offload(|| 1))
+        });
         assert_eq!(executor::block_on(told).unwrap().unwrap(), 1);
     });
 }

@@ -1,0 +1,136 @@
+//! Whoever takes what is there already, one after the other, does not keep the other tasks of its
+//! runtime from their turns.
+
+use std::{
+    ops::Range,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::{FutureExt, Stream, StreamExt, stream};
+use longshore::{
+    Lane,
+    lane::{Map, Threads},
+};
+
+use crate::support::{Flavour, Gate, eventually, is_as_new, places, settles, watch_over, watched};
+
+/// More by far than a task may do in one turn.
+const MANY: usize = 2_000;
+
+/// Runs the function in each place where one thread polls all tasks.
+fn on_one_thread(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    watched(move || {
+        let places = places().filter(|place| place.flavour == Flavour::CurrentThread);
+        for place in places {
+            let lane = place.lane(4);
+            place.flavour.runtime().block_on(async {
+                body(lane.clone()).await;
+                is_as_new(&lane).await;
+            });
+        }
+    });
+}
+
+/// How many turns another task has while this is polled to its end.
+async fn turns_beside(busy: impl Future<Output = ()>) -> usize {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let count = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    busy.await;
+    other.abort();
+    turns.load(Ordering::SeqCst)
+}
+
+type Held<F> = Map<stream::Iter<Range<usize>>, F, ()>;
+
+/// A map of very many items, of which none is over before the gate is open.
+fn held(lane: &Lane, gate: &Gate) -> Held<impl Fn(usize) + use<>> {
+    let door = gate.door();
+    lane.map(0..MANY, move |_| door.pass()).concurrency(MANY)
+}
+
+/// Takes all results of a stream that has them ready, and lets others have turns meanwhile.
+async fn gives_way<T>(lane: &Lane, gate: &Gate, results: impl Stream<Item = T>) {
+    let mut results = pin!(results);
+    // Hands all of them in.
+    assert!(futures::poll!(results.next()).is_pending());
+    gate.open();
+    eventually("all are over", || lane.stats().completed == MANY as u64).await;
+    let mut taken = 0;
+    let turns = turns_beside(async {
+        while results.next().await.is_some() {
+            taken += 1;
+        }
+    });
+    let turns = turns.await;
+    assert_eq!(taken, MANY);
+    assert!(turns >= 5, "{turns} turns for others");
+}
+
+#[test]
+fn a_map_with_results_ready_gives_way() {
+    on_one_thread(async |lane| {
+        let gate = Gate::new();
+        gives_way(&lane, &gate, held(&lane, &gate)).await;
+    });
+}
+
+#[test]
+fn a_map_in_order_with_results_ready_gives_way() {
+    on_one_thread(async |lane| {
+        let gate = Gate::new();
+        gives_way(&lane, &gate, held(&lane, &gate).ordered()).await;
+    });
+}
+
+#[test]
+fn a_map_with_numbers_with_results_ready_gives_way() {
+    on_one_thread(async |lane| {
+        let gate = Gate::new();
+        gives_way(&lane, &gate, held(&lane, &gate).indexed()).await;
+    });
+}
+
+#[test]
+fn a_producer_for_whom_there_is_room_gives_way() {
+    on_one_thread(async |lane| {
+        let turns = turns_beside(async {
+            for _ in 0..MANY {
+                let permit = lane.reserve().await.unwrap();
+                permit.offload(|| ()).detach();
+            }
+        });
+        let turns = turns.await;
+        assert!(turns >= 5, "{turns} turns for others");
+    });
+}
+
+/// Where no runtime says how much a task may do in one turn, all that is ready is had.
+#[test]
+fn outside_of_any_runtime_nothing_gives_way() {
+    watched(|| {
+        let lane = Lane::builder("outside").limit(4);
+        let lane = watch_over(lane.own_threads(Threads::new()).build());
+        let gate = Gate::new();
+        let mut results = held(&lane, &gate);
+        assert!(results.next().now_or_never().is_none());
+        gate.open();
+        settles("all are over", || lane.stats().completed == MANY as u64);
+        for _ in 0..MANY {
+            let next = results.next().now_or_never();
+            assert!(matches!(next, Some(Some(Ok(())))), "{next:?}");
+        }
+        assert!(matches!(results.next().now_or_never(), Some(None)));
+        let room = || lane.reserve().now_or_never();
+        assert!((0..MANY).all(|_| matches!(room(), Some(Ok(_)))));
+    });
+}
