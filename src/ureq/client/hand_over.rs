@@ -21,7 +21,7 @@ use http::{Uri, response::Parts};
 use tokio::time::Instant;
 
 use super::{error::Error, pump::Pump, target::shown};
-use crate::{sync::Mutex, ureq::Phase};
+use crate::{lane::wake, sync::Mutex, ureq::Phase};
 
 /// How much memory may be held by what waits to be read, before the worker leaves. It may have one
 /// buffer more.
@@ -188,9 +188,7 @@ impl HandOver {
             None
         };
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake([waker]);
     }
 
     // ===== The caller's side =====

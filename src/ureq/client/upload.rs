@@ -30,6 +30,7 @@ use super::body::{Failure, Source};
 use crate::{
     cancel::HookGuard,
     job::Job,
+    lane::wake,
     sync::{Arc, Condvar, Mutex},
 };
 
@@ -169,9 +170,7 @@ impl Intake {
                 // Woken when half of the room is free: not for each chunk.
                 let waker = (state.chunks.len() <= ROOM / 2).then(|| state.waker.take());
                 drop(state);
-                if let Some(waker) = waker.flatten() {
-                    waker.wake();
-                }
+                wake([waker.flatten()]);
                 return Ok(Some(chunk));
             }
             match state.end.take() {
@@ -213,9 +212,7 @@ impl Drop for Intake {
         let (chunks, waker) = (std::mem::take(&mut state.chunks), state.waker.take());
         drop(state);
         drop(chunks);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake([waker]);
     }
 }
 
