@@ -97,18 +97,6 @@ pub(crate) trait Work: Cancels {
 
     /// Whether it is this waker that its outcome will wake.
     fn calls(&self, waker: &Waker) -> bool;
-
-    /// Whom to call of an outcome that was looked out for and has not been found.
-    fn unfound(&self) -> Option<Waker>;
-}
-
-/// Whom to call when an outcome has been published.
-pub(crate) enum Call {
-    Nobody,
-    AtOnce(Waker),
-    /// Somebody looks out for it, and need not be called; unless that comes to nothing, see
-    /// [`unfound`](Work::unfound).
-    LooksOut,
 }
 
 /// What came of a closure that has just run. It is on the stack of its thread until it is known
@@ -117,7 +105,7 @@ pub(crate) trait Ran {
     fn panicked(&self) -> bool;
 
     /// Hands it to the caller. Under the lane's lock.
-    fn publish(&mut self) -> Call;
+    fn publish(&mut self) -> Option<Waker>;
 
     /// Drops it; `true` if that panicked. Under no lock.
     fn discard(&mut self) -> bool;
@@ -125,8 +113,7 @@ pub(crate) trait Ran {
 
 /// A job as its caller sees it.
 pub(crate) trait Outcome<T>: Work {
-    /// `looks_out` if it will be polled again without having been called.
-    fn poll(&self, cx: &mut Context<'_>, looks_out: bool) -> Poll<Result<T, Error>>;
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
 }
 
 /// In this order: what the worker writes comes first, beside the count of handles that an [`Arc`] has
@@ -151,15 +138,9 @@ struct State<F, T> {
 type Kept<T> = Result<T, Box<Error>>;
 
 enum Reply<T> {
-    Open(Option<Caller>),
-    /// With whoever looks out for it.
-    Settled(Kept<T>, Option<Waker>),
+    Open(Option<Waker>),
+    Settled(Kept<T>),
     Closed,
-}
-
-struct Caller {
-    waker: Waker,
-    looks_out: bool,
 }
 
 impl<F, T> Cell<F, T>
@@ -183,16 +164,17 @@ where
         self.state.lock().closure.take()
     }
 
-    /// `None` if there was a reply already.
-    fn reply_with(&self, reply: impl FnOnce(Option<Caller>) -> (Reply<T>, Call)) -> Option<Call> {
+    fn reply_with(&self, next: impl FnOnce() -> Reply<T>) -> Option<Waker> {
         let mut state = self.state.lock();
-        let Reply::Open(caller) = &mut state.reply else {
+        if !matches!(state.reply, Reply::Open(_)) {
             return None;
-        };
-        let (next, call) = reply(caller.take());
+        }
+        let next = next();
         self.settled.store(true, Ordering::Release);
-        state.reply = next;
-        Some(call)
+        match std::mem::replace(&mut state.reply, next) {
+            Reply::Open(waker) => waker,
+            Reply::Settled(_) | Reply::Closed => None,
+        }
     }
 }
 
@@ -227,17 +209,9 @@ where
     }
 
     fn settle(&self, error: Option<Error>) -> Option<Waker> {
-        let call = self.reply_with(|caller| {
-            let reply = error.map_or(Reply::Closed, |error| {
-                Reply::Settled(Err(Box::new(error)), None)
-            });
-            let call = caller.map_or(Call::Nobody, |caller| Call::AtOnce(caller.waker));
-            (reply, call)
-        });
-        match call? {
-            Call::AtOnce(waker) => Some(waker),
-            Call::Nobody | Call::LooksOut => None,
-        }
+        self.reply_with(|| {
+            error.map_or(Reply::Closed, |error| Reply::Settled(Err(Box::new(error))))
+        })
     }
 
     fn discard(&self) -> bool {
@@ -254,15 +228,8 @@ where
 
     fn calls(&self, waker: &Waker) -> bool {
         match &self.state.lock().reply {
-            Reply::Open(Some(mine)) => !mine.looks_out && mine.waker.will_wake(waker),
-            Reply::Open(None) | Reply::Settled(..) | Reply::Closed => false,
-        }
-    }
-
-    fn unfound(&self) -> Option<Waker> {
-        match &mut self.state.lock().reply {
-            Reply::Settled(_, waker) => waker.take(),
-            Reply::Open(_) | Reply::Closed => None,
+            Reply::Open(Some(mine)) => mine.will_wake(waker),
+            Reply::Open(None) | Reply::Settled(_) | Reply::Closed => false,
         }
     }
 }
@@ -282,19 +249,11 @@ where
         self.panicked
     }
 
-    fn publish(&mut self) -> Call {
-        let call = self.cell.reply_with(|caller| {
-            let (waker, call) = match caller {
-                Some(caller) if caller.looks_out => (Some(caller.waker), Call::LooksOut),
-                Some(caller) => (None, Call::AtOnce(caller.waker)),
-                None => (None, Call::Nobody),
-            };
-            let reply =
-                (self.kept.take()).map_or(Reply::Closed, |kept| Reply::Settled(kept, waker));
-            (reply, call)
-        });
+    fn publish(&mut self) -> Option<Waker> {
+        let waker =
+            (self.cell).reply_with(|| self.kept.take().map_or(Reply::Closed, Reply::Settled));
         debug_assert!(self.kept.is_none(), "the lane knows whether anybody waits");
-        call.unwrap_or(Call::Nobody)
+        waker
     }
 
     fn discard(&mut self) -> bool {
@@ -307,29 +266,29 @@ where
     F: FnOnce(&Job) -> Result<T, Error> + Send + 'static,
     T: Send + 'static,
 {
-    fn poll(&self, cx: &mut Context<'_>, looks_out: bool) -> Poll<Result<T, Error>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         let mut waker = None;
         loop {
             let mut state = self.state.lock();
             match &mut state.reply {
                 Reply::Open(current) => {
-                    if let Some(current) = current
-                        && current.waker.will_wake(cx.waker())
+                    if current
+                        .as_ref()
+                        .is_some_and(|current| current.will_wake(cx.waker()))
                     {
-                        current.looks_out = looks_out;
                         return Poll::Pending;
                     }
                     if let Some(waker) = waker.take() {
-                        let old = current.replace(Caller { waker, looks_out });
+                        let old = current.replace(waker);
                         drop(state);
                         drop(old);
                         return Poll::Pending;
                     }
                 }
-                Reply::Settled(..) => {
+                Reply::Settled(_) => {
                     let settled = std::mem::replace(&mut state.reply, Reply::Closed);
                     drop(state);
-                    let Reply::Settled(result, _) = settled else {
+                    let Reply::Settled(result) = settled else {
                         unreachable!("it was matched a moment ago, under the same lock")
                     };
                     return Poll::Ready(result.map_err(|error| *error));

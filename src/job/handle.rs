@@ -54,7 +54,7 @@ impl Job {
         &*self.work
     }
 
-    pub(crate) fn shared_work(&self) -> &Arc<dyn Work> {
+    pub(super) fn shared_work(&self) -> &Arc<dyn Work> {
         &self.work
     }
 

@@ -22,9 +22,9 @@ mod waits;
 
 pub(crate) use self::{
     behalf::on_behalf,
-    cell::{Call, Cell, Meta, Ran, Work},
+    cell::{Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
-    owner::{Aside, CameTo, Cause, How, Owner, Run, Seen, Taken},
+    owner::{Aside, CameTo, Cause, How, Looker, Owner, Run, Seen, Taken},
     post::Awaited,
     wait::{block_on, block_on_in},
     waits::Waits,

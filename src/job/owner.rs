@@ -15,7 +15,12 @@ pub(crate) trait Owner: Send + Sync {
     fn detach(&self, job: &dyn Work);
     /// Begins to look out for an outcome, if that is worth while: jobs of late took no longer than it
     /// takes to wake somebody, and were not looked out for in vain.
-    fn look_out(&self) -> Option<Seen>;
+    ///
+    /// The waker is called if it is not seen in time that there is an outcome: whether there is one has to
+    /// be looked at after this.
+    fn look_out(&self, waker: &Waker) -> Option<Looker>;
+    /// Goes on with it.
+    fn look_again(&self, looker: Looker, waker: &Waker);
     /// What a wait for an outcome came to.
     fn looked_out(&self, came_to: CameTo);
 
@@ -59,13 +64,23 @@ pub(crate) enum Cause {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen(pub(crate) u32);
 
+/// A task that looks out, as its owner knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looker {
+    pub(crate) seen: Seen,
+    /// Where its waker is.
+    pub(crate) number: usize,
+}
+
 /// What became of a task that waited for its job's outcome.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CameTo {
     /// It looked out for it, and found it.
-    Outcome,
+    Outcome(Looker),
     /// It looked out for it for long, and has itself called now.
-    Nothing(Seen),
+    Nothing(Looker),
+    /// It did not get to look often, or is gone.
+    Others(Looker),
     /// It was called.
     Call,
 }

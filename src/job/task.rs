@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use crate::{
         cell::{Outcome, Work},
         help::run_now,
         nest,
-        owner::{CameTo, Cause, Owner, Seen},
+        owner::{CameTo, Cause, Looker, Owner},
         post::{Awaited, Post},
     },
     sync::{Arc, Patience, Weak},
@@ -82,7 +82,7 @@ enum LookOut {
     Undecided,
     /// Until when, once it has looked a second time; with how often it has, and what had been seen
     /// before.
-    Until(Option<Patience>, u32, Seen),
+    Until(Option<Patience>, u32, Looker),
     /// It is called by whoever settles the outcome.
     Over,
     /// The same from the beginning: nobody waits where it is polled.
@@ -91,30 +91,43 @@ enum LookOut {
 
 impl LookOut {
     /// One look that found nothing. `true` if another should follow.
-    fn goes_on(&mut self, owner: &dyn Owner) -> bool {
-        let (patience, looks, seen) = match *self {
+    fn goes_on(&mut self, owner: &dyn Owner, waker: &Waker) -> bool {
+        let (patience, looks, looker) = match *self {
             // A job's thread would not let anybody else have a turn.
-            Self::Undecided if !nest::is_for_a_job() => match owner.look_out() {
-                Some(seen) => (None, 0, seen),
+            Self::Undecided if !nest::is_for_a_job() => match owner.look_out(waker) {
+                Some(looker) => (None, 0, looker),
                 None => return self.ends(),
             },
             // Nearly always the outcome is there at the second look: only then is the clock read.
-            Self::Until(None, looks, seen) => (Some(Patience::lasting(LOOK_OUT)), looks, seen),
-            Self::Until(Some(patience), looks, seen) if !patience.is_over() => {
-                (Some(patience), looks, seen)
+            Self::Until(None, looks, looker) => {
+                owner.look_again(looker, waker);
+                (Some(Patience::lasting(LOOK_OUT)), looks, looker)
             }
-            Self::Until(Some(_), looks, seen) => {
+            Self::Until(Some(patience), looks, looker) if !patience.is_over() => {
+                owner.look_again(looker, waker);
+                (Some(patience), looks, looker)
+            }
+            Self::Until(Some(_), looks, looker) => {
                 // Of few looks others are the reason, who had their turns in between.
-                if looks >= LOOKS {
-                    owner.looked_out(CameTo::Nothing(seen));
-                }
+                owner.looked_out(if looks >= LOOKS {
+                    CameTo::Nothing(looker)
+                } else {
+                    CameTo::Others(looker)
+                });
                 return self.ends();
             }
             Self::Never => return false,
             Self::Undecided | Self::Over => return self.ends(),
         };
-        *self = Self::Until(patience, looks.saturating_add(1), seen);
+        *self = Self::Until(patience, looks.saturating_add(1), looker);
         true
+    }
+
+    /// Nobody looks out any more, whatever there is to see.
+    fn abandon(self, owner: &dyn Owner) {
+        if let Self::Until(_, _, looker) = self {
+            owner.looked_out(CameTo::Others(looker));
+        }
     }
 
     fn ends(&mut self) -> bool {
@@ -169,8 +182,14 @@ impl<T> Task<T> {
     /// its thread is free. Its deadline, if it has one, still holds, and
     /// [`Lane::shutdown`](crate::Lane::shutdown) still waits for it and cancels it.
     pub fn detach(mut self) {
-        if let State::Live { owner, outcome, .. } = std::mem::replace(&mut self.state, State::Over)
+        if let State::Live {
+            owner,
+            outcome,
+            look_out,
+            ..
+        } = std::mem::replace(&mut self.state, State::Over)
         {
+            look_out.abandon(&*owner);
             owner.detach(&*outcome);
         }
     }
@@ -178,8 +197,11 @@ impl<T> Task<T> {
     /// As `poll`, but leaves its waker from the first time on: for those who poll when called. As
     /// nobody waits where that is, the job is noted by nobody either: see [`awaited`](Self::awaited).
     pub(crate) fn poll_when_called(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
-        if let State::Live { look_out, .. } = &mut self.state {
-            *look_out = LookOut::Never;
+        if let State::Live {
+            look_out, owner, ..
+        } = &mut self.state
+        {
+            std::mem::replace(look_out, LookOut::Never).abandon(&**owner);
         }
         Pin::new(self).poll(cx)
     }
@@ -217,22 +239,25 @@ impl<T> Future for Task<T> {
             noted,
         } = &mut self.state
         {
-            let looks_out = !outcome.is_settled() && look_out.goes_on(&**owner);
-            let mut polled = outcome.poll(cx, looks_out);
-            if looks_out && polled.is_pending() {
+            // Once more after the waker was left: see `look_out`.
+            if !outcome.is_settled()
+                && look_out.goes_on(&**owner, cx.waker())
+                && !outcome.is_settled()
+            {
                 return look_again_soon(cx);
             }
+            let mut polled = outcome.poll(cx);
             if polled.is_pending() && !matches!(look_out, LookOut::Never) {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
                 if !nest::pending(owner, work, noted, cx.waker())
                     && run_now(owner, work(), cx.waker())
                 {
-                    polled = outcome.poll(cx, false);
+                    polled = outcome.poll(cx);
                 }
             }
             let result = std::task::ready!(polled);
             match look_out {
-                LookOut::Until(..) => owner.looked_out(CameTo::Outcome),
+                LookOut::Until(_, _, looker) => owner.looked_out(CameTo::Outcome(*looker)),
                 LookOut::Over => owner.looked_out(CameTo::Call),
                 LookOut::Undecided | LookOut::Never => {}
             }
@@ -247,11 +272,7 @@ impl<T> Future for Task<T> {
 }
 
 /// Has the task polled again when the runtime has looked at everything else, I/O and timers
-/// included.
-///
-/// The waker is left with the cell as well. Whoever settles the outcome does not call it, but sees
-/// later whether the outcome was found: there may be no such turn, as of a loop of somebody else's that
-/// blocks the thread until the task calls it, or it may be long in coming, after a task that blocks.
+/// included. The waker is not left with the cell: whoever settles the outcome does not call it at once.
 fn look_again_soon<T>(cx: &mut Context<'_>) -> Poll<T> {
     let turn = pin!(tokio::task::yield_now());
     let first = turn.poll(cx);
@@ -264,7 +285,14 @@ impl<T> Unpin for Task<T> {}
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if let State::Live { owner, outcome, .. } = &self.state {
+        if let State::Live {
+            owner,
+            outcome,
+            look_out,
+            ..
+        } = &self.state
+        {
+            look_out.abandon(&**owner);
             owner.stop(&**outcome, Cause::Dropped);
         }
     }

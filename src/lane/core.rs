@@ -16,6 +16,7 @@ use super::{
     home::{Home, HomeId},
     inbox::{Arrival, Inbox},
     keeper,
+    lookers::Lookers,
     observe::{self, Took},
     source::Source,
     state::{State, Step, Threads, Ties},
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(super) brisk: Arc<AtomicBool>,
     /// Whether tasks look out for outcomes in vain.
     pub(super) doubt: Doubt,
+    /// Those that do.
+    pub(super) lookers: Lookers,
     state: CacheLine<Mutex<State>>,
 }
 
@@ -60,6 +63,7 @@ impl Core {
             inbox,
             brisk: state.brisk.clone(),
             doubt: Doubt::default(),
+            lookers: Lookers::default(),
             state: CacheLine(Mutex::new(state)),
         }
     }

@@ -20,6 +20,7 @@ mod histogram;
 mod home;
 mod inbox;
 mod keeper;
+mod lookers;
 mod map;
 #[cfg(feature = "metrics")]
 mod metrics;

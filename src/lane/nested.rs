@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     core::Core,
     observe,
-    run::{call_unfound, run},
+    run::run,
     source::{self, Elsewhere},
     state::{Begun, Resume, State, Step, TakeHere},
 };
@@ -102,10 +102,10 @@ impl Core {
             *step = state.next_step();
         };
         let after = |core: &Arc<Self>, step: &mut Option<Step>| core.perform(step.take());
-        let unfound = run(
+        run(
             self, begun.key, begun.work, &mut now, &mut None, then, after,
         );
-        // This thread goes back to what it waits for: there is no later.
-        call_unfound(unfound);
+        // This thread goes back to what it waits for.
+        self.lookers.call();
     }
 }

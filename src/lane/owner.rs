@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, task::Waker};
 
 use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
-    job::{Aside, Awaited, CameTo, Cause, How, Owner, Run, Seen, Taken, Work},
+    job::{Aside, Awaited, CameTo, Cause, How, Looker, Owner, Run, Taken, Work},
     sync::Arc,
 };
 
@@ -17,17 +17,31 @@ impl Owner for Core {
         self.let_go(job);
     }
 
-    fn look_out(&self) -> Option<Seen> {
-        self.brisk
+    fn look_out(&self, waker: &Waker) -> Option<Looker> {
+        let seen = self
+            .brisk
             .load(Ordering::Relaxed)
             .then(|| self.doubt.begin())
-            .flatten()
+            .flatten()?;
+        Some(Looker {
+            seen,
+            number: self.lookers.enter(waker),
+        })
+    }
+
+    fn look_again(&self, looker: Looker, waker: &Waker) {
+        self.lookers.stay(looker.number, waker);
     }
 
     fn looked_out(&self, came_to: CameTo) {
         match came_to {
-            CameTo::Nothing(seen) => self.doubt.give_up(seen),
-            CameTo::Outcome => {
+            CameTo::Nothing(looker) => {
+                self.lookers.leave(looker.number);
+                self.doubt.give_up(looker.seen);
+            }
+            CameTo::Others(looker) => self.lookers.leave(looker.number),
+            CameTo::Outcome(looker) => {
+                self.lookers.leave(looker.number);
                 self.doubt.outcome();
                 self.doubt.succeed();
             }

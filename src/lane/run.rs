@@ -11,22 +11,20 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use super::{
-    core::{Core, wake},
+    core::Core,
     observe::{self, Took},
     state::{Entry, Key, Place, State},
     stats::Outcome,
 };
 use crate::{
     error::call_quietly,
-    job::{Call, Job, Meta, Ran, Work},
-    sync::{Arc, Weak},
+    job::{Job, Meta, Ran, Work},
+    sync::Arc,
 };
 
 /// Runs a job on this thread to its end. `then` is part of the step in which it goes off the books,
 /// and is given whom to call; `after` follows right after the lock. Both leave in `next` what is to
-/// be done next. Returns the job if its outcome is looked out for: whether it is found is for later to
-/// see.
-#[must_use]
+/// be done next.
 pub(super) fn run<N>(
     core: &Arc<Core>,
     key: Key,
@@ -35,7 +33,7 @@ pub(super) fn run<N>(
     next: &mut N,
     then: impl Fn(&mut State, Instant, Option<Waker>, &mut N),
     after: impl FnOnce(&Arc<Core>, &mut N),
-) -> Option<Weak<dyn Work>> {
+) {
     let started = *now;
     let job = Job::new(work);
     let mut entered = Some(job.enter());
@@ -43,7 +41,6 @@ pub(super) fn run<N>(
         entry: None,
         in_time: false,
         panicked: false,
-        looked_out_for: false,
     };
     job.work().run(&job, &mut |ran| {
         drop(entered.take());
@@ -56,27 +53,12 @@ pub(super) fn run<N>(
     over.tell(core, job.work().meta(), started, *now);
     // A token's guard may wait here for a hook that is just running elsewhere; and a caller
     // that has just gone may have left the outcome to this thread after all.
-    let unfound = over
-        .looked_out_for
-        .then(|| Arc::downgrade(job.shared_work()));
     let dropped = call_quietly(|| {
         over.entry = None;
         drop(job);
     });
     if dropped {
         core.count_late_panics(1);
-    }
-    unfound
-}
-
-/// Calls those who have looked out for an outcome that is there, and have not found it.
-pub(super) fn call_unfound(jobs: impl IntoIterator<Item = Weak<dyn Work>>) {
-    for job in jobs {
-        if let Some(job) = job.upgrade() {
-            wake(job.unfound());
-            // It may be the last who knows of the outcome.
-            call_quietly(|| drop(job));
-        }
     }
 }
 
@@ -87,8 +69,6 @@ struct Over {
     /// Its caller was there to be told.
     in_time: bool,
     panicked: bool,
-    /// Its caller looks out for the outcome, and was not called.
-    looked_out_for: bool,
 }
 
 impl Over {
@@ -110,21 +90,12 @@ impl Over {
             then(state, caller);
             state.offer_slot();
         };
-        let mut looked_out_for = false;
         let in_time = core.with_books(|state| {
             // Only a job whose place is `Running` has a caller.
             let awaited =
                 (state.entry(key)).is_some_and(|entry| matches!(entry.place, Place::Running(_)));
             if awaited {
-                let caller = match ran.publish() {
-                    Call::AtOnce(waker) => Some(waker),
-                    Call::Nobody => None,
-                    Call::LooksOut => {
-                        looked_out_for = true;
-                        None
-                    }
-                };
-                close(state, caller);
+                close(state, ran.publish());
             }
             awaited
         });
@@ -142,7 +113,6 @@ impl Over {
             }
         }
         self.in_time = in_time;
-        self.looked_out_for = looked_out_for;
     }
 
     /// Tells the world.

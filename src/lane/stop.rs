@@ -102,6 +102,10 @@ impl Core {
             self.interrupt(ended.work());
         }
         wake(waker);
+        if !matches!(cause, Cause::Dropped) {
+            // Its caller may look out for the outcome.
+            self.lookers.call();
+        }
         let meta = ended.work().meta();
         observe::ended(self, Some(meta), cause.outcome(), took);
         match &ended {

@@ -33,7 +33,7 @@
 //! What happens at the end of a job, and in which order, is in [`run`](super::run).
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     error::Error as StdError,
     sync::atomic::{AtomicU64, Ordering},
     task::Waker,
@@ -47,14 +47,14 @@ use super::{
     home::{HomeId, Idle},
     observe,
     pace::WATCH,
-    run::{call_unfound, run},
+    run::run,
     source::Turn,
     state::{Key, LookUp, State, Step, Take},
     stats::JobState,
 };
 use crate::{
     job::{Cause, Work, serve},
-    sync::{self, Arc, AtomicBool, Patience, Weak},
+    sync::{self, Arc, AtomicBool, Patience},
 };
 
 /// A number for each worker of the process, to find itself among the parked.
@@ -102,7 +102,7 @@ impl Worker {
                 } else {
                     Relief::No
                 }),
-                unfound: RefCell::default(),
+                since_call: Cell::new(0),
             }
             .work();
         }
@@ -124,13 +124,12 @@ struct Shift {
     number: u64,
     called: Arc<AtomicBool>,
     relief: Cell<Relief>,
-    /// Jobs whose outcomes are looked out for, and were not called for. Before this worker sleeps, or
-    /// when they become many, it sees to it that they were found.
-    unfound: RefCell<Vec<Weak<dyn Work>>>,
+    /// How many jobs it has run since it last called those who look out for outcomes.
+    since_call: Cell<u32>,
 }
 
-/// How many outcomes may lie there, at most, for callers who look out for them.
-const UNFOUND: usize = 16;
+/// After how many jobs it does so at the latest.
+const CALL_AFTER: u32 = 64;
 
 /// Whether a worker goes although there are jobs.
 ///
@@ -192,11 +191,7 @@ impl Shift {
                 Look::Gone(step) => break self.core.perform(step),
             };
         }
-        self.call_unfound();
-    }
-
-    fn call_unfound(&self) {
-        call_unfound(self.unfound.take());
+        self.core.lookers.call();
     }
 
     fn look_again(&self, now: Instant, last_try: bool) -> Look {
@@ -247,20 +242,20 @@ impl Shift {
             *next = self.look(state, now, false);
             state.call(caller, matches!(next, Look::Run(..)));
         };
-        let unfound = run(&self.core, key, work, now, next, then, |core, next| {
+        run(&self.core, key, work, now, next, then, |core, next| {
             if let Look::Run(.., step) | Look::Parked(.., step) = next {
                 // Whom it calls should not wait for what follows, some of which is the user's code.
                 core.perform(step.take());
             }
         });
-        if let Some(unfound) = unfound {
-            self.unfound.borrow_mut().push(unfound);
-        }
-        let goes_on = matches!(next, Look::Run(..)) && self.core.brisk.load(Ordering::Relaxed);
-        // What comes after this may take long. (A worker that parks looks out first, and calls then.)
-        if self.unfound.borrow().len() >= UNFOUND || !(goes_on || matches!(next, Look::Parked(..)))
-        {
-            self.call_unfound();
+        // What comes next may take long. (A worker that parks looks out first, and calls then.)
+        let since = self.since_call.get() + 1;
+        let is_long = matches!(next, Look::Run(..)) && !self.core.brisk.load(Ordering::Relaxed);
+        if is_long || since >= CALL_AFTER {
+            self.core.lookers.call();
+            self.since_call.set(0);
+        } else {
+            self.since_call.set(since);
         }
     }
 
@@ -268,7 +263,7 @@ impl Shift {
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
-        self.call_unfound();
+        self.core.lookers.call();
         let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
         while let Some(last) = round {
             let patience = Patience::lasting(WATCH);
@@ -293,7 +288,7 @@ impl Shift {
                 return up;
             }
         }
-        self.call_unfound();
+        self.core.lookers.call();
         let patience = Patience::lasting(patience);
         loop {
             // Since it was listed, code of the user's has run on this thread, wakers and drops, and may have

@@ -15,6 +15,8 @@ pub(crate) mod home;
 #[path = "../../../src/lane/inbox.rs"]
 mod inbox;
 mod keeper;
+#[path = "../../../src/lane/lookers.rs"]
+mod lookers;
 #[path = "../../../src/lane/nested.rs"]
 mod nested;
 #[path = "../../../src/lane/observe.rs"]
