@@ -325,7 +325,11 @@ pub(super) struct Watched(Option<Rc<dyn Watch>>);
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let over = CALL.with(|call| call.watch.replace(self.0.take()));
+        let over = CALL.with(|call| {
+            // Of a connection that was left before anybody had said so.
+            call.distrusted.set(false);
+            call.watch.replace(self.0.take())
+        });
         drop(over);
     }
 }

@@ -128,6 +128,7 @@ mod cut;
 mod dns;
 mod interim;
 mod open;
+mod send;
 mod socket;
 mod socks;
 mod stop;

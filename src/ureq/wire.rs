@@ -7,7 +7,8 @@ use ureq::Timeout;
 use super::{
     buffers::{Sizes, Space},
     call,
-    socket::{Sent, Socket},
+    send::Sent,
+    socket::Socket,
     stop::{Stop, Until, time_left},
 };
 use crate::{job::Job, sync::Arc};

@@ -16,7 +16,7 @@ mod trouble;
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::{lane::pace::say_brisk, sync::Arc};
+use crate::{error::Error, lane::pace::say_brisk, sync::Arc};
 
 /// Runs a model over random schedules and over those with few preemptions, which find what takes
 /// a particular switch at a particular place.
@@ -48,6 +48,26 @@ struct Ends(Arc<Mutex<BTreeMap<&'static str, usize>>>);
 impl Ends {
     fn saw(&self, end: &'static str) {
         *self.0.lock().unwrap().entry(end).or_default() += 1;
+    }
+
+    /// A job that ran `ran` times was told this: its value, or that it was stopped, which `is_stopped`
+    /// knows. One that was stopped while it waited has not run.
+    fn saw_told(&self, told: Result<i32, Error>, ran: usize, is_stopped: fn(&Error) -> bool) {
+        match told {
+            Ok(seven) => {
+                assert_eq!((seven, ran), (7, 1));
+                self.saw("a value");
+            }
+            Err(error) if is_stopped(&error) && error.never_started() => {
+                assert_eq!(ran, 0);
+                self.saw("waiting");
+            }
+            Err(error) if is_stopped(&error) => {
+                assert_eq!(ran, 1);
+                self.saw("running");
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[track_caller]

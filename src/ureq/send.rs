@@ -1,0 +1,124 @@
+//! Sending to a peer that may answer before it has it all.
+//!
+//! One that refuses a request may say so and stop reading, with most of a body still to come. So
+//! whoever waits to write listens as well, without taking anything of what is said: that is for who
+//! reads the answer.
+
+use std::{
+    io::{self, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use rustix::event::PollFlags;
+
+use super::{
+    call,
+    interim::{self, Interim},
+    socket::wait,
+    stop::{Stop, Until, time_left},
+};
+use crate::job::Job;
+
+/// How much of what it says is looked at: some hints, and the beginning of what follows them.
+const LOOKED_AT: usize = 4096;
+
+/// After how long to look again at what a peer has begun to say.
+const AGAIN: Duration = Duration::from_millis(25);
+
+/// What became of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    All,
+    /// The peer has answered and takes no more of it.
+    Answered,
+}
+
+/// Writes all of it, unless the peer answers before it has it all.
+pub(super) fn write_all(
+    mut stream: &TcpStream,
+    mut data: &[u8],
+    until: Until,
+) -> Result<Sent, Stop> {
+    let mut said = Said::Nothing;
+    while !data.is_empty() {
+        time_left(Job::current().as_ref(), until)?;
+        if !call::may_send() {
+            return Err(Stop::Cancelled);
+        }
+        match stream.write(data) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(written) => {
+                call::count_sent(written);
+                data = &data[written..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let ready = wait_to_write(stream, said, until)?;
+                let may_have_spoken = ready.is_empty() || ready.contains(PollFlags::IN);
+                if may_have_spoken && !ready.contains(PollFlags::OUT) {
+                    match answer(stream) {
+                        Ok(b'4' | b'5') => return Ok(Sent::Answered),
+                        // It may well say something else, and still want the rest.
+                        Ok(_) => said = Said::Enough,
+                        Err(so_far) => said = so_far,
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // It has closed the connection. Did it say why?
+            Err(_) if matches!(answer(stream), Ok(b'2'..=b'5')) => return Ok(Sent::Answered),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Sent::All)
+}
+
+/// What a peer has said while something was sent to it, which may be that it wants no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// No more than a 1xx, or the beginning of an answer.
+    Little,
+    /// All that there is to know, or nothing that could be made sense of.
+    Enough,
+}
+
+/// Waits until something can be written, or until there may be more to hear.
+fn wait_to_write(stream: &TcpStream, said: Said, until: Until) -> Result<PollFlags, Stop> {
+    match said {
+        Said::Nothing => wait(stream, PollFlags::OUT | PollFlags::IN, until),
+        // It is not taken, so to wait for it would be to wait for nothing.
+        Said::Little => match wait(stream, PollFlags::OUT, until.within(AGAIN)) {
+            // Whoever tries to write next sees whether it was only that.
+            Err(Stop::Timeout) => Ok(PollFlags::empty()),
+            ready => ready,
+        },
+        Said::Enough => wait(stream, PollFlags::OUT, until),
+    }
+}
+
+/// The first digit of the status, if what can be read is a response that is not encrypted. That of
+/// the last, where others come before it that only put it off.
+fn answer(stream: &TcpStream) -> Result<u8, Said> {
+    let mut buffer = [0; LOOKED_AT];
+    let heard = match stream.peek(&mut buffer) {
+        Ok(read) => &buffer[..read],
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Said::Nothing),
+        Err(_) => return Err(Said::Enough),
+    };
+    let is_http = |line: &[u8]| line.iter().zip(b"HTTP/1.").all(|(is, ought)| is == ought);
+    if heard.is_empty() || !is_http(heard.trim_ascii_start()) {
+        return Err(Said::Enough);
+    }
+    let mut interim = Interim::default();
+    let end = interim.heard(heard);
+    if interim.is_over() {
+        let line = &heard[end - interim::BEGINNING..end];
+        return is_http(line).then(|| line[9]).ok_or(Said::Enough);
+    }
+    Err(if heard.len() < LOOKED_AT {
+        Said::Little
+    } else {
+        Said::Enough
+    })
+}
