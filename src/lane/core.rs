@@ -11,6 +11,8 @@ use std::{io, task::Waker, time::Duration};
 
 use tokio::{runtime, time::Instant};
 
+#[cfg(feature = "metrics")]
+use super::meters::Meters;
 use super::{
     doubt::Doubt,
     home::{Home, HomeId},
@@ -40,6 +42,8 @@ pub(crate) struct Core {
     pub(super) doubt: Doubt,
     /// Those that do.
     pub(super) lookers: Lookers,
+    #[cfg(feature = "metrics")]
+    pub(super) meters: Meters,
     state: CacheLine<Mutex<State>>,
 }
 
@@ -57,6 +61,8 @@ impl Core {
         };
         let state = State::new(limit, queue, threads, inbox.clone());
         Self {
+            #[cfg(feature = "metrics")]
+            meters: Meters::new(&name),
             name,
             limit,
             source,

@@ -1,12 +1,9 @@
 //! The metrics of lanes: their descriptions, and the gauges that are set when somebody collects.
 //!
-//! All others are counted where the thing happens, in [`observe`](super::observe).
+//! All others are counted where the thing happens, in [`observe`](super::observe), under the names in
+//! [`meters`](super::meters).
 
-use super::{
-    core::Core,
-    observe::{lane, quietly},
-    stats::Stats,
-};
+use super::{core::Core, observe::quietly, stats::Stats};
 
 /// Describes the metrics of lanes to the recorder that is installed: what each counts, and in which
 /// unit. To be called once, after it was installed.
@@ -122,7 +119,7 @@ pub(super) fn gauges(core: &Core, stats: &Stats) {
     quietly(|| {
         let queue = stats.queue.map(|queue| ("longshore_queue", queue as f64));
         for (name, value) in gauges.into_iter().chain(queue) {
-            metrics::gauge!(name, "lane" => lane(core)).set(value);
+            metrics::gauge!(name, "lane" => core.name.clone()).set(value);
         }
     });
 }

@@ -23,6 +23,8 @@ mod keeper;
 mod lookers;
 mod map;
 #[cfg(feature = "metrics")]
+mod meters;
+#[cfg(feature = "metrics")]
 mod metrics;
 mod nested;
 mod observe;

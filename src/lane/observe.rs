@@ -47,20 +47,11 @@ macro_rules! event {
 pub(crate) fn moved(core: &Core, from: Option<JobState>, to: Option<JobState>) {
     #[cfg(feature = "metrics")]
     quietly(|| {
-        let gauge = |state| {
-            let name = match state {
-                JobState::Waiting => "longshore_waiting",
-                JobState::Running => "longshore_running",
-                JobState::Draining => "longshore_draining",
-                JobState::Suspended => "longshore_suspended",
-            };
-            metrics::gauge!(name, "lane" => lane(core))
-        };
         if let Some(state) = from {
-            gauge(state).decrement(1.0);
+            core.meters.jobs(state).decrement(1.0);
         }
         if let Some(state) = to {
-            gauge(state).increment(1.0);
+            core.meters.jobs(state).increment(1.0);
         }
     });
     let _ = (core, from, to);
@@ -92,18 +83,14 @@ pub(crate) fn handed_in(core: &Core, meta: &Meta) {
 /// A job was taken in.
 pub(crate) fn submitted(core: &Core) {
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        metrics::counter!("longshore_jobs_submitted_total", "lane" => lane(core)).increment(1);
-    });
+    quietly(|| core.meters.submitted().increment(1));
     let _ = core;
 }
 
 /// A call was refused.
 pub(crate) fn refused(core: &Core, why: &Error) {
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        metrics::counter!("longshore_jobs_refused_total", "lane" => lane(core)).increment(1);
-    });
+    quietly(|| core.meters.refused().increment(1));
     #[cfg(feature = "tracing")]
     if tracing::level_enabled!(Level::DEBUG) {
         quietly(|| {
@@ -121,10 +108,7 @@ pub(crate) fn started(core: &Core, meta: &Meta, state: JobState, now: Instant) {
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     let waited = now.saturating_duration_since(meta.queued);
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        metrics::histogram!("longshore_queue_seconds", "lane" => lane(core))
-            .record(waited.as_secs_f64());
-    });
+    quietly(|| core.meters.queue_time().record(waited.as_secs_f64()));
     #[cfg(feature = "tracing")]
     event!(TRACE, core, meta, ?waited, "a job starts");
     let _ = (meta, now);
@@ -164,10 +148,7 @@ impl Took {
 /// if it panicked with nobody waiting.
 pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late: bool, took: Took) {
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        metrics::histogram!("longshore_run_seconds", "lane" => lane(core))
-            .record(took.ran.as_secs_f64());
-    });
+    quietly(|| core.meters.run_time().record(took.ran.as_secs_f64()));
     if let Some(outcome) = outcome {
         ended(core, Some(meta), outcome, took);
     } else {
@@ -201,11 +182,7 @@ pub(crate) fn abandoned(core: &Core, meta: &Meta) {
 /// A job got its outcome. It has no `meta` if it had that before it was taken in.
 pub(crate) fn ended(core: &Core, meta: Option<&Meta>, outcome: Outcome, took: Took) {
     #[cfg(feature = "metrics")]
-    quietly(|| {
-        let (lane, outcome) = (lane(core), outcome.name());
-        metrics::counter!("longshore_jobs_total", "lane" => lane, "outcome" => outcome)
-            .increment(1);
-    });
+    quietly(|| core.meters.over(outcome).increment(1));
     #[cfg(feature = "tracing")]
     if tracing::level_enabled!(Level::DEBUG) {
         quietly(|| {
@@ -257,13 +234,8 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
 }
 
 #[cfg(feature = "metrics")]
-pub(super) fn lane(core: &Core) -> metrics::SharedString {
-    core.name.clone().into()
-}
-
-#[cfg(feature = "metrics")]
 fn count_late_panic(core: &Core) {
-    metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(1);
+    core.meters.late_panics().increment(1);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]

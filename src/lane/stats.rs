@@ -18,6 +18,18 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// In the order in which they are declared.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Panicked,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::NoThread,
+        Self::NoRuntime,
+        Self::Unavailable,
+    ];
+
     /// Of a job that was run to its end.
     pub(crate) fn of_run(panicked: bool) -> Self {
         if panicked {

@@ -17,6 +17,9 @@ mod inbox;
 mod keeper;
 #[path = "../../../src/lane/lookers.rs"]
 mod lookers;
+#[cfg(feature = "metrics")]
+#[path = "../../../src/lane/meters.rs"]
+mod meters;
 #[path = "../../../src/lane/nested.rs"]
 mod nested;
 #[path = "../../../src/lane/observe.rs"]
