@@ -56,7 +56,7 @@ impl Origin {
             location,
             runtime: runtime::Handle::try_current().ok(),
             #[cfg(feature = "tracing")]
-            span: tracing::Span::current(),
+            span: crate::job::current_span(),
         }
     }
 

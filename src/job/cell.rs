@@ -45,6 +45,21 @@ pub(crate) struct Meta {
     pub(crate) span: tracing::Span,
 }
 
+/// The span that is current, as far as anybody listens to any.
+///
+/// # Panics
+///
+/// If the subscriber does.
+#[cfg(feature = "tracing")]
+pub(crate) fn current_span() -> tracing::Span {
+    // On the way of every job, and to be asked for the current span costs as much as half of all else.
+    if tracing::level_filters::LevelFilter::current() == tracing::level_filters::LevelFilter::OFF {
+        tracing::Span::none()
+    } else {
+        tracing::Span::current()
+    }
+}
+
 impl Meta {
     /// Why the job must not start any more, if so.
     pub(crate) fn in_vain(&self, now: Instant) -> Option<Cause> {

@@ -20,6 +20,8 @@ mod task;
 mod wait;
 mod waits;
 
+#[cfg(feature = "tracing")]
+pub(crate) use self::cell::current_span;
 pub(crate) use self::{
     behalf::on_behalf,
     cell::{Cell, Meta, Ran, Work},

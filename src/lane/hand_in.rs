@@ -57,7 +57,7 @@ impl Lane {
             deadline: self.options.deadline(queued),
             token: self.options.token.clone(),
             #[cfg(feature = "tracing")]
-            span: tracing::Span::current(),
+            span: crate::job::current_span(),
         }
     }
 
