@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
+use crate::peer::Peer;
 use crate::run::{STRATEGIES, Serving, run};
 
 const FOUR: [&str; 7] = [
@@ -54,6 +55,25 @@ fn failures_have_the_same_name_for_every_strategy() {
     all_fail(&server.url("/truncate"), "truncated");
     all_fail(&server.url("/hang"), "timeout");
     all_fail(&server.url("/delay/5000"), "timeout");
+}
+
+#[test]
+fn every_strategy_sends_the_same_request() {
+    let peer = Peer::start();
+    peer.answer(6);
+    let url = peer.url().replace("http://", "http://me:secret@");
+    run(&["compare", "--calls=1", "--url", &url]).expect_code(0);
+    let heads = peer.heads();
+    let lines = |head: &String| {
+        let mut lines: Vec<String> = head.lines().map(str::to_owned).collect();
+        // The order of headers says nothing.
+        lines.sort();
+        lines
+    };
+    assert_eq!(heads.len(), 6);
+    for (head, strategy) in heads.iter().zip(STRATEGIES) {
+        assert_eq!(lines(head), lines(&heads[0]), "{strategy}");
+    }
 }
 
 #[test]
