@@ -1,9 +1,10 @@
-//! A server that answers when the test says so, and keeps what it is asked.
+//! Servers that do as the test says: one that answers when it may, and one that answers what it is told.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A listener on loopback with a thread for each connection, one request on each.
 pub(crate) struct Peer {
@@ -81,6 +82,27 @@ fn answer(mut stream: TcpStream, heads: &Heads, permitted: &Mutex<Receiver<()>>)
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
         let _ = stream.write_all(answer);
     }
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Closed,
+    Reset,
+}
+
+/// A server that has the same for everybody who asks, HTTP or not, and then ends the connection.
+pub(crate) fn saying(answer: &str, end: End) -> SocketAddr {
+    let answer = answer.to_owned();
+    listen(move |mut stream| {
+        if head(&mut stream).is_some() {
+            let _ = stream.write_all(answer.as_bytes());
+        }
+        if let End::Reset = end {
+            // What is closed so is reset.
+            let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        }
+    })
 }
 
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
