@@ -133,6 +133,39 @@ fn every_strategy_sends_the_same_request() {
 }
 
 #[test]
+fn what_was_measured_is_told_although_a_process_cannot_be_started() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = directory.join(format!("longshore-gone-{}", std::process::id()));
+    let _ = std::fs::remove_file(&program);
+    std::fs::hard_link(crate::run::LONGSHORE, &program).expect("another name for it");
+    let peer = Peer::start();
+    let mut command = Command::new(&program);
+    crate::run::clean(&mut command);
+    command.args([
+        "compare",
+        "--json",
+        "--calls=2",
+        "--strategies=serial,naive,native",
+    ]);
+    command.args(["--url", &peer.url()]);
+    let running = Running::start(command);
+    // Serial's process is there, and no other one can be started.
+    peer.until_asked(1);
+    std::fs::remove_file(&program).expect("it is there");
+    peer.answer(2);
+    let report = running.end().expect_code(1).json();
+    let rows = report["strategies"].as_array().expect("a list");
+    let [serial, naive] = &rows[..] else {
+        panic!("{report:#}");
+    };
+    assert_eq!((&serial["ok"], &serial["failed"]), (&2.into(), &0.into()));
+    assert_eq!(serial["died"], Value::Null);
+    assert_eq!(naive["failures"], serde_json::json!({ "not made": 2 }));
+    let died = naive["died"].as_str().expect("text");
+    assert!(died.starts_with("no process could be started: "), "{died}");
+}
+
+#[test]
 fn one_failed_call_costs_a_strategy_its_speedup() {
     let server = Serving::start(&["--latency", "20ms", "--fail", "status:503:0.5"]);
     let url = server.url("/orders");

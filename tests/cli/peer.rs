@@ -3,8 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::run::WATCHDOG;
 
 /// A listener on loopback with a thread for each connection, one request on each.
 pub(crate) struct Peer {
@@ -13,10 +15,11 @@ pub(crate) struct Peer {
     permits: Sender<()>,
 }
 
-/// The requests that have come.
+/// The requests that have come, and who waits for the next.
 #[derive(Default)]
 struct Heads {
     come: Mutex<Vec<String>>,
+    changed: Condvar,
 }
 
 impl Peer {
@@ -51,6 +54,16 @@ impl Peer {
         come.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until so many requests have come.
+    pub(crate) fn until_asked(&self, requests: usize) {
+        let come = self.heads.come.lock();
+        let come = come.unwrap_or_else(PoisonError::into_inner);
+        let few = |come: &mut Vec<String>| come.len() < requests;
+        let waited = self.heads.changed.wait_timeout_while(come, WATCHDOG, few);
+        let (come, time) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!time.timed_out(), "{} of {requests} have come", come.len());
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
@@ -74,6 +87,7 @@ fn answer(mut stream: TcpStream, heads: &Heads, permitted: &Mutex<Receiver<()>>)
     let mut come = heads.come.lock().unwrap_or_else(PoisonError::into_inner);
     come.push(head);
     drop(come);
+    heads.changed.notify_all();
     let permit = permitted
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -9,7 +9,7 @@ use crate::exit::{Exit, note, print};
 use crate::html::{self, Contents, Destination};
 use crate::proxy::Proxies;
 use crate::report::{Machine, Planned, Report, Row, SCHEMA};
-use crate::runner::{Message, Outcome, Runner};
+use crate::runner::{Message, Outcome, Run, Runner};
 use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
@@ -202,12 +202,16 @@ fn enough_files(connections: u32) -> Result<(), Exit> {
     }
 }
 
-/// Runs all strategies in all rounds, until a signal comes.
+/// Runs all strategies in all rounds, until a signal comes or a process cannot be started.
+///
+/// # Errors
+///
+/// The very first one cannot be started.
 fn run_all(
     args: &Compare,
     work: &Work,
     runner: &mut Runner,
-) -> Result<(Vec<crate::runner::Run>, Option<u8>), Exit> {
+) -> Result<(Vec<Run>, Option<u8>), Exit> {
     let mut runs = Vec::new();
     for round in 1..=args.repeat {
         for &strategy in &args.strategies {
@@ -218,9 +222,25 @@ fn run_all(
             let rounds = (args.repeat > 1).then_some((round, args.repeat));
             let quiet = args.quiet || args.json;
             let mut progress = Progress::start(strategy.name(), rounds, work.calls.len(), quiet);
-            let run = runner.run(&order, &mut progress).map_err(|error| {
-                Exit::error(format!("could not start a process for {strategy}: {error}"))
-            })?;
+            let run = match runner.run(&order, &mut progress) {
+                Ok(run) => run,
+                Err(error) if runs.is_empty() => {
+                    return Err(Exit::error(format!(
+                        "could not start a process for {strategy}: {error}"
+                    )));
+                }
+                Err(error) => {
+                    // There is something to tell already, and no process to go on with.
+                    let run = Run {
+                        strategy,
+                        calls: Vec::new(),
+                        outcome: Outcome::Died(format!("no process could be started: {error}")),
+                    };
+                    progress.finish(&run);
+                    runs.push(run);
+                    return Ok((runs, None));
+                }
+            };
             progress.finish(&run);
             let signal = match run.outcome {
                 Outcome::Interrupted { signal, .. } => Some(signal),
