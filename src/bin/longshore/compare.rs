@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::args::Compare;
 use crate::exit::{Exit, note, print};
 use crate::html::{self, Contents, Destination};
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Through};
 use crate::report::{Machine, Planned, Report, Row, SCHEMA};
 use crate::runner::{Message, Outcome, Run, Runner};
 use crate::server::{Server, Site, planned_body, planned_path};
@@ -171,19 +171,22 @@ fn own(args: &Compare) -> Result<Work, Exit> {
     let proxies = if args.no_proxy {
         Proxies::default()
     } else {
-        Proxies::from_env().map_err(Exit::usage)?
+        Proxies::from_env()
     };
+    let ways = targets.iter().map(|target| proxies.of(target));
+    let ways: Vec<Option<Through>> = ways.collect::<Result<_, _>>().map_err(Exit::usage)?;
     let at_least = u32::try_from(targets.len()).expect("few URLs are taken");
     let count = args.calls.unwrap_or(OWN_CALLS.max(at_least));
     let limit = args.limit.unwrap_or(OWN_LIMIT);
     enough_files(limit.min(count), &args.strategies)?;
 
     let cycle: Vec<&Target> = targets.iter().cycle().take(count as usize).collect();
-    consent::ask(args, &targets, &cycle, limit, &proxies)?;
-    let calls = cycle.iter().map(|target| Call {
+    consent::ask(args, &targets, &cycle, limit, &ways)?;
+    let calls = cycle.iter().zip(ways.iter().cycle());
+    let calls = calls.map(|(target, way)| Call {
         url: target.url().to_string(),
         authorization: target.authorization().map(str::to_owned),
-        proxy: proxies.of(target).map(|(url, _)| url.to_owned()),
+        proxy: way.as_ref().map(|proxy| proxy.url.clone()),
         expected: None,
     });
     let calls = calls.collect();
