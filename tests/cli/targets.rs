@@ -40,6 +40,17 @@ fn requests_to_other_machines_are_capped() {
         done.stderr.contains("360 requests to other machines"),
         "{done:#?}"
     );
+    // What the front page advises is not over it.
+    let advice = ["--repeat", "3", "--max-requests", "360"];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).expect("it is part of the project");
+    assert!(readme.contains(&advice.join(" ")));
+    let advised = ["compare", "--url", "http://192.0.2.1/", "--limit", "20"];
+    let done = run(&[&advised[..], &advice].concat()).expect_code(2);
+    assert!(
+        done.stderr.contains("nothing was sent; add --yes"),
+        "{done:#?}"
+    );
 }
 
 #[test]
