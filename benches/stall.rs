@@ -14,6 +14,8 @@
 //! - `names` (feature `stall-stacks`): how long it takes to find the line that is to blame of the first
 //!   report in a process, and of the next ones.
 //!
+//! `watchdog`, `work` and `profile` are known on Linux alone.
+//!
 //! ```text
 //! cargo bench --features stall --bench stall
 //! LONGSHORE_ROUNDS=31 cargo bench --features stall-stacks --bench stall
@@ -45,12 +47,20 @@ fn main() {
     let seconds = Duration::from_millis(if in_earnest { 4_000 } else { 50 });
     let tasks = if in_earnest { 50_000 } else { 100 };
     print_polls(rounds, polls);
-    print_watchdog(seconds);
-    print_work(rounds, tasks);
+    // Where the system tells nobody, nothing is made up.
+    let accounts = fs::exists("/proc/self/schedstat").unwrap_or(false);
+    if accounts {
+        print_watchdog(seconds);
+        print_work(rounds, tasks);
+    } else {
+        println!("\nwatchdog, work, profile: not known, there is no /proc/self/schedstat");
+    }
     #[cfg(all(feature = "stall-stacks", target_os = "linux", target_arch = "x86_64"))]
     print_names(rounds);
     print_report(rounds);
-    print_profile(seconds);
+    if accounts {
+        print_profile(seconds);
+    }
 }
 
 fn two_workers() -> Builder {

@@ -1,10 +1,12 @@
 //! Row L3: a server that fails. No strategy may look better because its calls failed.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{STRATEGIES, Serving, run};
+use crate::peer::{End, Peer, saying};
+use crate::run::{Running, STRATEGIES, Serving, command, run};
 
 const FOUR: [&str; 7] = [
     "compare",
@@ -16,10 +18,19 @@ const FOUR: [&str; 7] = [
     "--url",
 ];
 
+/// As many, with time enough for a busy machine.
+const IN_TIME: [&str; 4] = ["compare", "--json", "--calls=4", "--url"];
+
 /// Every strategy reports its four calls as failed in this way.
 #[track_caller]
 fn all_fail(url: &str, kind: &str) {
-    let report = run(&[&FOUR[..], &[url]].concat()).expect_code(1).json();
+    all_of_them_fail(command(&[&FOUR[..], &[url]].concat()), kind);
+}
+
+/// The same for a command that makes four calls.
+#[track_caller]
+fn all_of_them_fail(command: Command, kind: &str) {
+    let report = Running::start(command).end().expect_code(1).json();
     let rows = report["strategies"].as_array().expect("a list");
     assert_eq!(rows.len(), 6);
     for row in rows {
@@ -54,6 +65,104 @@ fn failures_have_the_same_name_for_every_strategy() {
     all_fail(&server.url("/truncate"), "truncated");
     all_fail(&server.url("/hang"), "timeout");
     all_fail(&server.url("/delay/5000"), "timeout");
+}
+
+#[test]
+fn what_is_no_http_has_the_same_name_for_every_strategy() {
+    let many: String = (0..150).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let large = format!("x-large: {}\r\n", "1".repeat(600 * 1024));
+    for rest in [
+        "200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok",
+        "200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokno",
+        "200 OK\r\ncontent-length: two\r\n\r\nok",
+        "200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+        "200 OK\r\nx-folded: a\r\n b: c\r\ncontent-length: 2\r\n\r\nok",
+        "099 OK\r\ncontent-length: 2\r\n\r\nok",
+        &format!("200 OK\r\n{many}content-length: 2\r\n\r\nok"),
+        &format!("200 OK\r\n{large}content-length: 2\r\n\r\nok"),
+    ] {
+        let address = saying(&format!("HTTP/1.1 {rest}"), End::Closed);
+        let url = format!("http://{address}/");
+        all_of_them_fail(command(&[&IN_TIME[..], &[&url]].concat()), "protocol");
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_has_the_same_name_for_every_strategy() {
+    for head in [
+        "content-length: 9\r\n\r\nok",
+        "transfer-encoding: chunked\r\n\r\n9\r\nok",
+    ] {
+        for end in [End::Closed, End::Reset] {
+            let address = saying(&format!("HTTP/1.1 200 OK\r\n{head}"), end);
+            let url = format!("http://{address}/");
+            all_of_them_fail(command(&[&IN_TIME[..], &[&url]].concat()), "truncated");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_has_the_same_name_for_every_strategy() {
+    for status in ["407 Proxy Authentication Required", "502 Bad Gateway"] {
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        let proxy = saying(&answer, End::Closed);
+        let url = Peer::start().foreign_url().replace("http:", "https:");
+        let mut command = command(&[&IN_TIME[..], &[&url, "--yes"]].concat());
+        command.env("https_proxy", proxy.to_string());
+        all_of_them_fail(command, "proxy");
+    }
+}
+
+#[test]
+fn every_strategy_sends_the_same_request() {
+    let peer = Peer::start();
+    peer.answer(6);
+    let url = peer.url().replace("http://", "http://me:secret@");
+    run(&["compare", "--calls=1", "--url", &url]).expect_code(0);
+    let heads = peer.heads();
+    let lines = |head: &String| {
+        let mut lines: Vec<String> = head.lines().map(str::to_owned).collect();
+        // The order of headers says nothing.
+        lines.sort();
+        lines
+    };
+    assert_eq!(heads.len(), 6);
+    for (head, strategy) in heads.iter().zip(STRATEGIES) {
+        assert_eq!(lines(head), lines(&heads[0]), "{strategy}");
+    }
+}
+
+#[test]
+fn what_was_measured_is_told_although_a_process_cannot_be_started() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = directory.join(format!("longshore-gone-{}", std::process::id()));
+    let _ = std::fs::remove_file(&program);
+    std::fs::hard_link(crate::run::LONGSHORE, &program).expect("another name for it");
+    let peer = Peer::start();
+    let mut command = Command::new(&program);
+    crate::run::clean(&mut command);
+    command.args([
+        "compare",
+        "--json",
+        "--calls=2",
+        "--strategies=serial,naive,native",
+    ]);
+    command.args(["--url", &peer.url()]);
+    let running = Running::start(command);
+    // Serial's process is there, and no other one can be started.
+    peer.until_asked(1);
+    std::fs::remove_file(&program).expect("it is there");
+    peer.answer(2);
+    let report = running.end().expect_code(1).json();
+    let rows = report["strategies"].as_array().expect("a list");
+    let [serial, naive] = &rows[..] else {
+        panic!("{report:#}");
+    };
+    assert_eq!((&serial["ok"], &serial["failed"]), (&2.into(), &0.into()));
+    assert_eq!(serial["died"], Value::Null);
+    assert_eq!(naive["failures"], serde_json::json!({ "not made": 2 }));
+    let died = naive["died"].as_str().expect("text");
+    assert!(died.starts_with("no process could be started: "), "{died}");
 }
 
 #[test]

@@ -92,6 +92,9 @@ fn durations_need_a_unit_and_a_range() {
             );
         }
     }
+    for argument in ["--total=1.2345s", "--timeout=1.9ms"] {
+        refused(&["compare", argument], "must be whole milliseconds");
+    }
     refused(
         &["compare", "--total", "60s"],
         "20 calls of 1ms to 1s each make 0.02s to 20s",

@@ -30,6 +30,38 @@ fn too_few_open_files_are_named_before_anything_is_called() {
 }
 
 #[test]
+fn an_offloaded_call_has_its_files_or_is_refused_before() {
+    let arguments = [
+        "compare",
+        "--json",
+        "--speed=100",
+        "--strategies=native,offloaded",
+    ];
+    let with = |setup: &str, more: &[&str]| {
+        let arguments = [&arguments[..], more].concat();
+        Running::start(shell(setup, &arguments)).end()
+    };
+    // One file for each of twenty calls, and those that there are beside.
+    let done = with("ulimit -n 44; exec", &[]).expect_code(1);
+    assert!(
+        done.stdout.is_empty() && done.stderr.contains("the limit of open files is 44"),
+        "{done:#?}"
+    );
+    // Both of what it advises help.
+    with("ulimit -n 84; exec", &[]).expect_code(0);
+    with("ulimit -n 44; exec", &["--limit=6"]).expect_code(0);
+    // For others one is enough.
+    let arguments = [
+        "compare",
+        "--quiet",
+        "--speed=100",
+        "--strategies=native,spawn_blocking",
+    ];
+    let others = shell("ulimit -n 44; exec", &arguments);
+    Running::start(others).end().expect_code(0);
+}
+
+#[test]
 fn hardly_any_open_files_are_an_error_and_no_hang() {
     for limit in [8, 12, 16, 20, 24] {
         let arguments = ["compare", "--limit", "1", "--calls", "2", "--speed", "100"];

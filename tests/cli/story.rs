@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::{STRATEGIES, run};
+use crate::run::{Running, STRATEGIES, command, run};
 
 fn strategy<'a>(report: &'a Value, name: &str) -> &'a Value {
     let rows = report["strategies"].as_array().expect("a list");
@@ -146,6 +146,23 @@ fn naive_calls_block_one_worker_each_on_a_runtime_of_more_threads() {
     assert!(page.stdout.contains(&workers), "{page:#?}");
     let page = page.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(page.contains(&blocked), "{page}");
+}
+
+#[test]
+fn a_variable_of_tokio_s_does_not_change_how_many_workers_there_are() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let arguments = [
+        "compare",
+        "--json",
+        "--speed=20",
+        "--runtime=multi",
+        "--strategies=naive",
+    ];
+    let mut command = command(&arguments);
+    command.env("TOKIO_WORKER_THREADS", (cores + 2).to_string());
+    let report = Running::start(command).end().expect_code(0).json();
+    let peak = strategy(&report, "naive")["peak_in_flight"].as_u64();
+    assert!(peak <= Some(cores as u64), "{peak:?} on {cores} cores");
 }
 
 #[test]

@@ -40,6 +40,17 @@ fn requests_to_other_machines_are_capped() {
         done.stderr.contains("360 requests to other machines"),
         "{done:#?}"
     );
+    // What the front page advises is not over it.
+    let advice = ["--repeat", "3", "--max-requests", "360"];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).expect("it is part of the project");
+    assert!(readme.contains(&advice.join(" ")));
+    let advised = ["compare", "--url", "http://192.0.2.1/", "--limit", "20"];
+    let done = run(&[&advised[..], &advice].concat()).expect_code(2);
+    assert!(
+        done.stderr.contains("nothing was sent; add --yes"),
+        "{done:#?}"
+    );
 }
 
 #[test]
@@ -180,6 +191,56 @@ fn proxies_of_the_environment_are_not_for_this_machine() {
         }
         let done = Running::start(command).end().expect_code(0);
         assert!(!done.stderr.contains("proxy"), "{done:#?}");
+    }
+}
+
+#[test]
+fn what_is_no_proxy_hurts_no_target_that_is_reached_without() {
+    let peer = Peer::start();
+    peer.answer(3);
+    for (name, value, url) in [
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", peer.url()),
+        ("https_proxy", "https://127.0.0.1:1", peer.url()),
+        ("https_proxy", "https://127.0.0.1:1", peer.foreign_url()),
+    ] {
+        let arguments = [
+            "compare",
+            "--yes",
+            "--calls=1",
+            "--strategies=native",
+            "--url",
+            &url,
+        ];
+        let mut command = command(&arguments);
+        command.env(name, value);
+        Running::start(command).end().expect_code(0);
+    }
+    let mut command = command(&["compare", "--yes", "--url", &peer.foreign_url()]);
+    command.env("ALL_PROXY", "socks5://127.0.0.1:1080");
+    let done = Running::start(command).end().expect_code(2);
+    assert!(done.stderr.contains("ALL_PROXY=socks5://"), "{done:#?}");
+    assert_eq!(peer.asked(), 3);
+}
+
+#[test]
+fn a_proxy_that_has_to_be_encoded_is_the_same_for_both_clients() {
+    let (target, proxy) = (Peer::start(), Peer::start());
+    // ureq's are asked for a connection first, and then for the page.
+    proxy.answer(20);
+    let url = target.foreign_url();
+    let mut command = command(&["compare", "--yes", "--calls=1", "--url", &url]);
+    command.env(
+        "http_proxy",
+        format!("http://me:se{{c}}ret@{}", proxy.as_proxy()),
+    );
+    let done = Running::start(command).end();
+    let heads = proxy.heads();
+    assert!(heads.len() >= 6, "{done:#?}");
+    // `me:se{c}ret`
+    let header = "proxy-authorization: basic bwu6c2v7y31yzxq=";
+    for head in heads {
+        let head = head.to_lowercase();
+        assert!(head.contains(header), "{head} in {done:#?}");
     }
 }
 

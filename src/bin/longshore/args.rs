@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::server::Rule;
 use crate::strategy::Strategy;
-use crate::value::{count, decimal, duration, whole};
+use crate::value::{count, decimal, duration, duration_ms, whole};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -117,7 +117,7 @@ pub(crate) struct Compare {
 
     /// What the latencies add up to, 1ms to 1s for each call [default: 900ms for each call, which
     /// is 18s for 20]
-    #[arg(long, value_name = "TIME", value_parser = duration(MS(1)..=MS(10_000_000)),
+    #[arg(long, value_name = "TIME", value_parser = duration_ms(MS(1)..=MS(10_000_000)),
         conflicts_with_all = ["url", "urls"], help_heading = "Calls")]
     pub(crate) total: Option<Duration>,
 
@@ -161,7 +161,7 @@ pub(crate) struct Compare {
 
     /// Longest time for one call, 1ms to 10m, counted from the start of its request
     #[arg(long, value_name = "TIME", default_value = "10s",
-        value_parser = duration(MS(1)..=MS(600_000)), help_heading = "How")]
+        value_parser = duration_ms(MS(1)..=MS(600_000)), help_heading = "How")]
     pub(crate) timeout: Duration,
 
     /// Run it all this often, 1 to 1000: the table then shows medians and how far they scatter

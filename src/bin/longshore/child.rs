@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::args::Runtime;
@@ -52,6 +53,8 @@ fn measure(order: Order, events: mpsc::Sender<Event>) -> Result<Totals, String> 
         Runtime::Current => tokio::runtime::Builder::new_current_thread(),
         Runtime::Multi => tokio::runtime::Builder::new_multi_thread(),
     };
+    // As many as are told of, and not as many as `TOKIO_WORKER_THREADS` says.
+    builder.worker_threads(available_parallelism().map_or(1, usize::from));
     // Tokio gives all its threads one name, and the result is to tell which thread made a call.
     let threads = AtomicUsize::new(1);
     let runtime = builder

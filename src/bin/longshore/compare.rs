@@ -7,18 +7,23 @@ use std::time::Duration;
 use crate::args::Compare;
 use crate::exit::{Exit, note, print};
 use crate::html::{self, Contents, Destination};
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Through};
 use crate::report::{Machine, Planned, Report, Row, SCHEMA};
-use crate::runner::{Message, Outcome, Runner};
+use crate::runner::{Message, Outcome, Run, Runner};
 use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
 use crate::target::{self, Target};
+use crate::value::plural;
 use crate::wire::{Call, Order};
 use crate::{conclusion, consent, limits, page, plan, progress::Progress, signals, table};
 
-/// Open files beside the connections: pipes, the runtime's, standard input and output.
+/// Open files beside those of calls: pipes, the runtime's, standard input and output.
 const OTHER_FILES: u64 = 24;
+
+/// Open files of an offloaded call: its connection, and what its thread is woken by, which is an `eventfd`
+/// or, where there is none, a pair of sockets.
+const FILES_OFFLOADED: u64 = if cfg!(target_os = "linux") { 2 } else { 3 };
 
 /// Calls of a comparison of the reader's own endpoints, unless there are more URLs.
 const OWN_CALLS: u32 = 20;
@@ -128,7 +133,7 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
     let latencies = plan::latencies(calls, total_ms, args.seed)
         .map_err(|error| Exit::usage(error.to_string()))?;
     let limit = args.limit.unwrap_or(calls.min(512));
-    enough_files(limit.min(calls))?;
+    enough_files(limit.min(calls), &args.strategies)?;
 
     let failed = |error| Exit::error(format!("could not start the embedded server: {error}"));
     let site = Site::Planned {
@@ -166,19 +171,22 @@ fn own(args: &Compare) -> Result<Work, Exit> {
     let proxies = if args.no_proxy {
         Proxies::default()
     } else {
-        Proxies::from_env().map_err(Exit::usage)?
+        Proxies::from_env()
     };
+    let ways = targets.iter().map(|target| proxies.of(target));
+    let ways: Vec<Option<Through>> = ways.collect::<Result<_, _>>().map_err(Exit::usage)?;
     let at_least = u32::try_from(targets.len()).expect("few URLs are taken");
     let count = args.calls.unwrap_or(OWN_CALLS.max(at_least));
     let limit = args.limit.unwrap_or(OWN_LIMIT);
-    enough_files(limit.min(count))?;
+    enough_files(limit.min(count), &args.strategies)?;
 
     let cycle: Vec<&Target> = targets.iter().cycle().take(count as usize).collect();
-    consent::ask(args, &targets, &cycle, limit, &proxies)?;
-    let calls = cycle.iter().map(|target| Call {
+    consent::ask(args, &targets, &cycle, limit, &ways)?;
+    let calls = cycle.iter().zip(ways.iter().cycle());
+    let calls = calls.map(|(target, way)| Call {
         url: target.url().to_string(),
         authorization: target.authorization().map(str::to_owned),
-        proxy: proxies.of(target).map(|(url, _)| url.to_owned()),
+        proxy: way.as_ref().map(|proxy| proxy.url.clone()),
         expected: None,
     });
     let calls = calls.collect();
@@ -191,23 +199,35 @@ fn own(args: &Compare) -> Result<Work, Exit> {
 }
 
 /// Refuses a comparison that would fail for want of open files in the middle.
-fn enough_files(connections: u32) -> Result<(), Exit> {
-    let needed = u64::from(connections) + OTHER_FILES;
+fn enough_files(calls: u32, strategies: &[Strategy]) -> Result<(), Exit> {
+    let (each, why) = match strategies.contains(&Strategy::Offloaded) {
+        true => (
+            FILES_OFFLOADED,
+            format!(", {FILES_OFFLOADED} each for offloaded"),
+        ),
+        false => (1, String::new()),
+    };
+    let needed = u64::from(calls) * each + OTHER_FILES;
     match limits::open_files() {
         Some(limit) if limit < needed => Err(Exit::error(format!(
-            "the limit of open files is {limit} (ulimit -n), and {connections} connections at once \
-             need {needed}: raise it, or lower --limit"
+            "the limit of open files is {limit} (ulimit -n), and {} at once may need {needed}{why}: \
+             raise it, or lower --limit",
+            plural(calls, "call"),
         ))),
         _ => Ok(()),
     }
 }
 
-/// Runs all strategies in all rounds, until a signal comes.
+/// Runs all strategies in all rounds, until a signal comes or a process cannot be started.
+///
+/// # Errors
+///
+/// The very first one cannot be started.
 fn run_all(
     args: &Compare,
     work: &Work,
     runner: &mut Runner,
-) -> Result<(Vec<crate::runner::Run>, Option<u8>), Exit> {
+) -> Result<(Vec<Run>, Option<u8>), Exit> {
     let mut runs = Vec::new();
     for round in 1..=args.repeat {
         for &strategy in &args.strategies {
@@ -218,9 +238,25 @@ fn run_all(
             let rounds = (args.repeat > 1).then_some((round, args.repeat));
             let quiet = args.quiet || args.json;
             let mut progress = Progress::start(strategy.name(), rounds, work.calls.len(), quiet);
-            let run = runner.run(&order, &mut progress).map_err(|error| {
-                Exit::error(format!("could not start a process for {strategy}: {error}"))
-            })?;
+            let run = match runner.run(&order, &mut progress) {
+                Ok(run) => run,
+                Err(error) if runs.is_empty() => {
+                    return Err(Exit::error(format!(
+                        "could not start a process for {strategy}: {error}"
+                    )));
+                }
+                Err(error) => {
+                    // There is something to tell already, and no process to go on with.
+                    let run = Run {
+                        strategy,
+                        calls: Vec::new(),
+                        outcome: Outcome::Died(format!("no process could be started: {error}")),
+                    };
+                    progress.finish(&run);
+                    runs.push(run);
+                    return Ok((runs, None));
+                }
+            };
             progress.finish(&run);
             let signal = match run.outcome {
                 Outcome::Interrupted { signal, .. } => Some(signal),

@@ -28,13 +28,9 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
     let mut parts: Vec<String> = Vec::new();
     let time = |row: &Summary| row.wall.as_ref().map_or(0.0, |wall| wall.median);
     let serial = row(rows, Strategy::Serial);
-    if let (Some(naive), Some(serial)) = (row(rows, Strategy::Naive), serial) {
-        parts.push(naive_part(
-            naive,
-            time(serial) / time(naive),
-            runtime,
-            cores,
-        ));
+    if let Some(naive) = row(rows, Strategy::Naive) {
+        let factor = serial.map(|serial| time(serial) / time(naive));
+        parts.push(naive_part(naive, factor, runtime, cores));
     }
     if let Some(offloaded) = row(rows, Strategy::Offloaded) {
         let mut part = format!("through a lane the calls took {}", seconds(time(offloaded)));
@@ -63,28 +59,34 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
     if let Some(raw) = row(rows, Strategy::SpawnBlocking) {
         parts.push(raw_part(raw, time(raw), row(rows, Strategy::Offloaded)));
     }
-    if let (Some(rayon), Some(offloaded)) =
-        (row(rows, Strategy::Rayon), row(rows, Strategy::Offloaded))
-        && time(rayon) > 1.5 * time(offloaded)
-    {
-        parts.push(format!(
-            "a rayon pool of one thread a core took {}, as its threads are for computing and not \
-             for waiting",
-            seconds(time(rayon))
-        ));
+    if let Some(rayon) = row(rows, Strategy::Rayon) {
+        let took = seconds(time(rayon));
+        match (row(rows, Strategy::Offloaded), rayon.speedup) {
+            (Some(offloaded), _) if time(rayon) > 1.5 * time(offloaded) => parts.push(format!(
+                "a rayon pool of one thread a core took {took}, as its threads are for computing and \
+                 not for waiting"
+            )),
+            (Some(_), _) => {}
+            (None, Some(factor)) => parts.push(format!(
+                "a rayon pool of one thread a core took {took}, {} serial",
+                times(factor)
+            )),
+            (None, None) => parts.push(format!("a rayon pool of one thread a core took {took}")),
+        }
     }
     if serial.is_none() {
         parts.push("serial was not run, so there is no speed-up to tell".to_owned());
     }
     let mut sentence = parts.join("; ");
     if sentence.is_empty() {
+        // Serial's: of any other there is something to tell.
         sentence = "one strategy alone tells nothing, compare it with another".to_owned();
     }
     sentence[..1].make_ascii_uppercase();
     sentence + "."
 }
 
-fn naive_part(naive: &Summary, factor: f64, runtime: Runtime, cores: usize) -> String {
+fn naive_part(naive: &Summary, factor: Option<f64>, runtime: Runtime, cores: usize) -> String {
     let once = match naive.peak_in_flight {
         0 | 1 => "one after the other".to_owned(),
         many => format!("at most {many} at once"),
@@ -95,10 +97,10 @@ fn naive_part(naive: &Summary, factor: f64, runtime: Runtime, cores: usize) -> S
             format!(", as each blocks one of the runtime's {cores} worker threads")
         }
     };
-    let mut part = format!(
-        "awaited naively in async code the calls still ran {once}{why} ({} serial)",
-        times(factor)
-    );
+    let mut part = format!("awaited naively in async code the calls still ran {once}{why}");
+    if let Some(factor) = factor {
+        part.push_str(&format!(" ({} serial)", times(factor)));
+    }
     if let Some(late) = naive.heartbeat_late_max_ms.filter(|&late| late >= 50.0) {
         part.push_str(&format!(
             ", and held up an unrelated task by {}",
@@ -198,5 +200,35 @@ mod tests {
         let alone = summary::of(vec![run(Strategy::Native, 0.1, vec![call(0, 0.1, 5)])], 1);
         let sentence = of(&alone, Runtime::Current, 2, false);
         assert!(sentence.contains("serial was not run"), "{sentence}");
+    }
+
+    #[test]
+    fn each_strategy_beside_serial_is_told_and_serial_alone_tells_nothing() {
+        let with = |strategies: &[Strategy]| {
+            let runs = strategies.iter().map(|&strategy| {
+                let wall = if strategy == Strategy::Serial {
+                    6.0
+                } else {
+                    2.0
+                };
+                run(strategy, wall, vec![call(0, 0.9, 5)])
+            });
+            of(&summary::of(runs.collect(), 1), Runtime::Current, 2, false)
+        };
+        let rayon = with(&[Strategy::Serial, Strategy::Rayon]);
+        let told = "A rayon pool of one thread a core took 2.000 s, 3.0 times as fast as serial.";
+        assert_eq!(rayon, told);
+        let [serial, others @ ..] = Strategy::ALL;
+        assert!(with(&[serial]).starts_with("One strategy alone"));
+        for strategy in others {
+            let sentence = with(&[serial, strategy]);
+            assert!(!sentence.starts_with("One"), "{strategy}: {sentence}");
+            let sentence = with(&[strategy]);
+            assert!(!sentence.starts_with("Serial"), "{strategy}: {sentence}");
+            assert!(
+                sentence.contains("serial was not run"),
+                "{strategy}: {sentence}"
+            );
+        }
     }
 }

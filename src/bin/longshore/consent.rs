@@ -5,14 +5,15 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::args::Compare;
 use crate::exit::{Exit, note};
-use crate::proxy::Proxies;
+use crate::proxy::Through;
 use crate::target::Target;
 use crate::value::plural;
 
 /// Hosts shown one by one; a longer list is cut.
 const SHOWN: usize = 12;
 
-/// Says what will be sent, and asks if it goes to other machines.
+/// Says what will be sent, and asks if it goes to other machines. `ways` are those to the targets, one by
+/// one.
 ///
 /// # Errors
 ///
@@ -22,7 +23,7 @@ pub(crate) fn ask(
     targets: &[Target],
     calls: &[&Target],
     limit: u32,
-    proxies: &Proxies,
+    ways: &[Option<Through>],
 ) -> Result<(), Exit> {
     let strategies = args.strategies.len() as u64;
     let rounds = strategies * u64::from(args.repeat);
@@ -57,8 +58,8 @@ pub(crate) fn ask(
         for (&index, count) in per_target.iter().take(SHOWN) {
             let target = &targets[index];
             text.push_str(&format!("  {count:>5}  {target}"));
-            if let Some((_, shown)) = proxies.of(target) {
-                text.push_str(&format!("  through the proxy {shown}"));
+            if let Some(proxy) = &ways[index] {
+                text.push_str(&format!("  through the proxy {}", proxy.shown));
             }
             text.push('\n');
         }

@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io;
 
+use longshore::ureq::{ErrorKind, Part};
+
 use crate::wire::Failure;
 
 /// How far an exchange had come.
@@ -57,10 +59,14 @@ impl Failure {
                 ..Self::lane(error)
             };
         }
-        let kind = if error.is_timeout() {
-            "timeout"
-        } else {
-            of_chain(error, phase)
+        let kind = match error.kind() {
+            ErrorKind::TimedOut => "timeout",
+            ErrorKind::Protocol
+            | ErrorKind::Decode
+            | ErrorKind::TooLarge {
+                part: Part::Head, ..
+            } => "protocol",
+            _ => of_chain(error, phase),
         };
         Self {
             status: phase.status(),
@@ -117,7 +123,20 @@ fn of_chain(error: &(dyn Error + 'static), phase: Phase) -> &'static str {
         }
         next = error.source();
     }
+    // hyper keeps its kinds to itself.
+    const NO_HTTP: [&str; 4] = [
+        "invalid HTTP ",
+        "invalid content-length",
+        "unexpected transfer-encoding",
+        "message head is too large",
+    ];
     let text = innermost(error);
+    if NO_HTTP.iter().any(|start| text.starts_with(start)) {
+        return "protocol";
+    }
+    if text.starts_with("tunnel error") {
+        return "proxy";
+    }
     if text.contains("closed before message completed") {
         return eof(phase);
     }
@@ -132,7 +151,10 @@ fn of_ureq(error: &ureq::Error, phase: Phase) -> &'static str {
         ureq::Error::Timeout(_) => "timeout",
         ureq::Error::HostNotFound => "dns",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls",
-        ureq::Error::Protocol(_) => "protocol",
+        ureq::Error::Protocol(_)
+        | ureq::Error::LargeResponseHeader(..)
+        | ureq::Error::BodyStalled => "protocol",
+        ureq::Error::Decompress(_, error) => of_io(error, phase),
         ureq::Error::ConnectProxyFailed(_) => "proxy",
         ureq::Error::ConnectionFailed => "connect",
         ureq::Error::Io(error) => of_io(error, phase),
@@ -148,16 +170,28 @@ fn of_io(error: &io::Error, phase: Phase) -> &'static str {
     }
     match error.kind() {
         Kind::ConnectionRefused => "refused",
-        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => "reset",
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => match phase {
+            Phase::Head => "reset",
+            // ureq does not tell the one end from the other there.
+            Phase::Body(_) => "truncated",
+        },
         Kind::UnexpectedEof => eof(phase),
         Kind::TimedOut => "timeout",
         Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => "unreachable",
-        // A custom error hides its inner one from `source`.
-        _ => match error.get_ref() {
-            Some(inner) => of_chain(inner, phase),
-            None if error.to_string().contains("lookup") => "dns",
-            None => "io",
-        },
+        kind => {
+            // A custom error hides its inner one from `source`.
+            let told = match error.get_ref() {
+                Some(inner) => of_chain(inner, phase),
+                None if error.to_string().contains("lookup") => "dns",
+                None => "io",
+            };
+            // What undoes chunks or a compression says so of bytes that are not what they should be.
+            let bad_data = matches!(kind, Kind::InvalidData | Kind::InvalidInput);
+            match (told, phase) {
+                ("io" | "other", Phase::Body(_)) if bad_data => "protocol",
+                _ => told,
+            }
+        }
     }
 }
 
@@ -191,10 +225,21 @@ mod tests {
         assert_eq!(of_io(&eof, Phase::Body(200)), "truncated");
         let hidden = io::Error::other(io::Error::from(io::ErrorKind::ConnectionReset));
         assert_eq!(of_io(&hidden, Phase::Head), "reset");
+        assert_eq!(of_io(&hidden, Phase::Body(200)), "truncated");
         assert_eq!(
             of_io(&io::Error::from_raw_os_error(24), Phase::Head),
             "open files"
         );
+    }
+
+    #[test]
+    fn data_that_is_none_is_the_protocol_s_in_a_body_alone() {
+        let bad = io::Error::new(io::ErrorKind::InvalidInput, "no digit");
+        assert_eq!(of_io(&bad, Phase::Body(200)), "protocol");
+        assert_eq!(of_io(&bad, Phase::Head), "other");
+        let tls = rustls::Error::DecryptError;
+        let tls = io::Error::new(io::ErrorKind::InvalidData, tls);
+        assert_eq!(of_io(&tls, Phase::Body(200)), "tls");
     }
 
     #[test]

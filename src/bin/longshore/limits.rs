@@ -7,14 +7,16 @@ pub(crate) fn raise_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        // `OPEN_MAX` of macOS, which tells of a hard limit that is none and allows no more than this.
+        const OPEN_MAX: u64 = 10_240;
         let now = getrlimit(Resource::Nofile);
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: now.maximum,
-                maximum: now.maximum,
-            },
-        );
+        let raised = |current| {
+            let maximum = now.maximum;
+            setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok()
+        };
+        if !raised(now.maximum) && now.current.is_some_and(|current| current < OPEN_MAX) {
+            raised(Some(OPEN_MAX));
+        }
     }
 }
 

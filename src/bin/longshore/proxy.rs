@@ -12,37 +12,37 @@ use crate::target::{Target, masked};
 /// Proxies as named by the environment.
 #[derive(Default)]
 pub(crate) struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Option<Named>,
+    https: Option<Named>,
     /// Hosts to be reached directly: names, `.domains` and `*`.
     direct: Vec<String>,
 }
 
-/// One of them, and the variable it comes from.
+/// A proxy, or why it is none. That hurts nobody until a target would be reached through it.
+type Named = Result<Through, String>;
+
+/// A proxy to go through.
 #[derive(Clone)]
-struct Proxy {
-    variable: &'static str,
-    url: String,
+pub(crate) struct Through {
+    pub(crate) url: String,
+    /// How to show it: without its password, with the variable that it comes from.
+    pub(crate) shown: String,
 }
 
 impl Proxies {
     /// Reads the environment as curl does: lower case first, and no `HTTP_PROXY` in a CGI script.
-    ///
-    /// # Errors
-    ///
-    /// One line that names the variable whose value is no HTTP proxy.
-    pub(crate) fn from_env() -> Result<Self, String> {
-        let all = named(&["all_proxy", "ALL_PROXY"])?;
+    pub(crate) fn from_env() -> Self {
+        let all = named(&["all_proxy", "ALL_PROXY"]);
         let http = if env::var_os("REQUEST_METHOD").is_some() {
-            named(&["http_proxy"])?
+            named(&["http_proxy"])
         } else {
-            named(&["http_proxy", "HTTP_PROXY"])?
+            named(&["http_proxy", "HTTP_PROXY"])
         };
-        let https = named(&["https_proxy", "HTTPS_PROXY"])?;
+        let https = named(&["https_proxy", "HTTPS_PROXY"]);
         let direct = ["no_proxy", "NO_PROXY"]
             .iter()
             .find_map(|name| env::var(name).ok());
-        Ok(Self {
+        Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
             direct: direct
@@ -51,22 +51,23 @@ impl Proxies {
                 .map(|host| host.trim().to_ascii_lowercase())
                 .filter(|host| !host.is_empty())
                 .collect(),
-        })
+        }
     }
 
-    /// The URL of the proxy for `target`, and how to show it.
-    pub(crate) fn of(&self, target: &Target) -> Option<(&str, String)> {
-        let proxy = match target.url().scheme() {
-            "https" => self.https.as_ref(),
-            _ => self.http.as_ref(),
-        }?;
+    /// The proxy for `target`, if it is not reached directly.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the variable whose value is no HTTP proxy.
+    pub(crate) fn of(&self, target: &Target) -> Result<Option<Through>, String> {
         if target.is_local() || self.is_direct(target.url().host_str().unwrap_or_default()) {
-            return None;
+            return Ok(None);
         }
-        Some((
-            &proxy.url,
-            format!("{} ({})", masked(&proxy.url), proxy.variable),
-        ))
+        match target.url().scheme() {
+            "https" => self.https.clone(),
+            _ => self.http.clone(),
+        }
+        .transpose()
     }
 
     fn is_direct(&self, host: &str) -> bool {
@@ -81,38 +82,47 @@ impl Proxies {
 }
 
 /// The first of these variables that is set and not empty.
-fn named(names: &[&'static str]) -> Result<Option<Proxy>, String> {
-    for &variable in names {
-        let Some(value) = env::var(variable).ok().filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        let url = if value.contains("://") {
-            value
-        } else {
-            format!("http://{value}")
-        };
-        let http = Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.has_host());
-        if !http {
-            return Err(format!(
-                "{variable}={}: is no HTTP proxy (http://host:port); unset it, or add --no-proxy",
-                crate::value::shown(&masked(&url))
-            ));
-        }
-        return Ok(Some(Proxy { variable, url }));
+fn named(names: &[&'static str]) -> Option<Named> {
+    let value = |&name: &&'static str| env::var(name).ok().map(|value| (name, value));
+    let (variable, value) = names
+        .iter()
+        .filter_map(value)
+        .find(|(_, value)| !value.is_empty())?;
+    Some(read(variable, value))
+}
+
+fn read(variable: &str, value: String) -> Named {
+    let text = if value.contains("://") {
+        value
+    } else {
+        format!("http://{value}")
+    };
+    // As it is once it was mended, a brace in a password encoded for one: else it is a URL for one of
+    // the clients and none for the other. ureq also wants text of what is encoded.
+    let url = Url::parse(&text)
+        .ok()
+        .filter(|url| url.scheme() == "http" && url.has_host())
+        .map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .filter(|url| ureq::Proxy::new(url).is_ok());
+    match url {
+        Some(url) => Ok(Through {
+            shown: format!("{} ({variable})", masked(&url)),
+            url,
+        }),
+        None => Err(format!(
+            "{variable}={}: is no HTTP proxy (http://host:port); unset it, or add --no-proxy",
+            crate::value::shown(&masked(&text))
+        )),
     }
-    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Proxies, Proxy};
+    use super::{Proxies, read};
     use crate::target::Target;
 
-    fn proxies(direct: &[&str]) -> Proxies {
-        let proxy = Proxy {
-            variable: "ALL_PROXY",
-            url: "http://me:secret@proxy:3128".to_owned(),
-        };
+    fn proxies(value: &str, direct: &[&str]) -> Proxies {
+        let proxy = read("ALL_PROXY", value.to_owned());
         Proxies {
             http: Some(proxy.clone()),
             https: Some(proxy),
@@ -120,26 +130,74 @@ mod tests {
         }
     }
 
+    fn some(direct: &[&str]) -> Proxies {
+        proxies("http://me:secret@proxy:3128", direct)
+    }
+
     fn used(proxies: &Proxies, url: &str) -> bool {
-        proxies.of(&Target::parse(url).expect(url)).is_some()
+        let proxy = proxies.of(&Target::parse(url).expect(url));
+        proxy.expect("it is a proxy").is_some()
     }
 
     #[test]
     fn local_and_excepted_targets_are_reached_directly() {
-        let some = proxies(&["example.com", ".internal"]);
-        assert!(used(&some, "http://other.org/"));
-        assert!(!used(&some, "http://127.0.0.1/") && !used(&some, "http://localhost/"));
-        assert!(!used(&some, "https://example.com/") && !used(&some, "https://api.example.com/"));
-        assert!(used(&some, "https://badexample.com/"));
-        assert!(!used(&some, "http://a.internal/"));
-        assert!(!used(&proxies(&["*"]), "http://other.org/"));
+        let some_direct = some(&["example.com", ".internal"]);
+        assert!(used(&some_direct, "http://other.org/"));
+        assert!(!used(&some_direct, "http://127.0.0.1/"));
+        assert!(!used(&some_direct, "http://localhost/"));
+        assert!(!used(&some_direct, "https://example.com/"));
+        assert!(!used(&some_direct, "https://api.example.com/"));
+        assert!(used(&some_direct, "https://badexample.com/"));
+        assert!(!used(&some_direct, "http://a.internal/"));
+        assert!(!used(&some(&["*"]), "http://other.org/"));
     }
 
     #[test]
     fn a_proxy_is_shown_without_its_password() {
-        let some = proxies(&[]);
         let target = Target::parse("http://other.org/").expect("a URL");
-        let (_, shown) = some.of(&target).expect("no exception holds");
+        let proxy = some(&[]).of(&target).expect("it is a proxy");
+        let shown = proxy.expect("no exception holds").shown;
         assert_eq!(shown, "http://me:***@proxy:3128 (ALL_PROXY)");
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_told_for_a_target_that_would_be_reached_through_it() {
+        for wrong in [
+            "socks5://me:secret@p:1",
+            "https://p:1",
+            "http://",
+            "p:x",
+            "http://%FF@p:1",
+        ] {
+            let none = proxies(wrong, &["direct.org"]);
+            let of = |url| none.of(&Target::parse(url).expect("a URL"));
+            assert!(matches!(of("http://127.0.0.1/"), Ok(None)), "{wrong}");
+            assert!(matches!(of("https://direct.org/"), Ok(None)), "{wrong}");
+            let error = of("http://other.org/").err().expect(wrong);
+            assert!(error.starts_with("ALL_PROXY="), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        // And for no other one.
+        let http_alone = Proxies {
+            http: None,
+            ..proxies("https://p:1", &[])
+        };
+        assert!(!used(&http_alone, "http://other.org/"));
+    }
+
+    #[test]
+    fn both_clients_are_given_the_same_url_of_a_proxy() {
+        for (given, url) in [
+            ("proxy", "http://proxy"),
+            ("http://Proxy:80/", "http://proxy"),
+            (
+                "http://me:se{c}ret@proxy:3128",
+                "http://me:se%7Bc%7Dret@proxy:3128",
+            ),
+        ] {
+            let proxy = read("http_proxy", given.to_owned()).expect(given);
+            assert_eq!(proxy.url, url);
+            assert!(ureq::Proxy::new(url).is_ok() && reqwest::Proxy::all(url).is_ok());
+        }
     }
 }

@@ -84,6 +84,19 @@ pub(crate) fn duration(
     }
 }
 
+/// [`duration`], for what is counted in milliseconds: a part of one is refused rather than dropped.
+pub(crate) fn duration_ms(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    let parse = duration(range);
+    move |text| {
+        parse(text).and_then(|value| match value.subsec_micros() % 1_000 {
+            0 => Ok(value),
+            _ => Err("must be whole milliseconds: 1234ms, 1.234s".to_owned()),
+        })
+    }
+}
+
 /// Digits with at most one point, nothing else; at most 15 characters, which a float holds exactly.
 fn plain_decimal(text: &str) -> Option<f64> {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -138,7 +151,7 @@ pub(crate) fn plural(number: impl Into<u64> + Display + Copy, noun: &str) -> Str
 mod tests {
     use std::time::Duration;
 
-    use super::{decimal, duration, plural, short, shown, whole};
+    use super::{decimal, duration, duration_ms, plural, short, shown, whole};
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -180,6 +193,22 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_in_milliseconds_has_no_parts_of_one() {
+        let parse = duration_ms(MS(1)..=MS(60_000));
+        assert_eq!(parse("1.234s"), Ok(MS(1_234)));
+        assert_eq!(parse("1m"), Ok(MS(60_000)));
+        for wrong in ["1.9ms", "1.2345s", "0.5001s"] {
+            let reason = parse(wrong).expect_err(wrong);
+            assert!(reason.starts_with("must be whole milliseconds"), "{reason}");
+        }
+        assert!(
+            parse("0.5ms")
+                .expect_err("too short")
+                .contains("from 1ms to 1m")
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) fn agent(
 }
 
 /// What makes an agent do as the native client does: no redirects, a status is an answer, the
-/// proxy it is told and no other, the certificates of the system.
+/// proxy it is told and no other, the certificates of the system, nothing compressed asked for.
 pub(super) fn config(
     start: ConfigBuilder<AgentScope>,
     proxy: Option<&str>,
@@ -45,6 +45,7 @@ pub(super) fn config(
         .timeout_global(Some(timeout))
         .tls_config(tls)
         .user_agent(USER_AGENT)
+        .accept_encoding("")
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
         .build())
