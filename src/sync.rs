@@ -88,6 +88,17 @@ impl Patience {
         }
     }
 
+    /// Looks all the time whether `done`, for a moment, and gives way to nobody. `true` if it is.
+    pub(crate) fn stare(self, done: impl Fn() -> bool) -> bool {
+        while !done() {
+            if self.is_over() {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        true
+    }
+
     pub(crate) fn is_over(self) -> bool {
         self.0.is_some_and(|end| Instant::now() >= end)
     }

@@ -24,7 +24,7 @@ mod waits;
 pub(crate) use self::cell::current_span;
 pub(crate) use self::{
     behalf::on_behalf,
-    cell::{Cell, Meta, Ran, Work},
+    cell::{Cell, JobId, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     owner::{Aside, CameTo, Cause, How, Looker, Owner, Run, Seen, Taken},
     post::Awaited,

@@ -4,7 +4,10 @@
 
 use std::{error::Error as StdError, io, task::Waker};
 
-use super::{cell::Work, post::Awaited};
+use super::{
+    cell::{JobId, Work},
+    post::Awaited,
+};
 use crate::sync::Arc;
 
 /// What answers for a job: its lane.
@@ -18,7 +21,7 @@ pub(crate) trait Owner: Send + Sync {
     ///
     /// The waker is called if it is not seen in time that there is an outcome: whether there is one has to
     /// be looked at after this.
-    fn look_out(&self, waker: &Waker) -> Option<Looker>;
+    fn look_out(&self, job: JobId, waker: &Waker) -> Option<Looker>;
     /// Goes on with it.
     fn look_again(&self, looker: Looker, waker: &Waker);
     /// What a wait for an outcome came to.
@@ -68,8 +71,9 @@ pub(crate) struct Seen(pub(crate) u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looker {
     pub(crate) seen: Seen,
-    /// Where its waker is.
-    pub(crate) number: usize,
+    pub(crate) job: JobId,
+    /// Nobody else did when it began.
+    pub(crate) alone: bool,
 }
 
 /// What became of a task that waited for its job's outcome.

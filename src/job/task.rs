@@ -11,7 +11,7 @@ use std::{
 use crate::{
     error::Error,
     job::{
-        cell::{Outcome, Work},
+        cell::{JobId, Outcome, Work},
         help::run_now,
         nest,
         owner::{CameTo, Cause, Looker, Owner},
@@ -27,6 +27,14 @@ use crate::{
 /// lets the runtime poll it again when the other tasks have had their turn. Where that is in vain, as
 /// somebody else has the processor that the worker would need, the lane's next tasks do without.
 const LOOK_OUT: Duration = Duration::from_micros(50);
+
+/// For how long a task that looks out stays where it is at first, if no other does: a worker that looks
+/// out for the job is done with it by then.
+///
+/// That is no longer than a few turns of a runtime that has nothing else to do. And such turns have their
+/// price: before each one, a worker of Tokio's multi-thread runtime wakes another one, in case that
+/// there is more to do, and that one takes the processor from the lane's worker, if there are but two.
+const STAY: Duration = Duration::from_micros(3);
 
 /// So many looks in vain say that the worker does not get on.
 const LOOKS: u32 = 32;
@@ -91,13 +99,15 @@ enum LookOut {
 
 impl LookOut {
     /// One look that found nothing. `true` if another should follow.
-    fn goes_on(&mut self, owner: &dyn Owner, waker: &Waker) -> bool {
+    fn goes_on(&mut self, owner: &dyn Owner, work: &dyn Work, waker: &Waker) -> bool {
         let (patience, looks, looker) = match *self {
             // A job's thread would not let anybody else have a turn.
-            Self::Undecided if !nest::is_for_a_job() => match owner.look_out(waker) {
-                Some(looker) => (None, 0, looker),
-                None => return self.ends(),
-            },
+            Self::Undecided if !nest::is_for_a_job() => {
+                match owner.look_out(JobId::of(work), waker) {
+                    Some(looker) => (None, 0, looker),
+                    None => return self.ends(),
+                }
+            }
             // Nearly always the outcome is there at the second look: only then is the clock read.
             Self::Until(None, looks, looker) => {
                 owner.look_again(looker, waker);
@@ -121,6 +131,14 @@ impl LookOut {
         };
         *self = Self::Until(patience, looks.saturating_add(1), looker);
         true
+    }
+
+    /// Looks whether the outcome is there; at the first look for a moment, if nobody else looks out.
+    fn stays_until(&self, is_there: impl Fn() -> bool) -> bool {
+        match self {
+            Self::Until(None, _, looker) if looker.alone => Patience::lasting(STAY).stare(is_there),
+            _ => is_there(),
+        }
     }
 
     /// Nobody looks out any more, whatever there is to see.
@@ -241,8 +259,8 @@ impl<T> Future for Task<T> {
         {
             // Once more after the waker was left: see `look_out`.
             if !outcome.is_settled()
-                && look_out.goes_on(&**owner, cx.waker())
-                && !outcome.is_settled()
+                && look_out.goes_on(&**owner, &**outcome, cx.waker())
+                && !look_out.stays_until(|| outcome.is_settled())
             {
                 return look_again_soon(cx);
             }

@@ -87,9 +87,10 @@ impl Core {
         let mut state = self.state.0.lock();
         let result = step(&mut state);
         state.lend();
-        let (calls, retired) = state.take_leftovers();
+        let (calls, told, retired) = state.take_leftovers();
         drop(state);
         wake(calls);
+        self.lookers.call(&told);
         // The last handle of a runtime drops its hooks, which are the user's.
         drop(retired);
         result

@@ -2,64 +2,114 @@
 //!
 //! A task that looks out has itself polled again by its runtime, and is called by nobody. But its
 //! runtime may not get to that: somebody else's loop may block the thread until the task calls it, or
-//! another task may block it. So the task leaves its waker here, and whoever settles outcomes calls
-//! all that are here, not for each, but before it does anything that may take long: before it sleeps,
-//! before a job that is not known to be short, and after so many jobs. To be called for nothing costs
-//! a task a poll.
+//! another task may block it. So the task leaves its waker here. Whoever settles an outcome that is looked
+//! out for notes which in the books, and when it may take long until the next step, those are called that
+//! are still here: see `State::tell_lookers`. Nearly always the task has been here meanwhile, and nobody
+//! is called: to wake a task for nothing may bring another of the runtime's threads to its feet, on the
+//! processor that the worker needs.
 //!
 //! Invariants:
 //!
 //! 1. A task leaves its waker first and looks whether its outcome is settled then; a worker settles
 //!    it first and takes the lock of this then. So one of the two sees the other.
-//! 2. A waker is cloned, dropped and called under no lock.
+//! 2. Who is called has an outcome.
+//! 3. A waker is cloned, dropped and called under no lock.
 
-use std::task::Waker;
-
-use slab::Slab;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    task::Waker,
+};
 
 use super::core::wake;
-use crate::sync::Mutex;
+use crate::{error::drop_quietly, job::JobId, sync::Mutex};
+
+/// The room that is kept when nobody looks out.
+const KEPT: usize = 1024;
 
 #[derive(Default)]
 pub(crate) struct Lookers {
-    /// `None` once it was called.
-    wakers: Mutex<Slab<Option<Waker>>>,
+    wakers: Mutex<Wakers>,
 }
 
+type Wakers = HashMap<JobId, Waker, BuildHasherDefault<Mixed>>;
+
 impl Lookers {
-    /// Leaves a waker. The number is for [`stay`](Self::stay) and [`leave`](Self::leave).
-    pub(crate) fn enter(&self, waker: &Waker) -> usize {
+    /// Leaves a waker. `true` if nobody else looks out.
+    pub(crate) fn enter(&self, job: JobId, waker: &Waker) -> bool {
         let waker = waker.clone();
-        self.wakers.lock().insert(Some(waker))
+        let mut wakers = self.wakers.lock();
+        let old = wakers.insert(job, waker);
+        debug_assert!(old.is_none(), "a job has one task");
+        wakers.len() == 1
     }
 
-    /// Looks once more: leaves a waker again if it was called, or is another one now.
-    pub(crate) fn stay(&self, number: usize, waker: &Waker) {
-        let is_known =
-            |known: &Option<Waker>| known.as_ref().is_some_and(|known| known.will_wake(waker));
-        if is_known(&self.wakers.lock()[number]) {
+    /// Looks once more: leaves its waker if that is another one now.
+    pub(crate) fn stay(&self, job: JobId, waker: &Waker) {
+        let is_known = match self.wakers.lock().get(&job) {
+            Some(known) => known.will_wake(waker),
+            // Called. There is an outcome, as it is about to see.
+            None => true,
+        };
+        if is_known {
             return;
         }
-        let waker = waker.clone();
-        let old = self.wakers.lock()[number].replace(waker);
-        drop(old);
+        let mut waker = waker.clone();
+        if let Some(known) = self.wakers.lock().get_mut(&job) {
+            std::mem::swap(known, &mut waker);
+        }
+        drop_quietly(waker);
     }
 
     /// Looks out no more.
-    pub(crate) fn leave(&self, number: usize) {
-        let waker = self.wakers.lock().remove(number);
-        drop(waker);
+    pub(crate) fn leave(&self, job: JobId) {
+        let (waker, room) = {
+            let mut wakers = self.wakers.lock();
+            (wakers.remove(&job), spare(&mut wakers))
+        };
+        drop_quietly(waker);
+        drop(room);
     }
 
-    /// Calls all.
-    pub(crate) fn call(&self) {
-        let mut called = Vec::new();
-        {
-            let mut wakers = self.wakers.lock();
-            if !wakers.is_empty() {
-                called.extend(wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
-            }
+    /// Calls those of them that still look out.
+    pub(crate) fn call(&self, settled: &[JobId]) {
+        if settled.is_empty() {
+            return;
         }
+        let mut called = Vec::new();
+        let room = {
+            let mut wakers = self.wakers.lock();
+            called.extend(settled.iter().filter_map(|job| wakers.remove(job)));
+            spare(&mut wakers)
+        };
+        drop(room);
         wake(called);
+    }
+}
+
+/// What a burst has left.
+fn spare(wakers: &mut Wakers) -> Option<Wakers> {
+    (wakers.is_empty() && wakers.capacity() > 2 * KEPT).then(|| std::mem::take(wakers))
+}
+
+/// Mixes what an address has in it: there is nobody to guard against.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_usize(usize::from(byte));
+        }
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        // 2^64 over the golden ratio: all bits of an address have their part in the high ones.
+        let mixed = (self.0 ^ n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
     }
 }

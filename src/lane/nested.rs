@@ -98,6 +98,8 @@ impl Core {
         let _context = source::enter(begun.runtime.as_ref());
         let then = |state: &mut State, _, caller: Option<Waker>, step: &mut Option<Step>| {
             state.call(caller, false);
+            // This thread goes back to what it waits for.
+            state.tell_lookers();
             state.shut_inbox_if_forgotten();
             *step = state.next_step();
         };
@@ -105,7 +107,5 @@ impl Core {
         run(
             self, begun.key, begun.work, &mut now, &mut None, then, after,
         );
-        // This thread goes back to what it waits for.
-        self.lookers.call();
     }
 }

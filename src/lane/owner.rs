@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, task::Waker};
 
 use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
-    job::{Aside, Awaited, CameTo, Cause, How, Looker, Owner, Run, Taken, Work},
+    job::{Aside, Awaited, CameTo, Cause, How, JobId, Looker, Owner, Run, Taken, Work},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ impl Owner for Core {
         self.let_go(job);
     }
 
-    fn look_out(&self, waker: &Waker) -> Option<Looker> {
+    fn look_out(&self, job: JobId, waker: &Waker) -> Option<Looker> {
         let seen = self
             .brisk
             .load(Ordering::Relaxed)
@@ -25,23 +25,24 @@ impl Owner for Core {
             .flatten()?;
         Some(Looker {
             seen,
-            number: self.lookers.enter(waker),
+            job,
+            alone: self.lookers.enter(job, waker),
         })
     }
 
     fn look_again(&self, looker: Looker, waker: &Waker) {
-        self.lookers.stay(looker.number, waker);
+        self.lookers.stay(looker.job, waker);
     }
 
     fn looked_out(&self, came_to: CameTo) {
         match came_to {
             CameTo::Nothing(looker) => {
-                self.lookers.leave(looker.number);
+                self.lookers.leave(looker.job);
                 self.doubt.give_up(looker.seen);
             }
-            CameTo::Others(looker) => self.lookers.leave(looker.number),
+            CameTo::Others(looker) => self.lookers.leave(looker.job),
             CameTo::Outcome(looker) => {
-                self.lookers.leave(looker.number);
+                self.lookers.leave(looker.job);
                 self.doubt.outcome();
                 self.doubt.succeed();
             }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::call_quietly,
-    job::{Job, Meta, Ran, Work},
+    job::{Job, JobId, Meta, Ran, Work},
     sync::Arc,
 };
 
@@ -95,7 +95,11 @@ impl Over {
             let awaited =
                 (state.entry(key)).is_some_and(|entry| matches!(entry.place, Place::Running(_)));
             if awaited {
-                close(state, ran.publish());
+                let caller = ran.publish();
+                if caller.is_none() {
+                    state.unseen(JobId::of(job.work()));
+                }
+                close(state, caller);
             }
             awaited
         });

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Phase, Unavailable, drop_quietly},
-    job::{Cause, Work},
+    job::{Cause, JobId, Work},
     sync::Arc,
 };
 
@@ -101,11 +101,11 @@ impl Core {
         if !matches!(ended, Ended::Waiting(_)) {
             self.interrupt(ended.work());
         }
-        wake(waker);
-        if !matches!(cause, Cause::Dropped) {
+        if waker.is_none() && !matches!(cause, Cause::Dropped) {
             // Its caller may look out for the outcome.
-            self.lookers.call();
+            self.lookers.call(&[JobId::of(ended.work())]);
         }
+        wake(waker);
         let meta = ended.work().meta();
         observe::ended(self, Some(meta), cause.outcome(), took);
         match &ended {

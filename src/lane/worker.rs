@@ -102,7 +102,6 @@ impl Worker {
                 } else {
                     Relief::No
                 }),
-                since_call: Cell::new(0),
             }
             .work();
         }
@@ -124,12 +123,7 @@ struct Shift {
     number: u64,
     called: Arc<AtomicBool>,
     relief: Cell<Relief>,
-    /// How many jobs it has run since it last called those who look out for outcomes.
-    since_call: Cell<u32>,
 }
-
-/// After how many jobs it does so at the latest.
-const CALL_AFTER: u32 = 64;
 
 /// Whether a worker goes although there are jobs.
 ///
@@ -191,7 +185,6 @@ impl Shift {
                 Look::Gone(step) => break self.core.perform(step),
             };
         }
-        self.core.lookers.call();
     }
 
     fn look_again(&self, now: Instant, last_try: bool) -> Look {
@@ -207,8 +200,14 @@ impl Shift {
             return Look::Gone(state.next_step());
         }
         match state.take(self.home, now) {
-            Take::Run(key, work, place) => Look::Run(key, work, place, state.next_step()),
-            Take::InVain(key, cause) => Look::InVain(key, cause),
+            Take::Run(key, work, place) => {
+                state.tell_lookers_unless_watched();
+                Look::Run(key, work, place, state.next_step())
+            }
+            Take::InVain(key, cause) => {
+                state.tell_lookers();
+                Look::InVain(key, cause)
+            }
             nothing @ (Take::Nothing | Take::Leave) => {
                 let stays = !last_try && matches!(nothing, Take::Nothing);
                 let Some(patience) = self.core.source.linger().filter(|_| stays) else {
@@ -248,22 +247,12 @@ impl Shift {
                 core.perform(step.take());
             }
         });
-        // What comes next may take long. (A worker that parks looks out first, and calls then.)
-        let since = self.since_call.get() + 1;
-        let is_long = matches!(next, Look::Run(..)) && !self.core.brisk.load(Ordering::Relaxed);
-        if is_long || since >= CALL_AFTER {
-            self.core.lookers.call();
-            self.since_call.set(0);
-        } else {
-            self.since_call.set(since);
-        }
     }
 
     /// Looks, every now and then, whether the jobs that wait are being served by those at work.
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
-        self.core.lookers.call();
         let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
         while let Some(last) = round {
             let patience = Patience::lasting(WATCH);
@@ -288,7 +277,6 @@ impl Shift {
                 return up;
             }
         }
-        self.core.lookers.call();
         let patience = Patience::lasting(patience);
         loop {
             // Since it was listed, code of the user's has run on this thread, wakers and drops, and may have

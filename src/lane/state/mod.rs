@@ -25,6 +25,7 @@ mod jobs;
 mod mail;
 mod room;
 mod suspended;
+mod unseen;
 mod workers;
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker, time::Duration};
@@ -47,7 +48,7 @@ use super::{
 };
 use crate::{
     cancel::HookGuard,
-    job::Work,
+    job::{JobId, Work},
     sync::{Arc, AtomicBool},
 };
 
@@ -110,6 +111,10 @@ pub(crate) struct State {
     retired: Vec<Home>,
     /// Callers of brisk jobs that are over, to be woken together with the next few.
     later: Vec<Waker>,
+    /// Jobs that are over and whose tasks were not waiting to be called: they look out, or come by.
+    unseen: Vec<JobId>,
+    /// Of these, those whose tasks are called after the lock is released, if they still look out.
+    told: Vec<JobId>,
 }
 
 pub(crate) struct Entry {
@@ -182,6 +187,8 @@ impl State {
             calls: Vec::new(),
             retired: Vec::new(),
             later: Vec::new(),
+            unseen: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -230,9 +237,10 @@ impl State {
     }
 
     /// Whom to wake and what to drop, now that the lock is about to be released.
-    pub(crate) fn take_leftovers(&mut self) -> (Vec<Waker>, Vec<Home>) {
+    pub(crate) fn take_leftovers(&mut self) -> (Vec<Waker>, Vec<JobId>, Vec<Home>) {
         (
             std::mem::take(&mut self.calls),
+            std::mem::take(&mut self.told),
             std::mem::take(&mut self.retired),
         )
     }

@@ -170,15 +170,22 @@ impl State {
     /// a while first, as no other does, says for how long.
     pub(crate) fn look_out(&mut self, home: HomeId, worker: u64) -> Option<Duration> {
         let time = if self.is_brisk() { SPIN } else { GLANCE };
-        let home = self.home(home)?;
-        if home.idle.iter().any(|other| other.spinning) {
-            return None;
+        let looks_out = self.home(home).is_some_and(|home| {
+            if home.idle.iter().any(|other| other.spinning) {
+                return false;
+            }
+            let Some(at) = home.idle.iter().position(|idle| idle.worker == worker) else {
+                return false;
+            };
+            let mut idle = home.idle.remove(at);
+            idle.spinning = true;
+            home.idle.push(idle);
+            true
+        });
+        if !looks_out {
+            self.tell_lookers();
         }
-        let at = home.idle.iter().position(|idle| idle.worker == worker)?;
-        let mut idle = home.idle.remove(at);
-        idle.spinning = true;
-        home.idle.push(idle);
-        Some(time)
+        looks_out.then_some(time)
     }
 
     /// Whether a worker that has just come should watch rather than work. How many jobs were
@@ -190,6 +197,7 @@ impl State {
             return None;
         }
         home.watch = Watch::On;
+        self.tell_lookers();
         Some(Round {
             finished,
             stream: false,
@@ -200,12 +208,8 @@ impl State {
     /// brisk jobs to go on with, and somebody watches that it does go on.
     pub(crate) fn call(&mut self, caller: Option<Waker>, goes_on: bool) {
         self.later.extend(caller);
-        let watched = self
-            .homes
-            .first()
-            .is_some_and(|home| home.watch == Watch::On);
         if !goes_on
-            || !watched
+            || !self.is_watched()
             || !self.is_brisk()
             || self.later.len() >= TOGETHER
             || self.counts.waiting < FEW
@@ -217,6 +221,7 @@ impl State {
     /// A watcher looks. It goes on watching while there is progress.
     pub(crate) fn watch(&mut self, id: HomeId, last: &Round) -> Option<Round> {
         self.calls.append(&mut self.later);
+        self.tell_lookers();
         let progress = self.finished != last.finished;
         let served = self.homes.len() == 1 && self.is_brisk() && !self.closed;
         if progress && served && self.home(id).is_some_and(|home| !home.closed) {
@@ -247,6 +252,7 @@ impl State {
                 mine.idle[at].spinning = false;
                 self.shut_inbox();
                 if self.counts.waiting == 0 {
+                    self.tell_lookers();
                     return LookUp::Park;
                 }
             } else if !patience_ended {
@@ -285,6 +291,7 @@ impl State {
             }
         }
         self.shut_inbox_if_forgotten();
+        self.tell_lookers();
         // Who had left a job to this one may have to help.
         self.call_helpers();
         self.retire(id);
