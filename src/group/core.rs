@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use tokio::{task::coop, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     child::{Birth, Key, Stage},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cancel::{CancelToken, HookGuard},
     error::{Error, Phase, Stop, call_quietly, drop_quietly},
-    job::Waits,
+    job::{Budget, Waits},
     sync::{Arc, Mutex},
 };
 
@@ -133,9 +133,13 @@ impl<T> Shared<T> {
     // ===== Waiting for it =====
 
     /// The next outcome; `None` if there is none to come.
-    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
+    pub(super) fn poll_told(
+        &self,
+        budget: &mut Budget,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Told<T>>> {
         // A producer may be faster than who takes.
-        let turn = ready!(coop::poll_proceed(cx));
+        let share = ready!(budget.poll_share(cx));
         let (waker, waits) = (cx.waker().clone(), Waits::here());
         let (mut state, mut concerned) = (self.state.lock(), None);
         let next = match state.outcomes.take() {
@@ -147,7 +151,7 @@ impl<T> Shared<T> {
             concerned = state.waited_for(waits.as_ref(), Breadth::Own);
             state.outcomes.call_at_next(waker)
         } else {
-            turn.made_progress();
+            share.was_taken();
             Some(waker)
         };
         drop(state);

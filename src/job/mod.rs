@@ -8,6 +8,7 @@
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 mod behalf;
+mod budget;
 pub(crate) mod cell;
 mod circle;
 mod current;
@@ -22,6 +23,7 @@ mod waits;
 
 pub(crate) use self::{
     behalf::on_behalf,
+    budget::{Budget, this_is_of_a_task},
     cell::{Cell, Meta, Ran, Work},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     owner::{Aside, CameTo, Cause, How, Looker, Owner, Run, Seen, Taken},

@@ -28,7 +28,10 @@ use super::{
     deadlines::Watch,
     home::{HomeId, Keeper},
 };
-use crate::sync::{Arc, AtomicBool, Patience, Thread, current};
+use crate::{
+    job::this_is_of_a_task,
+    sync::{Arc, AtomicBool, Patience, Thread, current},
+};
 
 /// Starts the task that keeps a home's time.
 pub(crate) fn spawn(core: &Arc<Core>, home: HomeId, runtime: &runtime::Handle) {
@@ -93,6 +96,7 @@ impl Future for KeeperTask {
         loop {
             let now = Instant::now();
             let waker = cx.waker().clone();
+            this_is_of_a_task(&waker);
             let next = match self.core.keep_time(self.home, Keeper::Task, now, waker) {
                 Watch::Over => {
                     self.over = true;
