@@ -175,7 +175,7 @@ pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late:
     }
     #[cfg(feature = "metrics")]
     if late {
-        quietly(|| count_late_panic(core));
+        quietly(|| count_late_panics(core, 1));
     }
     #[cfg(feature = "tracing")]
     if late {
@@ -223,10 +223,10 @@ pub(crate) fn ended(core: &Core, meta: Option<&Meta>, outcome: Outcome, took: To
     let _ = (core, meta, outcome, took);
 }
 
-/// Something of the user's panicked where nobody could be told.
-pub(crate) fn late_panic(core: &Core) {
+/// Something of the user's panicked where nobody could be told, so many times.
+pub(crate) fn late_panics(core: &Core, panics: usize) {
     #[cfg(feature = "metrics")]
-    quietly(|| count_late_panic(core));
+    quietly(|| count_late_panics(core, panics));
     #[cfg(feature = "tracing")]
     quietly(|| {
         tracing::warn!(
@@ -234,7 +234,7 @@ pub(crate) fn late_panic(core: &Core) {
             "a hook, or the drop of what a job held, panicked"
         );
     });
-    let _ = core;
+    let _ = (core, panics);
 }
 
 /// A job is still on its thread after its lane was shut down.
@@ -262,8 +262,8 @@ pub(super) fn lane(core: &Core) -> metrics::SharedString {
 }
 
 #[cfg(feature = "metrics")]
-fn count_late_panic(core: &Core) {
-    metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(1);
+fn count_late_panics(core: &Core, panics: usize) {
+    metrics::counter!("longshore_late_panics_total", "lane" => lane(core)).increment(panics as u64);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
