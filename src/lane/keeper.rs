@@ -62,7 +62,9 @@ pub(crate) fn spawn_thread(core: &Arc<Core>, home: HomeId) -> io::Result<()> {
                 match core.keep_time(home, Keeper::Thread, now, waker.clone()) {
                     Watch::Over => break,
                     Watch::Until(next) if !call.made.load(Ordering::Acquire) => {
-                        let time = next.map_or(Duration::MAX, |next| next - now);
+                        // From this moment on: hooks of what was due may have taken long.
+                        let left = |next: Instant| next.saturating_duration_since(Instant::now());
+                        let time = next.map_or(Duration::MAX, left);
                         Patience::lasting(time).park();
                     }
                     // Called already. What was due has run hooks and drops of the user's on this thread,
