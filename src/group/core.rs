@@ -31,8 +31,8 @@ pub(super) struct Shared<T> {
     /// Cancels the jobs among the children, the groups within, and by its first hook this group.
     pub(super) token: CancelToken,
     pub(super) outer: Option<Outer>,
-    /// The hooks by which this group hears of a cancel.
-    pub(super) ties: Mutex<Vec<HookGuard>>,
+    /// The hook by which this group hears of a cancel.
+    pub(super) tie: Mutex<Option<HookGuard>>,
     pub(super) state: Mutex<State<T>>,
 }
 
@@ -172,6 +172,8 @@ impl<T: Send + 'static> Shared<T> {
         let mut state = self.state.lock();
         let refused = match state.ended {
             Some(cause) => Err(cause),
+            // From a cancel on nothing starts, also while it is still on its way from above.
+            None if self.token.is_cancelled() => Err(Stop::Cancelled),
             None => self.no_longer_quiet(&state),
         };
         if let Err(cause) = refused {
@@ -242,9 +244,11 @@ impl<T: Send + 'static> Shared<T> {
     /// A child may be over before its start returns, which gives a place back: so this is a loop,
     /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
     fn pump(self: &Arc<Self>) {
-        // The keeper may come a moment later.
+        // The keeper may come a moment later; and a cancel, from above.
         if self.is_late() {
             self.end(Stop::TimedOut);
+        } else if self.token.is_cancelled() {
+            self.end(Stop::Cancelled);
         }
         loop {
             let next = self.state.lock().next_to_start(self.limit);
