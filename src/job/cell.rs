@@ -281,7 +281,7 @@ where
                     if let Some(waker) = waker.take() {
                         let old = current.replace(waker);
                         drop(state);
-                        drop(old);
+                        drop_quietly(old);
                         return Poll::Pending;
                     }
                 }

@@ -14,7 +14,9 @@ use std::{
 
 use longshore::{Error, Lane, Threads};
 
-use crate::support::{Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, watched};
+use crate::support::{
+    Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, watch_over, watched,
+};
 
 everywhere! {
     /// R13. A waker is the user's code: it may panic.
@@ -163,5 +165,38 @@ fn a_loop_that_blocks_a_thread_of_the_runtime_is_called() {
             });
             task.await.unwrap();
         });
+    });
+}
+
+/// R13. A waker may panic when it is dropped: here where its task looks out, again and again with another.
+#[test]
+fn a_waker_that_panics_in_its_drop_does_no_harm_to_who_looks_out() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as planned");
+        }
+    }
+    watched(|| {
+        let lane = Lane::builder("brisk").limit(1);
+        let lane = watch_over(lane.own_threads(Threads::new()).build());
+        for _ in 0..200 {
+            futures::executor::block_on(lane.offload(|| ())).unwrap();
+        }
+        let gate = Gate::new();
+        let door = gate.door();
+        let mut task = lane.offload(move || door.pass());
+        for _ in 0..3 {
+            // The lane has the last that there is of it.
+            let waker = Waker::from(Arc::new(Panics));
+            let polled = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        drop(task);
+        gate.open();
+        futures::executor::block_on(lane.offload(|| ())).unwrap();
     });
 }
