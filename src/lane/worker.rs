@@ -102,7 +102,7 @@ impl Worker {
                 } else {
                     Relief::No
                 }),
-                since_call: Cell::new(0),
+                untold: Cell::new(0),
             }
             .work();
         }
@@ -124,11 +124,12 @@ struct Shift {
     number: u64,
     called: Arc<AtomicBool>,
     relief: Cell<Relief>,
-    /// How many jobs it has run since it last called those who look out for outcomes.
-    since_call: Cell<u32>,
+    /// How many outcomes it has settled, with nobody to wake, since it last called those who look out for
+    /// theirs.
+    untold: Cell<u32>,
 }
 
-/// After how many jobs it does so at the latest.
+/// After how many of them it does so at the latest.
 const CALL_AFTER: u32 = 64;
 
 /// Whether a worker goes although there are jobs.
@@ -146,7 +147,8 @@ enum Relief {
 
 /// What a look at the books led to, and what to do about the other waiting jobs.
 enum Look {
-    Run(Key, Arc<dyn Work>, JobState, Option<Step>),
+    /// With whether somebody watches how long it takes.
+    Run(Key, Arc<dyn Work>, JobState, bool, Option<Step>),
     InVain(Key, Cause),
     /// This worker is on the list of the parked.
     Parked(Duration, Option<Step>),
@@ -162,7 +164,7 @@ impl Shift {
         let mut look = self.look_again(now, false);
         loop {
             look = match look {
-                Look::Run(key, work, state, step) => {
+                Look::Run(key, work, state, _, step) => {
                     self.core.perform(step);
                     observe::started(&self.core, work.meta(), state, now);
                     let mut next = Look::Gone(None);
@@ -191,12 +193,15 @@ impl Shift {
                 Look::Gone(step) => break self.core.perform(step),
             };
         }
-        self.core.lookers.call();
+        self.tell_all();
     }
 
     fn look_again(&self, now: Instant, last_try: bool) -> Look {
-        self.core
-            .with_books(|state| self.look(state, now, last_try))
+        let look = self
+            .core
+            .with_books(|state| self.look(state, now, last_try));
+        self.tell(&look);
+        look
     }
 
     /// Takes a job, or parks, or leaves: each in the same critical section as the look that led to
@@ -207,7 +212,10 @@ impl Shift {
             return Look::Gone(state.next_step());
         }
         match state.take(self.home, now) {
-            Take::Run(key, work, place) => Look::Run(key, work, place, state.next_step()),
+            Take::Run(key, work, place) => {
+                let step = state.next_step();
+                Look::Run(key, work, place, state.is_watched(), step)
+            }
             Take::InVain(key, cause) => Look::InVain(key, cause),
             nothing @ (Take::Nothing | Take::Leave) => {
                 let stays = !last_try && matches!(nothing, Take::Nothing);
@@ -240,6 +248,8 @@ impl Shift {
                 self.relief.set(Relief::Now);
             }
             *next = self.look(state, now, false);
+            self.untold
+                .set(self.untold.get() + u32::from(caller.is_none()));
             state.call(caller, matches!(next, Look::Run(..)));
         };
         run(&self.core, key, work, now, next, then, |core, next| {
@@ -247,15 +257,28 @@ impl Shift {
                 // Whom it calls should not wait for what follows, some of which is the user's code.
                 core.perform(step.take());
             }
+            self.tell(next);
         });
-        // What comes next may take long. (A worker that parks looks out first, and calls then.)
-        let since = self.since_call.get() + 1;
-        let is_long = matches!(next, Look::Run(..)) && !self.core.brisk.load(Ordering::Relaxed);
-        if is_long || since >= CALL_AFTER {
+    }
+
+    /// Before what comes next, as that may take long: calls those who look out for the outcomes that it has
+    /// settled.
+    fn tell(&self, next: &Look) {
+        let soon = match next {
+            // It looks out itself first, and calls then.
+            Look::Parked(..) => true,
+            // If that takes long, whoever watches calls.
+            Look::Run(.., is_watched, _) => *is_watched,
+            Look::InVain(..) | Look::Gone(_) => false,
+        };
+        if !soon || self.untold.get() >= CALL_AFTER {
+            self.tell_all();
+        }
+    }
+
+    fn tell_all(&self) {
+        if self.untold.replace(0) > 0 {
             self.core.lookers.call();
-            self.since_call.set(0);
-        } else {
-            self.since_call.set(since);
         }
     }
 
@@ -263,7 +286,7 @@ impl Shift {
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
-        self.core.lookers.call();
+        self.tell_all();
         let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
         while let Some(last) = round {
             let patience = Patience::lasting(WATCH);
@@ -273,6 +296,8 @@ impl Shift {
                 while !patience.park() {}
             }
             round = self.core.with_state(|state| state.watch(self.home, &last));
+            // For those at work: one of them may be in a job that takes long, whatever the others do.
+            self.core.lookers.call();
         }
     }
 
@@ -288,7 +313,7 @@ impl Shift {
                 return up;
             }
         }
-        self.core.lookers.call();
+        self.tell_all();
         let patience = Patience::lasting(patience);
         loop {
             // Since it was listed, code of the user's has run on this thread, wakers and drops, and may have
