@@ -258,6 +258,21 @@ async fn what_is_told_is_what_is_counted(lane: &Lane, recorded: &mut Recorded<'_
         recorded.is_told(lane);
     }
 
+    // Two hooks that panic at one cancel.
+    let barrier = Arc::new(Barrier::new(2));
+    let theirs = barrier.clone();
+    let task = lane.offload_with(move |job: &Job| {
+        let _both = [(); 2].map(|()| job.on_cancel(|| panic!("as planned")));
+        theirs.wait();
+        theirs.wait();
+    });
+    barrier.wait();
+    task.cancel();
+    barrier.wait();
+    task.await.unwrap_err();
+    eventually(|| lane.jobs().is_empty()).await;
+    recorded.is_told(lane);
+
     // All of it over.
     recorded.is_told(lane);
     for gauge in ["waiting", "running", "draining", "suspended"] {
@@ -267,7 +282,7 @@ async fn what_is_told_is_what_is_counted(lane: &Lane, recorded: &mut Recorded<'_
         let times = recorded.counter(&format!("jobs_total {outcome}"));
         assert!(times > 0, "{outcome}");
     }
-    assert_eq!(recorded.counter("late_panics_total"), 1);
+    assert_eq!(recorded.counter("late_panics_total"), 3);
     let times = recorded.times.values().flatten();
     assert!(times.into_iter().all(|time| (0.0..60.0).contains(time)));
 

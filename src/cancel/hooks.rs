@@ -9,15 +9,21 @@
 //!    itself.
 //! 4. A hook that is registered after the cancel runs at once, on the thread that registers it.
 //! 5. No hook runs, and none is dropped, under the lock.
+//! 6. What is below something is cancelled in its turn among the hooks, by a loop: however long a chain
+//!    is, it takes no more of the stack.
 
 use std::{collections::BTreeMap, fmt, sync::atomic::Ordering};
 
 use crate::{
     error::call_quietly,
-    sync::{self, Arc, AtomicBool, Condvar, Mutex, ThreadId},
+    sync::{self, Arc, AtomicBool, Condvar, Mutex, ThreadId, Weak},
 };
 
-type Hook = Box<dyn FnOnce() + Send>;
+enum Hook {
+    Call(Box<dyn FnOnce() + Send>),
+    /// Something that is cancelled with this.
+    Below(Weak<dyn Cancels>),
+}
 
 /// The cancellation state of one job or token.
 ///
@@ -48,38 +54,69 @@ impl Cancel {
     /// Only the first call does anything. Returns how many hooks panicked.
     pub(crate) fn cancel(&self) -> usize {
         let mut panics = 0;
-        let mut hooks = self.hooks.lock();
-        if self.flag.swap(true, Ordering::AcqRel) {
-            return 0;
+        if !self.raise() {
+            return panics;
         }
+        // Those that are being cancelled, each below the one before it.
+        let mut below: Vec<Arc<dyn Cancels>> = Vec::new();
+        loop {
+            let last = below.last().map_or(self, |last| last.cancels());
+            if let Some(next) = last.run_hooks(&mut panics) {
+                below.push(next);
+            } else if below.pop().is_none() {
+                return panics;
+            }
+        }
+    }
+
+    /// `false` if the flag was up.
+    fn raise(&self) -> bool {
+        let _hooks = self.hooks.lock();
+        !self.flag.swap(true, Ordering::AcqRel)
+    }
+
+    /// Runs the hooks up to the first that leads to something below, whose flag it raises; `None` if there
+    /// are no more.
+    fn run_hooks(&self, panics: &mut usize) -> Option<Arc<dyn Cancels>> {
+        let mut hooks = self.hooks.lock();
         while let Some(some) = hooks.as_deref_mut()
             && let Some((id, hook)) = some.registered.pop_first()
         {
-            some.running = Some((id, sync::current().id()));
-            drop(hooks);
-            panics += usize::from(call_quietly(hook));
-            hooks = self.hooks.lock();
-            if let Some(some) = hooks.as_deref_mut() {
-                some.running = None;
+            match hook {
+                Hook::Call(hook) => {
+                    some.running = Some((id, sync::current().id()));
+                    drop(hooks);
+                    *panics += usize::from(call_quietly(hook));
+                    hooks = self.hooks.lock();
+                    if let Some(some) = hooks.as_deref_mut() {
+                        some.running = None;
+                    }
+                    self.ran.notify_all();
+                }
+                Hook::Below(below) => {
+                    drop(hooks);
+                    let raised = below.upgrade().filter(|below| below.cancels().raise());
+                    if raised.is_some() {
+                        return raised;
+                    }
+                    hooks = self.hooks.lock();
+                }
             }
-            self.ran.notify_all();
         }
-        panics
+        None
     }
 
-    /// Registers a hook; `None` if it has been run already because the cancel came first.
-    fn register(&self, hook: Hook) -> Option<u64> {
+    /// Registers a hook; given back if the cancel came first.
+    fn register(&self, hook: Hook) -> Result<u64, Hook> {
         let mut hooks = self.hooks.lock();
         if self.is_cancelled() {
-            drop(hooks);
-            call_quietly(hook);
-            return None;
+            return Err(hook);
         }
         let hooks = hooks.get_or_insert_default();
         let id = hooks.next;
         hooks.next += 1;
         hooks.registered.insert(id, hook);
-        Some(id)
+        Ok(id)
     }
 
     /// Takes a hook back; returns when it can no longer be running.
@@ -122,10 +159,12 @@ pub(crate) fn on_cancel(
     owner: Arc<dyn Cancels>,
     hook: impl FnOnce() + Send + 'static,
 ) -> HookGuard {
-    let registered = owner.cancels().register(Box::new(hook));
-    HookGuard {
-        registered: registered.map(|id| (owner, id)),
-    }
+    HookGuard::of(owner, Hook::Call(Box::new(hook)))
+}
+
+/// Has `below` cancelled with `owner` for as long as the guard lives.
+pub(crate) fn cancelled_with(owner: Arc<dyn Cancels>, below: Weak<dyn Cancels>) -> HookGuard {
+    HookGuard::of(owner, Hook::Below(below))
 }
 
 /// Takes its hook back when it is dropped.
@@ -137,6 +176,25 @@ pub(crate) fn on_cancel(
 #[must_use = "the hook is taken back as soon as the guard is dropped: bind it to a name, not to `_`"]
 pub struct HookGuard {
     registered: Option<(Arc<dyn Cancels>, u64)>,
+}
+
+impl HookGuard {
+    fn of(owner: Arc<dyn Cancels>, hook: Hook) -> Self {
+        let registered = match owner.cancels().register(hook) {
+            Ok(id) => Some((owner, id)),
+            Err(Hook::Call(hook)) => {
+                call_quietly(hook);
+                None
+            }
+            Err(Hook::Below(below)) => {
+                if let Some(below) = below.upgrade() {
+                    below.cancels().cancel();
+                }
+                None
+            }
+        };
+        Self { registered }
+    }
 }
 
 impl Drop for HookGuard {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::hooks::{Cancel, Cancels, HookGuard, on_cancel};
-use crate::sync::{Arc, Mutex};
+use super::hooks::{Cancel, Cancels, HookGuard, cancelled_with, on_cancel};
+use crate::sync::{Arc, Mutex, Weak};
 
 /// A switch that cancels every job that was handed in under it.
 ///
@@ -39,9 +39,11 @@ pub struct CancelToken {
 #[derive(Default)]
 struct State {
     cancel: Cancel,
-    /// Takes this token's hook off its parent when the token goes, so that a parent that lives
-    /// long does not collect the hooks of children that are gone.
-    parent: Mutex<Option<HookGuard>>,
+    /// What it is cancelled with: nearly always nothing or one.
+    above: Vec<Arc<Self>>,
+    /// Take this token off those above when it goes, so that a parent that lives long does not collect
+    /// children that are gone.
+    ties: Mutex<Vec<HookGuard>>,
 }
 
 impl CancelToken {
@@ -56,16 +58,24 @@ impl CancelToken {
     /// A token that is cancelled with this one, or by itself.
     #[must_use]
     pub fn child(&self) -> Self {
-        let child = Self::new();
-        let weak = Arc::downgrade(&child.state);
-        // The child exists before its hook does, so that a cancel at this moment finds it.
-        let guard = self.on_cancel(move || {
-            if let Some(child) = weak.upgrade() {
-                child.cancel.cancel();
-            }
+        Self::under([self])
+    }
+
+    /// A token that is cancelled with any of these, or by itself.
+    pub(crate) fn under<'a>(above: impl IntoIterator<Item = &'a Self>) -> Self {
+        let state = Arc::new(State {
+            cancel: Cancel::default(),
+            above: (above.into_iter().map(|token| token.state.clone())).collect(),
+            ties: Mutex::default(),
         });
-        *child.state.parent.lock() = Some(guard);
-        child
+        // The token exists before it is known above, so that a cancel at this moment finds it.
+        let ties = (state.above.iter()).map(|above| {
+            let below: Weak<dyn Cancels> = Arc::<State>::downgrade(&state);
+            cancelled_with(above.clone(), below)
+        });
+        let ties = ties.collect();
+        *state.ties.lock() = ties;
+        Self { state }
     }
 
     /// Cancels every job under this token and every child, and runs their hooks.
@@ -80,7 +90,7 @@ impl CancelToken {
     /// True once the token or one of its parents was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.state.cancel.is_cancelled()
+        self.state.is_cancelled()
     }
 
     /// Runs `hook` when the token is cancelled; at once if it is already.
@@ -95,6 +105,38 @@ impl CancelToken {
 impl Default for CancelToken {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl State {
+    /// Asks those above as well. A cancel comes down to their children one after the other, with hooks
+    /// in between, and holds for all of them from its beginning.
+    fn is_cancelled(&self) -> bool {
+        let (mut next, mut others) = (Some(self), Vec::new());
+        while let Some(token) = next {
+            if token.cancel.is_cancelled() {
+                return true;
+            }
+            let mut above = token.above.iter();
+            next = above.next().map(|above| &**above);
+            others.extend(above);
+            next = next.or_else(|| others.pop().map(|other: &Arc<Self>| &**other));
+        }
+        false
+    }
+}
+
+impl Drop for State {
+    /// A loop, as a chain of tokens of which each alone holds the next may be longer than the stack.
+    fn drop(&mut self) {
+        let mut above = std::mem::take(&mut self.above);
+        let ties = std::mem::take(&mut *self.ties.lock());
+        drop(ties);
+        while let Some(token) = above.pop() {
+            if let Some(mut last) = Arc::into_inner(token) {
+                above.append(&mut last.above);
+            }
+        }
     }
 }
 

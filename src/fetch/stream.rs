@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture, stream::FuturesUnordered};
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::{task::coop::poll_proceed, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Source,
@@ -25,7 +25,7 @@ use super::{
     parse::{Parser, Place, unreadable},
     progress::{Board, Progress},
 };
-use crate::sync::Arc;
+use crate::{job::Budget, sync::Arc};
 
 /// Makes a future of a call. In a box, so that the types of the stream do not name the service's.
 pub(super) type Begin<T> = Box<dyn FnMut(Call) -> BoxFuture<'static, Done<T>> + Send>;
@@ -70,6 +70,7 @@ pin_project! {
         exhausted: bool,
         alarm: Alarm,
         over: Over,
+        budget: Budget,
     }
 }
 
@@ -107,6 +108,7 @@ where
             exhausted: false,
             alarm: Alarm::at(plan.end),
             over: Over(board),
+            budget: Budget::default(),
             plan,
         }
     }
@@ -260,6 +262,7 @@ where
             exhausted: false,
             alarm: self.alarm,
             over: self.over,
+            budget: Budget::default(),
         }
     }
 }
@@ -277,7 +280,7 @@ where
     ) -> Poll<Option<Fetched<T>>> {
         // Results that are there already must not keep the runtime's other tasks waiting: a call that
         // does no I/O of Tokio's, as ours, would never give way by itself.
-        let proceeds = ready!(poll_proceed(cx));
+        let share = ready!(self.as_mut().project().budget.poll_share(cx));
         self.as_mut().take_in(cx, kept);
         let this = self.project();
         match Pin::new(&mut *this.in_flight).poll_next(cx) {
@@ -285,7 +288,7 @@ where
                 let board = &this.over.0;
                 let ok = done.result.is_ok();
                 board.finished(done.index, &done.url, done.attempts, ok);
-                proceeds.made_progress();
+                share.was_taken();
                 // Whoever was held for this host has the place, before anybody new.
                 if let Some(next) = this.hosts.leave(done.host.as_ref()) {
                     board.begun(next.index, &next.url);

@@ -125,10 +125,8 @@ impl<T> Builder<T> {
             outer,
             gives: _,
         } = self;
-        let token = CancelToken::new();
-        let above: Vec<CancelToken> = (outer.iter().map(|outer| outer.token().clone()))
-            .chain(given)
-            .collect();
+        let above = outer.iter().map(|outer| outer.token());
+        let token = CancelToken::under(above.chain(&given));
         let mut deadline = time.end();
         if let Some(outer) = outer.as_ref().and_then(|outer| outer.deadline()) {
             deadline = Some(deadline.map_or(outer, |own| own.min(outer)));
@@ -139,21 +137,17 @@ impl<T> Builder<T> {
             deadline,
             token: token.clone(),
             outer: outer.map(|outer| Outer::of(outer, this.clone())),
-            ties: Mutex::default(),
+            tie: Mutex::default(),
             state: Mutex::new(State::new()),
         });
         // The first hook of its token: when jobs give their places back, the queue is empty.
         let group = Arc::downgrade(&shared);
-        let mut ties = vec![token.on_cancel(move || {
+        let tie = token.on_cancel(move || {
             if let Some(group) = group.upgrade() {
                 group.end(Stop::Cancelled);
             }
-        })];
-        ties.extend(above.into_iter().map(|above| {
-            let token = token.clone();
-            above.on_cancel(move || token.cancel())
-        }));
-        *shared.ties.lock() = ties;
+        });
+        *shared.tie.lock() = Some(tie);
         Group::over(shared)
     }
 }

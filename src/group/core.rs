@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use tokio::{task::coop, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     child::{Birth, Key, Stage},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cancel::{CancelToken, HookGuard},
     error::{Error, Phase, Stop, call_quietly, drop_quietly},
-    job::Waits,
+    job::{Budget, Waits},
     sync::{Arc, Mutex},
 };
 
@@ -31,8 +31,8 @@ pub(super) struct Shared<T> {
     /// Cancels the jobs among the children, the groups within, and by its first hook this group.
     pub(super) token: CancelToken,
     pub(super) outer: Option<Outer>,
-    /// The hooks by which this group hears of a cancel.
-    pub(super) ties: Mutex<Vec<HookGuard>>,
+    /// The hook by which this group hears of a cancel.
+    pub(super) tie: Mutex<Option<HookGuard>>,
     pub(super) state: Mutex<State<T>>,
 }
 
@@ -133,9 +133,13 @@ impl<T> Shared<T> {
     // ===== Waiting for it =====
 
     /// The next outcome; `None` if there is none to come.
-    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
+    pub(super) fn poll_told(
+        &self,
+        budget: &mut Budget,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Told<T>>> {
         // A producer may be faster than who takes.
-        let turn = ready!(coop::poll_proceed(cx));
+        let share = ready!(budget.poll_share(cx));
         let (waker, waits) = (cx.waker().clone(), Waits::here());
         let (mut state, mut concerned) = (self.state.lock(), None);
         let next = match state.outcomes.take() {
@@ -147,7 +151,7 @@ impl<T> Shared<T> {
             concerned = state.waited_for(waits.as_ref(), Breadth::Own);
             state.outcomes.call_at_next(waker)
         } else {
-            turn.made_progress();
+            share.was_taken();
             Some(waker)
         };
         drop(state);
@@ -168,6 +172,8 @@ impl<T: Send + 'static> Shared<T> {
         let mut state = self.state.lock();
         let refused = match state.ended {
             Some(cause) => Err(cause),
+            // From a cancel on nothing starts, also while it is still on its way from above.
+            None if self.token.is_cancelled() => Err(Stop::Cancelled),
             None => self.no_longer_quiet(&state),
         };
         if let Err(cause) = refused {
@@ -238,9 +244,11 @@ impl<T: Send + 'static> Shared<T> {
     /// A child may be over before its start returns, which gives a place back: so this is a loop,
     /// and one thread's at a time, or a queue of jobs that a lane refuses would be a recursion.
     fn pump(self: &Arc<Self>) {
-        // The keeper may come a moment later.
+        // The keeper may come a moment later; and a cancel, from above.
         if self.is_late() {
             self.end(Stop::TimedOut);
+        } else if self.token.is_cancelled() {
+            self.end(Stop::Cancelled);
         }
         loop {
             let next = self.state.lock().next_to_start(self.limit);

@@ -20,7 +20,13 @@ use super::{
     spawner::Spawner,
     starting::Starting,
 };
-use crate::{cancel::CancelToken, error::Error, job::Job, lane::Lane, sync::Arc};
+use crate::{
+    cancel::CancelToken,
+    error::Error,
+    job::{Budget, Job},
+    lane::Lane,
+    sync::Arc,
+};
 
 /// Futures and offloaded jobs that belong together, and that nothing of outlives unlisted.
 ///
@@ -64,6 +70,7 @@ use crate::{cancel::CancelToken, error::Error, job::Job, lane::Lane, sync::Arc};
 #[must_use = "dropping a group cancels what is in it"]
 pub struct Group<T> {
     spawner: Spawner<T>,
+    budget: Budget,
 }
 
 impl<T: Send + 'static> Group<T> {
@@ -82,6 +89,7 @@ impl<T> Group<T> {
     pub(super) fn over(shared: Arc<Shared<T>>) -> Self {
         Self {
             spawner: Spawner::new(shared),
+            budget: Budget::default(),
         }
     }
 
@@ -167,7 +175,7 @@ impl<T> Group<T> {
     }
 
     fn poll_next_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
-        let next = self.shared().poll_told(cx);
+        let next = self.spawner.shared.poll_told(&mut self.budget, cx);
         next.map(|told| Some(told?.outcome.map_err(|error| *error)))
     }
 }

@@ -22,7 +22,7 @@ use super::{
     core::Shared,
 };
 use crate::{
-    cancel::HookGuard,
+    cancel::CancelToken,
     error::{Panic, Phase, catch},
     job::{Awaited, Job, Task},
     lane::Lane,
@@ -34,9 +34,6 @@ struct Seat<T: Send + 'static> {
     key: Key,
     /// Until the outcome has come.
     task: Mutex<Option<Task<T>>>,
-    /// To the token that the lane's handle was under by itself. In a box, as it is rare.
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    tie: Option<Box<HookGuard>>,
 }
 
 /// Where a closure was put in, and by what code.
@@ -78,13 +75,9 @@ where
     T: Send + 'static,
 {
     // Both may stop it: the group, and whatever stops the jobs of this handle.
-    let (token, tie) = match lane.token() {
-        None => (shared.token.clone(), None),
-        Some(own) => {
-            let both = shared.token.child();
-            let theirs = both.clone();
-            (both, Some(Box::new(own.on_cancel(move || theirs.cancel()))))
-        }
+    let token = match lane.token() {
+        None => shared.token.clone(),
+        Some(own) => CancelToken::under([&shared.token, own]),
     };
     let mut lane = lane.cancelled_by(&token);
     if let Some(deadline) = shared.deadline {
@@ -95,7 +88,6 @@ where
         shared: shared.clone(),
         key,
         task: Mutex::new(None),
-        tie,
     });
     let offloaded: Arc<dyn Offloaded> = seat.clone();
     shared.started(key, Stage::Job(taken.clone(), Arc::downgrade(&offloaded)));

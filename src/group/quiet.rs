@@ -2,21 +2,20 @@
 
 use std::task::{Context, Poll, ready};
 
-use tokio::task::coop;
-
 use super::{
     core::Shared,
     outcomes::Told,
     state::State,
     waiting::{Breadth, note},
 };
-use crate::job::Waits;
+use crate::job::{Budget, Waits};
 
 /// Somebody who waits for the end of all children. Its waker is taken off the books with it.
 pub(super) struct Quiet<'a, T> {
     shared: &'a Shared<T>,
     /// Where its waker is.
     place: Option<usize>,
+    budget: Budget,
 }
 
 impl<'a, T> Quiet<'a, T> {
@@ -24,6 +23,7 @@ impl<'a, T> Quiet<'a, T> {
         Self {
             shared,
             place: None,
+            budget: Budget::default(),
         }
     }
 
@@ -55,11 +55,11 @@ impl<'a, T> Quiet<'a, T> {
     /// The next outcome; `None` when nothing is left of any child, and from then on the group is
     /// closed.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told<T>>> {
-        let turn = ready!(coop::poll_proceed(cx));
+        let share = ready!(self.budget.poll_share(cx));
         let (for_next, for_end, waits) = (cx.waker().clone(), cx.waker().clone(), Waits::here());
         let mut state = self.shared.state.lock();
         if let Some(told) = state.outcomes.take() {
-            turn.made_progress();
+            share.was_taken();
             return Poll::Ready(Some(told));
         }
         if state.is_quiet() {

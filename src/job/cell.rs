@@ -14,7 +14,6 @@
 //!    and dropped outside.
 
 use std::{
-    hash::{Hash, Hasher},
     panic::Location,
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
@@ -113,29 +112,6 @@ pub(crate) trait Work: Cancels {
 
     /// Whether it is this waker that its outcome will wake.
     fn calls(&self, waker: &Waker) -> bool;
-}
-
-/// A job, and no other: not one that comes to lie in the same place afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct JobId {
-    at: usize,
-    queued: Instant,
-}
-
-impl JobId {
-    pub(crate) fn of(work: &(impl Work + ?Sized)) -> Self {
-        Self {
-            at: std::ptr::from_ref(work).cast::<()>().addr(),
-            queued: work.meta().queued,
-        }
-    }
-}
-
-impl Hash for JobId {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        // That tells all apart that there are at one time.
-        hasher.write_usize(self.at);
-    }
 }
 
 /// What came of a closure that has just run. It is on the stack of its thread until it is known
@@ -320,7 +296,7 @@ where
                     if let Some(waker) = waker.take() {
                         let old = current.replace(waker);
                         drop(state);
-                        drop(old);
+                        drop_quietly(old);
                         return Poll::Pending;
                     }
                 }

@@ -8,11 +8,13 @@
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
 
 mod behalf;
+mod budget;
 pub(crate) mod cell;
 mod circle;
 mod current;
 mod handle;
 mod help;
+mod id;
 mod nest;
 mod owner;
 mod post;
@@ -24,7 +26,9 @@ mod waits;
 pub(crate) use self::cell::current_span;
 pub(crate) use self::{
     behalf::on_behalf,
-    cell::{Cell, JobId, Meta, Ran, Work},
+    budget::{Budget, this_is_of_a_task},
+    cell::{Cell, Meta, Ran, Work},
+    id::JobId,
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     owner::{Aside, CameTo, Cause, How, Looker, Owner, Run, Seen, Taken},
     post::Awaited,

@@ -4,10 +4,7 @@
 
 use std::{error::Error as StdError, io, task::Waker};
 
-use super::{
-    cell::{JobId, Work},
-    post::Awaited,
-};
+use super::{cell::Work, id::JobId, post::Awaited};
 use crate::sync::Arc;
 
 /// What answers for a job: its lane.

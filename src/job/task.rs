@@ -11,8 +11,9 @@ use std::{
 use crate::{
     error::Error,
     job::{
-        cell::{JobId, Outcome, Work},
+        cell::{Outcome, Work},
         help::run_now,
+        id::JobId,
         nest,
         owner::{CameTo, Cause, Looker, Owner},
         post::{Awaited, Post},
@@ -118,13 +119,15 @@ impl LookOut {
                 (Some(patience), looks, looker)
             }
             Self::Until(Some(_), looks, looker) => {
+                // First, as it is true once only.
+                self.ends();
                 // Of few looks others are the reason, who had their turns in between.
                 owner.looked_out(if looks >= LOOKS {
                     CameTo::Nothing(looker)
                 } else {
                     CameTo::Others(looker)
                 });
-                return self.ends();
+                return false;
             }
             Self::Never => return false,
             Self::Undecided | Self::Over => return self.ends(),
@@ -274,8 +277,8 @@ impl<T> Future for Task<T> {
                 }
             }
             let result = std::task::ready!(polled);
-            match look_out {
-                LookOut::Until(_, _, looker) => owner.looked_out(CameTo::Outcome(*looker)),
+            match std::mem::replace(look_out, LookOut::Over) {
+                LookOut::Until(_, _, looker) => owner.looked_out(CameTo::Outcome(looker)),
                 LookOut::Over => owner.looked_out(CameTo::Call),
                 LookOut::Undecided | LookOut::Never => {}
             }

@@ -43,15 +43,18 @@ impl Core {
     /// A home's runtime is shutting down.
     ///
     /// On Tokio's own pool that ends the home: what waits there could only run on threads that the
-    /// runtime waits for. Elsewhere the jobs go on, and a thread takes over their deadlines.
+    /// runtime waits for. Elsewhere the jobs go on. A thread takes over the deadlines of those that do,
+    /// here and there: or the runtime might wait for one for ever that only its deadline ends.
     pub(crate) fn runtime_gone(self: &Arc<Self>, id: HomeId) {
         let (stranded, timer, idle) = self.with_state(|state| {
             let mut timer = false;
             let mut stranded = Vec::new();
             if self.source.needs_runtime() {
                 stranded = state.waiting_in(id);
+                timer = state.has_deadlines_on_threads(id);
                 if let Some(home) = state.home(id) {
                     home.closed = true;
+                    home.orphaned = true;
                 }
             } else if let Some(home) = state.home(id) {
                 home.orphaned = true;

@@ -28,7 +28,10 @@ use super::{
     deadlines::Watch,
     home::{HomeId, Keeper},
 };
-use crate::sync::{Arc, AtomicBool, Patience, Thread, current};
+use crate::{
+    job::this_is_of_a_task,
+    sync::{Arc, AtomicBool, Patience, Thread, current},
+};
 
 /// Starts the task that keeps a home's time.
 pub(crate) fn spawn(core: &Arc<Core>, home: HomeId, runtime: &runtime::Handle) {
@@ -59,7 +62,9 @@ pub(crate) fn spawn_thread(core: &Arc<Core>, home: HomeId) -> io::Result<()> {
                 match core.keep_time(home, Keeper::Thread, now, waker.clone()) {
                     Watch::Over => break,
                     Watch::Until(next) if !call.made.load(Ordering::Acquire) => {
-                        let time = next.map_or(Duration::MAX, |next| next - now);
+                        // From this moment on: hooks of what was due may have taken long.
+                        let left = |next: Instant| next.saturating_duration_since(Instant::now());
+                        let time = next.map_or(Duration::MAX, left);
                         Patience::lasting(time).park();
                     }
                     // Called already. What was due has run hooks and drops of the user's on this thread,
@@ -93,6 +98,7 @@ impl Future for KeeperTask {
         loop {
             let now = Instant::now();
             let waker = cx.waker().clone();
+            this_is_of_a_task(&waker);
             let next = match self.core.keep_time(self.home, Keeper::Task, now, waker) {
                 Watch::Over => {
                     self.over = true;

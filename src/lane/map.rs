@@ -13,13 +13,16 @@ use futures_util::{
     stream::{FuturesOrdered, FuturesUnordered},
 };
 use pin_project_lite::pin_project;
-use tokio::task::coop;
 
 use super::{
     Lane,
     reserve::{Permit, Reserve},
 };
-use crate::{error::Error, job::Task, sync::Arc};
+use crate::{
+    error::Error,
+    job::{Budget, Task},
+    sync::Arc,
+};
 
 pin_project! {
     /// The results of one function over many items; from [`Lane::map`].
@@ -54,6 +57,7 @@ pin_project! {
         #[pin]
         feed: Feed<S, F, T>,
         under_way: FuturesUnordered<Step<T>>,
+        budget: Budget,
     }
 }
 
@@ -72,6 +76,7 @@ pin_project! {
         #[pin]
         feed: Feed<S, F, T>,
         under_way: FuturesOrdered<Step<T>>,
+        budget: Budget,
     }
 }
 
@@ -120,6 +125,7 @@ where
                 location,
             },
             under_way: FuturesUnordered::new(),
+            budget: Budget::default(),
         }
     }
 
@@ -148,6 +154,7 @@ where
         Ordered {
             feed: self.feed,
             under_way: FuturesOrdered::new(),
+            budget: Budget::default(),
         }
     }
 
@@ -243,8 +250,8 @@ where
         // Neither a task nor the stream's own list gives way while there are results, and each brings
         // another job: with a consumer that takes its time there is always one, and the other tasks
         // of its thread, the keeper of the lane's time among them, would wait to the end.
-        let turn = ready!(coop::poll_proceed(cx));
         let mut this = self.project();
+        let share = ready!(this.budget.poll_share(cx));
         while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
             this.under_way.push(step);
         }
@@ -252,7 +259,7 @@ where
             None if !this.feed.is_over() => return Poll::Pending,
             next => next,
         };
-        turn.made_progress();
+        share.was_taken();
         Poll::Ready(next)
     }
 }
@@ -297,8 +304,8 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // As in `Map`.
-        let turn = ready!(coop::poll_proceed(cx));
         let mut this = self.project();
+        let share = ready!(this.budget.poll_share(cx));
         // `len` counts the results that are kept back as well.
         while let Some(step) = this.feed.as_mut().next(cx, this.under_way.len()) {
             this.under_way.push_back(step);
@@ -307,7 +314,7 @@ where
             None if !this.feed.is_over() => return Poll::Pending,
             next => next,
         };
-        turn.made_progress();
+        share.was_taken();
         Poll::Ready(next.map(|(_, result)| result))
     }
 }

@@ -156,7 +156,7 @@ pub(crate) fn finished(core: &Core, meta: &Meta, outcome: Option<Outcome>, late:
     }
     #[cfg(feature = "metrics")]
     if late {
-        quietly(|| count_late_panic(core));
+        quietly(|| count_late_panics(core, 1));
     }
     #[cfg(feature = "tracing")]
     if late {
@@ -200,10 +200,10 @@ pub(crate) fn ended(core: &Core, meta: Option<&Meta>, outcome: Outcome, took: To
     let _ = (core, meta, outcome, took);
 }
 
-/// Something of the user's panicked where nobody could be told.
-pub(crate) fn late_panic(core: &Core) {
+/// Something of the user's panicked where nobody could be told, so many times.
+pub(crate) fn late_panics(core: &Core, panics: usize) {
     #[cfg(feature = "metrics")]
-    quietly(|| count_late_panic(core));
+    quietly(|| count_late_panics(core, panics));
     #[cfg(feature = "tracing")]
     quietly(|| {
         tracing::warn!(
@@ -211,7 +211,7 @@ pub(crate) fn late_panic(core: &Core) {
             "a hook, or the drop of what a job held, panicked"
         );
     });
-    let _ = core;
+    let _ = (core, panics);
 }
 
 /// A job is still on its thread after its lane was shut down.
@@ -234,8 +234,8 @@ pub(crate) fn thread_refused(core: &Core, refusal: &io::Error) {
 }
 
 #[cfg(feature = "metrics")]
-fn count_late_panic(core: &Core) {
-    core.meters.late_panics().increment(1);
+fn count_late_panics(core: &Core, panics: usize) {
+    core.meters.late_panics().increment(panics as u64);
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]

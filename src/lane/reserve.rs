@@ -8,12 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::task::coop;
-
 use super::Lane;
 use crate::{
     error::Error,
-    job::{Job, Task},
+    job::{Budget, Job, Task},
 };
 
 /// Waits for room in a lane; from [`Lane::reserve`].
@@ -35,6 +33,7 @@ use crate::{
 pub struct Reserve {
     lane: Lane,
     in_line: Option<u64>,
+    budget: Budget,
 }
 
 impl Reserve {
@@ -42,6 +41,7 @@ impl Reserve {
         Self {
             lane,
             in_line: None,
+            budget: Budget::default(),
         }
     }
 
@@ -79,9 +79,9 @@ impl Future for Reserve {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A producer that hands in one job after the other, and does not wait for them, has no
         // other await: it would keep all others of its thread waiting.
-        let turn = ready!(coop::poll_proceed(cx));
+        let share = ready!(self.budget.poll_share(cx));
         let had = ready!(self.poll_uncounted(cx));
-        turn.made_progress();
+        share.was_taken();
         Poll::Ready(had)
     }
 }

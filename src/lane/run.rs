@@ -113,7 +113,7 @@ impl Over {
                 close(state, None);
             });
             if in_drop {
-                observe::late_panic(core);
+                observe::late_panics(core, 1);
             }
         }
         self.in_time = in_time;

@@ -195,7 +195,7 @@ impl Core {
 
     pub(crate) fn count_late_panics(&self, panics: usize) {
         self.with_state(|state| state.counts.late_panics += panics as u64);
-        observe::late_panic(self);
+        observe::late_panics(self, panics);
     }
 }
 

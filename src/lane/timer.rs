@@ -11,8 +11,8 @@ use std::{
 
 use crate::sync::{Arc, Mutex, Patience, Thread};
 
-/// Resolves when its time is over. On the runtime's clock if there is a runtime with a timer, else
-/// on a thread's that lives as long as this does.
+/// Resolves when its time is over. On the runtime's clock if there is a runtime with a timer, else, and
+/// once that runtime is gone, on a thread's that lives as long as this does.
 pub(crate) enum Timer {
     Tokio(Pin<Box<tokio::time::Sleep>>),
     Thread(OnThread),
@@ -76,19 +76,32 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut *self {
-            Self::Tokio(sleep) => sleep.as_mut().poll(cx),
-            Self::Thread(thread) => {
-                let waker = cx.waker().clone();
-                let before = thread.alarm.waker.lock().replace(waker);
-                drop(before);
-                // After the waker is in place: the thread wakes it when the time is over.
-                if thread.end.is_some_and(|end| Instant::now() >= end) {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
+        if let Self::Tokio(sleep) = &mut *self {
+            // Nor a way to ask whether that runtime has gone.
+            let polled = panic::catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(cx)));
+            if let Ok(polled) = polled {
+                return polled;
             }
+            let now = tokio::time::Instant::now();
+            *self = Self::on_thread(sleep.deadline().saturating_duration_since(now));
+        }
+        match &mut *self {
+            Self::Thread(thread) => thread.poll(cx),
+            Self::Tokio(_) => unreachable!("it has just been replaced"),
+        }
+    }
+}
+
+impl OnThread {
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let before = self.alarm.waker.lock().replace(waker);
+        drop(before);
+        // After the waker is in place: the thread wakes it when the time is over.
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Whoever takes what is there already, one after the other, does not keep the other tasks of its
-//! runtime from their turns.
+//! runtime from their turns, and gets on where no runtime gives it one.
 
 use std::{
     ops::Range,
@@ -8,11 +8,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt, Stream, StreamExt, stream};
 use longshore::{
-    Lane,
+    Group, Lane,
     lane::{Map, Threads},
 };
 
@@ -111,6 +112,103 @@ fn a_producer_for_whom_there_is_room_gives_way() {
         });
         let turns = turns.await;
         assert!(turns >= 5, "{turns} turns for others");
+    });
+}
+
+/// Nor from their time: the runtime looks at its timers between two turns of such a task.
+#[test]
+fn a_stream_with_results_ready_lets_timers_go_off() {
+    async fn takes_its_time(lane: Lane) {
+        let gate = Gate::new();
+        let mut results = pin!(held(&lane, &gate));
+        assert!(futures::poll!(results.next()).is_pending());
+        gate.open();
+        eventually("all are over", || lane.stats().completed == MANY as u64).await;
+        let beats = Arc::new(AtomicUsize::new(0));
+        let count = beats.clone();
+        let heart = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        while results.next().await.is_some() {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(20) {}
+        }
+        // One in each turn, of which there are fifteen.
+        let beats = beats.load(Ordering::SeqCst);
+        assert!(beats >= 5, "{beats} beats");
+        heart.abort();
+    }
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let lane = watch_over(Lane::builder("timers").limit(4).build());
+            tokio::spawn(takes_its_time(lane)).await.unwrap();
+        });
+    });
+}
+
+/// More than a task may take in one turn; where nobody renews that, it has had all of its turns.
+const SOME: usize = 500;
+
+/// Runs the function in somebody else's loop, which blocks a thread that polls tasks.
+fn in_a_foreign_loop(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    watched(move || {
+        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+            let runtime = flavour.runtime();
+            let lane = watch_over(Lane::builder("foreign").limit(4).build());
+            let theirs = lane.clone();
+            let in_task = async move { futures::executor::block_on(body(theirs)) };
+            runtime.block_on(runtime.spawn(in_task)).unwrap();
+            runtime.block_on(async { futures::executor::block_on(body(lane.clone())) });
+        }
+    });
+}
+
+#[test]
+fn in_a_foreign_loop_a_map_goes_on() {
+    in_a_foreign_loop(async |lane| {
+        let results: Vec<_> = lane.map(0..SOME, |n| n).collect().await;
+        assert_eq!(results.len(), SOME);
+        let results = lane.map(0..SOME, |n| n).ordered();
+        let results: Vec<_> = results.map(Result::unwrap).collect().await;
+        assert_eq!(results, Vec::from_iter(0..SOME));
+    });
+}
+
+#[test]
+fn in_a_foreign_loop_a_producer_goes_on() {
+    in_a_foreign_loop(async |lane| {
+        for _ in 0..SOME {
+            drop(lane.reserve().await.unwrap());
+        }
+    });
+}
+
+#[test]
+fn in_a_foreign_loop_a_group_goes_on() {
+    in_a_foreign_loop(async |lane| {
+        let mut group = Group::new();
+        (0..SOME).for_each(|n| drop(group.offload(&lane, move || Ok::<_, ()>(n))));
+        for _ in 0..SOME {
+            assert!(group.next().await.is_some_and(|outcome| outcome.is_ok()));
+        }
+        (0..SOME).for_each(|n| drop(group.offload(&lane, move || Ok(n))));
+        assert_eq!(group.try_join_all().await.unwrap().len(), SOME);
+    });
+}
+
+#[cfg(feature = "fetch")]
+#[test]
+fn in_a_foreign_loop_a_fetcher_goes_on() {
+    in_a_foreign_loop(async |_| {
+        let service = tower::service_fn(|_: http::Request<bytes::Bytes>| async {
+            Ok::<_, std::io::Error>(http::Response::new(String::new()))
+        });
+        let urls = (0..SOME).map(|n| format!("http://host/{n}"));
+        let fetches = longshore::fetch::Fetcher::new(service).fetch_all(urls);
+        assert_eq!(fetches.count().await, SOME);
     });
 }
 

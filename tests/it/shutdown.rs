@@ -296,3 +296,39 @@ fn a_lane_is_shut_down_outside_of_a_runtime() {
         }
     });
 }
+
+/// K10. One that was begun on a runtime goes on elsewhere, also when that has ended.
+#[test]
+fn a_shutdown_outlives_the_runtime_that_it_was_begun_on() {
+    watched(|| {
+        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+            let place = Place {
+                source: Source::Threads,
+                flavour,
+            };
+            for grace in [Duration::from_millis(50), Duration::from_secs(60)] {
+                let (lane, gate) = (place.lane(1), Gate::new());
+                let (door, first) = (gate.door(), flavour.runtime());
+                let (running, mut shutdown) = first.block_on(async {
+                    let running = lane.offload(move || door.pass());
+                    gate.arrived(1).await;
+                    let mut shutdown = Box::pin(lane.shutdown(grace));
+                    assert!(futures::poll!(&mut shutdown).is_pending());
+                    (running, shutdown)
+                });
+                drop(first);
+                flavour.runtime().block_on(async {
+                    if grace < AT_ONCE {
+                        assert_eq!(shutdown.await.unwrap_err().jobs.len(), 1);
+                    } else {
+                        assert!(futures::poll!(&mut shutdown).is_pending());
+                        gate.open();
+                        assert_eq!(shutdown.await.unwrap().finished, 1);
+                    }
+                });
+                drop((running, gate));
+                settles("nothing is left", || lane.stats().workers == 0);
+            }
+        }
+    });
+}

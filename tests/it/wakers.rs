@@ -14,7 +14,9 @@ use std::{
 
 use longshore::{Error, Lane, Threads};
 
-use crate::support::{Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, watched};
+use crate::support::{
+    Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, watch_over, watched,
+};
 
 everywhere! {
     /// R13. A waker is the user's code: it may panic.
@@ -163,5 +165,71 @@ fn a_loop_that_blocks_a_thread_of_the_runtime_is_called() {
             });
             task.await.unwrap();
         });
+    });
+}
+
+/// Nor does it matter whether the worker has another job to go on with, and how long that takes: it may
+/// wait for the very task that waits for the one before.
+#[test]
+fn an_outcome_that_is_there_does_not_wait_for_the_next_job() {
+    watched(|| {
+        for short in [10, 20, 30].repeat(8) {
+            Flavour::MultiThread.runtime().block_on(async {
+                let lane = watch_over(Lane::builder("brisk").limit(1).build());
+                let task = tokio::spawn(async move {
+                    for _ in 0..100 {
+                        lane.offload(|| ()).await.unwrap();
+                    }
+                    let job = || {
+                        let begun = Instant::now();
+                        while begun.elapsed() < Duration::from_micros(10) {
+                            std::hint::spin_loop();
+                        }
+                    };
+                    let ahead: Vec<_> = (0..short).map(|_| lane.offload(job)).collect();
+                    let looked_out_for = lane.offload(job);
+                    let (tell, told) = mpsc::channel();
+                    let next = lane.offload(move || told.recv_timeout(Duration::from_secs(10)));
+                    futures::executor::block_on(looked_out_for).unwrap();
+                    tell.send(()).unwrap();
+                    next.await.unwrap().expect("told in time");
+                    drop(ahead);
+                });
+                task.await.unwrap();
+            });
+        }
+    });
+}
+
+/// R13. A waker may panic when it is dropped: here where its task looks out, again and again with another.
+#[test]
+fn a_waker_that_panics_in_its_drop_does_no_harm_to_who_looks_out() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as planned");
+        }
+    }
+    watched(|| {
+        let lane = Lane::builder("brisk").limit(1);
+        let lane = watch_over(lane.own_threads(Threads::new()).build());
+        for _ in 0..200 {
+            futures::executor::block_on(lane.offload(|| ())).unwrap();
+        }
+        let gate = Gate::new();
+        let door = gate.door();
+        let mut task = lane.offload(move || door.pass());
+        for _ in 0..3 {
+            // The lane has the last that there is of it.
+            let waker = Waker::from(Arc::new(Panics));
+            let polled = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        drop(task);
+        gate.open();
+        futures::executor::block_on(lane.offload(|| ())).unwrap();
     });
 }

@@ -55,6 +55,11 @@ impl Patience {
         }
     }
 
+    pub(crate) fn stare(self, done: impl Fn() -> bool) -> bool {
+        self.spin(&done);
+        done()
+    }
+
     pub(crate) fn is_over(self) -> bool {
         !self.for_ever && shuttle::rand::thread_rng().gen_bool(0.5)
     }

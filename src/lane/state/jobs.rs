@@ -97,6 +97,18 @@ impl State {
         (home.runtime.is_none() || home.orphaned) && home.has_alarms() && !home.timer_thread
     }
 
+    /// Whether jobs of a home that are on threads have deadlines that concern anybody.
+    pub(crate) fn has_deadlines_on_threads(&self, id: HomeId) -> bool {
+        let concerns = |entry: &Entry| match entry.place {
+            Place::Waiting(_) => false,
+            Place::Running(_) => true,
+            Place::Draining(_) => entry.detached,
+        };
+        (self.jobs.iter())
+            .filter(|(_, entry)| entry.home == id && concerns(entry))
+            .any(|(_, entry)| entry.work.meta().deadline.is_some())
+    }
+
     /// Where a job stands; `None` if it is over.
     pub(crate) fn find(&self, job: &dyn Work) -> Option<Key> {
         let slot = job.slot().get()?;

@@ -1,6 +1,6 @@
 //! Outcomes that nobody was woken for, as the task looks out for its own or has not come by yet.
 
-use super::{super::home::Watch, State};
+use super::State;
 use crate::job::JobId;
 
 /// After how many of them, at the latest, those who still look out are called.
@@ -18,7 +18,7 @@ impl State {
     /// A worker is about to run a job, which it takes for as short as those before it only where
     /// somebody watches.
     pub(crate) fn tell_lookers_unless_watched(&mut self) {
-        if !self.is_watched() || !self.is_brisk() {
+        if !self.is_watched() {
             self.tell_lookers();
         }
     }
@@ -27,9 +27,5 @@ impl State {
     /// that there is are called, after the lock.
     pub(crate) fn tell_lookers(&mut self) {
         self.told.append(&mut self.unseen);
-    }
-
-    pub(super) fn is_watched(&self) -> bool {
-        (self.homes.first()).is_some_and(|home| home.watch == Watch::On)
     }
 }

@@ -204,13 +204,18 @@ impl State {
         })
     }
 
+    /// Whether somebody sees to it if a job that starts now takes long, although jobs are brisk.
+    pub(crate) fn is_watched(&self) -> bool {
+        let watch = |home: &Home| home.watch == Watch::On;
+        self.homes.first().is_some_and(watch) && self.is_brisk()
+    }
+
     /// Has the caller of a finished job woken; together with the next ones if this worker has
     /// brisk jobs to go on with, and somebody watches that it does go on.
     pub(crate) fn call(&mut self, caller: Option<Waker>, goes_on: bool) {
         self.later.extend(caller);
         if !goes_on
             || !self.is_watched()
-            || !self.is_brisk()
             || self.later.len() >= TOGETHER
             || self.counts.waiting < FEW
         {

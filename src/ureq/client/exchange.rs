@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{task::coop, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     error::Error,
@@ -17,7 +17,7 @@ use super::{
     pump,
 };
 use crate::{
-    job::Task,
+    job::{Budget, Task},
     lane::{Lane, Reserve, Timer},
     sync::Arc,
 };
@@ -28,6 +28,7 @@ pub(super) struct Exchange {
     lane: Lane,
     worker: Worker,
     over: bool,
+    budget: Budget,
 }
 
 /// Who reads the body at the moment.
@@ -54,6 +55,7 @@ impl Exchange {
             lane,
             worker: Worker::Runs(task),
             over: false,
+            budget: Budget::default(),
         }
     }
 
@@ -75,14 +77,14 @@ impl Exchange {
     ) -> Poll<Option<Result<Bytes, Error>>> {
         // Whoever takes chunk after chunk, and has no other await, should not keep all others of its
         // thread waiting.
-        let turn = ready!(coop::poll_proceed(cx));
+        let share = ready!(self.budget.poll_share(cx));
         loop {
             if self.over {
                 return Poll::Ready(None);
             }
             match self.shared.poll_body(cx) {
                 Poll::Ready(Found::Chunk(chunk)) => {
-                    turn.made_progress();
+                    share.was_taken();
                     self.look_ahead(cx);
                     return Poll::Ready(Some(Ok(chunk)));
                 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream::FuturesUnordered};
 use longshore::CancelToken;
 
-use crate::support::{DropFlag, Gate, Meter, Place, eventually, every_slot_is_free, is_as_new};
+use crate::support::{
+    DropFlag, Gate, Meter, Place, eventually, every_slot_is_free, is_as_new, settles,
+};
 
 everywhere_and_on_workers! {
     /// C6.
@@ -106,4 +108,51 @@ everywhere_and_on_workers! {
         assert_eq!((stats.cancelled, stats.submitted), (jobs, jobs));
         every_slot_is_free(&lane).await;
     }
+
+    /// C6. In its children's jobs neither, although it comes to these one after the other.
+    async fn from_a_cancel_on_no_job_below_starts(place: Place) {
+        let lane = place.lane(1);
+        let (parent, gate, started) = (CancelToken::new(), Gate::new(), Meter::default());
+        let (door, hook) = (gate.door(), gate.door());
+        let running = lane.cancelled_by(&parent.child()).offload_with(move |job| {
+            let _guard = job.on_cancel(move || hook.open());
+            door.pass();
+        });
+        gate.arrived(1).await;
+        // Between the two children, when the slot of the one is free and the other is not cancelled by
+        // a hook of its own.
+        let second = parent.child();
+        let _guard = parent.on_cancel({
+            let (lane, second) = (lane.clone(), second.child());
+            move || {
+                assert!(second.is_cancelled());
+                settles("the worker has looked", || lane.stats().waiting == 0);
+            }
+        });
+        let third = parent.child();
+        let entered = started.clone();
+        let waiting = lane.cancelled_by(&third).offload(move || drop(entered.enter()));
+        parent.cancel();
+        assert!(running.await.unwrap_err().is_cancelled());
+        let error = waiting.await.unwrap_err();
+        assert!(error.is_cancelled() && error.never_started(), "{error:?}");
+        assert_eq!(started.entered(), 0);
+        is_as_new(&lane).await;
+    }
+}
+
+/// C6. However long the line from the first to the last is.
+#[test]
+fn a_chain_of_tokens_is_cancelled_and_dropped_whatever_its_length() {
+    const LENGTH: usize = 200_000;
+    let chain = |first: &CancelToken| (0..LENGTH).fold(first.clone(), |token, _| token.child());
+    let (first, seen) = (CancelToken::new(), Meter::default());
+    let (last, hook) = (chain(&first), seen.clone());
+    let _guard = last.on_cancel(move || drop(hook.enter()));
+    assert!(!last.is_cancelled());
+    first.cancel();
+    assert!(last.is_cancelled());
+    assert_eq!(seen.entered(), 1);
+    // Not cancelled, and with the last as the only one that somebody holds.
+    drop(chain(&CancelToken::new()));
 }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::{SHORT, at, others, timed_out};
 use crate::support::{
-    Flavour, Gate, IN_TIME, Place, assert_books, eventually, every_slot_is_free, is_as_new, places,
-    settles, watch_over, watched,
+    AT_ONCE, Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free,
+    is_as_new, places, settles, watch_over, watched,
 };
 
 /// How late a deadline may be on a machine that is busy with other things; the best of several may
@@ -263,5 +263,33 @@ fn deadlines_are_kept_outside_of_a_runtime() {
             let door = blocked.door();
             timed_out(block_on(lane.timeout(SHORT).offload(move || door.pass())));
         }
+    });
+}
+
+/// K3. What a thread keeps it keeps by the clock, however long the hooks take that it has to run.
+#[test]
+fn a_hook_that_takes_long_does_not_put_off_the_next_deadline() {
+    watched(|| {
+        let lane = watch_over(at(Source::Threads).builder(2).build());
+        let (gate, slow) = (Gate::new(), Gate::new());
+        let (door, hook) = (gate.door(), slow.door());
+        let first = lane.timeout(SHORT).offload_with(move |job| {
+            let _guard = job.on_cancel(move || hook.pass());
+            door.pass();
+        });
+        let later = Duration::from_secs(2);
+        let (begun, door) = (Instant::now(), gate.door());
+        let second = lane.timeout(later).offload(move || door.pass());
+        settles("the hook runs", || slow.count() == 1);
+        while begun.elapsed() < later {
+            thread::sleep(SHORT);
+        }
+        slow.open();
+        let due = Instant::now();
+        timed_out(block_on(second));
+        assert!(due.elapsed() < AT_ONCE, "{:?}", due.elapsed());
+        timed_out(block_on(first));
+        gate.open();
+        settles("nothing is left", || lane.stats().workers == 0);
     });
 }

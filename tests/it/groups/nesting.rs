@@ -1,12 +1,17 @@
 //! G5: groups in groups.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, sync::mpsc, time::Duration};
 
-use longshore::{Error, Group, error::Stop, group::Builder};
+use futures::FutureExt;
+use longshore::{
+    CancelToken, Error, Group,
+    error::Stop,
+    group::{Builder, Spawner},
+};
 use tokio::time::Instant;
 
 use super::{endless, is_over};
-use crate::support::{DropFlag, Gate, Place, eventually, is_as_new};
+use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new, settles};
 
 everywhere! {
     /// G5.
@@ -85,7 +90,7 @@ everywhere! {
         });
         let mut joined = Box::pin(outer.join_all());
         eventually("the child is over", || {
-            assert!(futures::FutureExt::now_or_never(&mut joined).is_none());
+            assert!((&mut joined).now_or_never().is_none());
             dropped.dropped() == 1
         })
         .await;
@@ -149,5 +154,42 @@ everywhere! {
         let dropped = DropFlag::default();
         assert!(late.spawn(endless(&dropped)).await.is_err());
         assert_eq!((dropped.dropped(), lane.stats().submitted), (1, 0));
+    }
+
+    /// G5, C6. From a cancel on nothing starts, although it comes to the groups one after the other, and
+    /// to a job of whose lane's handle has a token too.
+    async fn from_a_cancel_on_nothing_starts_in_the_groups_within(place: Place) {
+        let lane = place.lane(1);
+        let own = CancelToken::new();
+        for theirs in [lane.clone(), lane.cancelled_by(&own)] {
+            let outer = Group::<()>::new();
+            let (mut first, gate) = (outer.nested::<()>("first").build(), Gate::new());
+            let (door, hook) = (gate.door(), gate.door());
+            first.offload_with(&theirs, move |job| {
+                let _guard = job.on_cancel(move || hook.open());
+                door.pass();
+            });
+            gate.arrived(1).await;
+            let (watching, (give, later)) = (lane.clone(), mpsc::channel::<Spawner<()>>());
+            let (say, said) = mpsc::channel();
+            let _guard = outer.token().on_cancel(move || {
+                settles("the worker has looked", || watching.stats().waiting == 0);
+                let second = later.recv().unwrap();
+                say.send(second.spawn(async {}).now_or_never()).unwrap();
+            });
+            let (mut second, started) = (outer.nested::<()>("second").build(), Meter::default());
+            let entered = started.clone();
+            second.offload(&theirs, move || drop(entered.enter()));
+            give.send(second.spawner()).unwrap();
+            outer.cancel();
+            let refused = said.recv().unwrap().expect("it is known at once");
+            assert!(refused.unwrap_err().is_cancelled());
+            assert!(first.next().await.unwrap().unwrap_err().is_cancelled());
+            for _ in 0..2 {
+                assert!(second.next().await.unwrap().unwrap_err().is_cancelled());
+            }
+            assert_eq!(started.entered(), 0);
+        }
+        is_as_new(&lane).await;
     }
 }

@@ -224,3 +224,38 @@ fn deadlines_on_own_threads_are_kept_after_their_runtime_has_ended() {
         }
     });
 }
+
+/// K11, K3. The same of one that runs on Tokio's own pool: the runtime waits for it, and not for ever.
+#[test]
+fn deadlines_on_tokio_s_pool_are_kept_while_their_runtime_ends() {
+    watched(|| {
+        for (flavour, in_background) in FLAVOURS.into_iter().flat_map(|f| [(f, false), (f, true)]) {
+            let lane = Place {
+                source: Source::Tokio,
+                flavour,
+            }
+            .lane(1);
+            let (gate, runtime) = (Gate::new(), flavour.runtime());
+            let (door, hook) = (gate.door(), gate.door());
+            let running = runtime.block_on(async {
+                lane.timeout(Duration::from_millis(60))
+                    .offload_with(move |job| {
+                        let _guard = job.on_cancel(move || hook.open());
+                        door.pass();
+                    })
+            });
+            settles("it runs", || gate.count() == 1);
+            if in_background {
+                runtime.shutdown_background();
+                assert!(block_on(running).unwrap_err().is_timeout());
+            } else {
+                running.detach();
+                drop(runtime);
+            }
+            settles("nothing is left", || lane.stats().workers == 0);
+            let stats = lane.stats();
+            assert_books(&stats);
+            assert_eq!(stats.timed_out, 1);
+        }
+    });
+}

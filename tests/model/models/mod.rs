@@ -9,6 +9,7 @@ mod deadlines;
 mod ending;
 mod lanes;
 mod line;
+mod looking_out;
 mod nested;
 mod running;
 mod signals;
