@@ -113,14 +113,20 @@ impl State {
     /// in between, and holds for all of them from its beginning.
     fn is_cancelled(&self) -> bool {
         let (mut next, mut others) = (Some(self), Vec::new());
-        while let Some(token) = next {
+        while let Some(token) = next.take().or_else(|| others.pop()) {
             if token.cancel.is_cancelled() {
                 return true;
             }
-            let mut above = token.above.iter();
-            next = above.next().map(|above| &**above);
-            others.extend(above);
-            next = next.or_else(|| others.pop().map(|other: &Arc<Self>| &**other));
+            for above in &token.above {
+                // Nearly always: nothing is above that.
+                if above.above.is_empty() {
+                    if above.cancel.is_cancelled() {
+                        return true;
+                    }
+                } else if let Some(other) = next.replace(&**above) {
+                    others.push(other);
+                }
+            }
         }
         false
     }

@@ -237,13 +237,14 @@ fn deadlines_on_tokio_s_pool_are_kept_while_their_runtime_ends() {
             .lane(1);
             let (gate, runtime) = (Gate::new(), flavour.runtime());
             let (door, hook) = (gate.door(), gate.door());
-            let running = runtime.block_on(async {
+            let running = {
+                let _context = runtime.enter();
                 lane.timeout(Duration::from_millis(60))
                     .offload_with(move |job| {
                         let _guard = job.on_cancel(move || hook.open());
                         door.pass();
                     })
-            });
+            };
             settles("it runs", || gate.count() == 1);
             if in_background {
                 runtime.shutdown_background();
