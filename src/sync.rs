@@ -116,6 +116,13 @@ impl Patience {
     }
 }
 
+/// Runs a unit test of what is made of these; under the model checker, where the test is compiled as
+/// well, its twin has it run there.
+#[cfg(test)]
+pub(crate) fn test(body: impl Fn() + Send + Sync + 'static) {
+    body();
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

@@ -122,7 +122,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::sync::Arc;
+    use crate::sync::{Arc, test};
 
     #[derive(Default)]
     struct Counts(AtomicUsize);
@@ -145,65 +145,72 @@ mod tests {
 
     #[test]
     fn who_still_looks_out_for_an_outcome_that_is_there_is_called_and_nobody_else() {
-        let lookers = Lookers::default();
-        let wakers: Vec<_> = (0..3).map(|_| counted()).collect();
-        let called = || Vec::from_iter(wakers.iter().map(|(n, _)| n.0.swap(0, Ordering::Relaxed)));
-        assert!(lookers.enter(job(64, 0), &wakers[0].1));
-        assert!(!lookers.enter(job(128, 0), &wakers[1].1));
-        lookers.call(&[]);
-        lookers.call(&[job(128, 1), job(192, 0)]);
-        assert_eq!(called(), [0, 0, 0]);
-        lookers.call(&[job(128, 0), job(192, 0)]);
-        assert_eq!(called(), [0, 1, 0]);
-        // It does not come by for another look: it was called, and has its outcome.
-        lookers.stay(job(128, 0), &wakers[1].1);
-        lookers.leave(job(128, 0));
-        // Another one comes to lie where it was.
-        assert!(!lookers.enter(job(128, 1), &wakers[1].1));
-        lookers.call(&[job(128, 0)]);
-        assert_eq!(called(), [0, 0, 0]);
-        // And looks on as another task.
-        lookers.stay(job(128, 1), &wakers[2].1);
-        lookers.leave(job(64, 0));
-        lookers.call(&[job(64, 0), job(128, 1)]);
-        assert_eq!(called(), [0, 0, 1]);
+        test(|| {
+            let lookers = Lookers::default();
+            let wakers: Vec<_> = (0..3).map(|_| counted()).collect();
+            let called =
+                || Vec::from_iter(wakers.iter().map(|(n, _)| n.0.swap(0, Ordering::Relaxed)));
+            assert!(lookers.enter(job(64, 0), &wakers[0].1));
+            assert!(!lookers.enter(job(128, 0), &wakers[1].1));
+            lookers.call(&[]);
+            lookers.call(&[job(128, 1), job(192, 0)]);
+            assert_eq!(called(), [0, 0, 0]);
+            lookers.call(&[job(128, 0), job(192, 0)]);
+            assert_eq!(called(), [0, 1, 0]);
+            // It does not come by for another look: it was called, and has its outcome.
+            lookers.stay(job(128, 0), &wakers[1].1);
+            lookers.leave(job(128, 0));
+            // Another one comes to lie where it was.
+            assert!(!lookers.enter(job(128, 1), &wakers[1].1));
+            lookers.call(&[job(128, 0)]);
+            assert_eq!(called(), [0, 0, 0]);
+            // And looks on as another task.
+            lookers.stay(job(128, 1), &wakers[2].1);
+            lookers.leave(job(64, 0));
+            lookers.call(&[job(64, 0), job(128, 1)]);
+            assert_eq!(called(), [0, 0, 1]);
+        });
     }
 
     #[test]
     fn a_burst_of_lookers_leaves_nothing_behind() {
-        let (_, waker) = counted();
-        let jobs = Vec::from_iter((0..100_000).map(|n| job(64 * n, 0)));
-        let burst = |end: fn(&Lookers, JobId)| {
-            let lookers = Lookers::default();
-            jobs.iter().for_each(|&job| _ = lookers.enter(job, &waker));
-            jobs.iter().for_each(|&job| end(&lookers, job));
-            let wakers = lookers.wakers.lock();
-            assert!(wakers.is_empty() && wakers.capacity() <= 2 * KEPT);
-        };
-        burst(Lookers::leave);
-        burst(|lookers, job| lookers.call(&[job]));
+        test(|| {
+            let (_, waker) = counted();
+            let jobs = Vec::from_iter((0..10_000).map(|n| job(64 * n, 0)));
+            let burst = |end: fn(&Lookers, JobId)| {
+                let lookers = Lookers::default();
+                jobs.iter().for_each(|&job| _ = lookers.enter(job, &waker));
+                jobs.iter().for_each(|&job| end(&lookers, job));
+                let wakers = lookers.wakers.lock();
+                assert!(wakers.is_empty() && wakers.capacity() <= 2 * KEPT);
+            };
+            burst(Lookers::leave);
+            burst(|lookers, job| lookers.call(&[job]));
+        });
     }
 
     /// R13. Its drop is the user's code.
     #[test]
     fn a_waker_that_panics_when_it_is_dropped_does_no_harm() {
-        struct Panics;
-        impl Wake for Panics {
-            fn wake(self: Arc<Self>) {}
-        }
-        impl Drop for Panics {
-            fn drop(&mut self) {
-                panic!("as planned");
+        test(|| {
+            struct Panics;
+            impl Wake for Panics {
+                fn wake(self: Arc<Self>) {}
             }
-        }
-        let lookers = Lookers::default();
-        // The list has the last of each.
-        let panics = || Waker::from(Arc::new(Panics));
-        lookers.enter(job(64, 0), &panics());
-        lookers.leave(job(64, 0));
-        lookers.enter(job(64, 1), &panics());
-        lookers.stay(job(64, 1), &counted().1);
-        lookers.leave(job(64, 1));
-        assert!(lookers.wakers.lock().is_empty());
+            impl Drop for Panics {
+                fn drop(&mut self) {
+                    panic!("as planned");
+                }
+            }
+            let lookers = Lookers::default();
+            // The list has the last of each.
+            let panics = || Waker::from(Arc::new(Panics));
+            lookers.enter(job(64, 0), &panics());
+            lookers.leave(job(64, 0));
+            lookers.enter(job(64, 1), &panics());
+            lookers.stay(job(64, 1), &counted().1);
+            lookers.leave(job(64, 1));
+            assert!(lookers.wakers.lock().is_empty());
+        });
     }
 }

@@ -73,3 +73,7 @@ impl Patience {
         shuttle::rand::thread_rng().gen_bool(0.5)
     }
 }
+
+pub(crate) fn test(body: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(body, 1);
+}
