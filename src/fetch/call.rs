@@ -24,6 +24,7 @@ use super::{
     kind::{ErrorKind, TimeLimit},
     progress::Board,
     retry::{Noted, Retry},
+    turnstile::Turnstile,
 };
 use crate::{
     error::{Error as LaneError, catch},
@@ -42,6 +43,8 @@ pub(super) struct Terms {
     pub(super) end: Option<Instant>,
     pub(super) body_limit: u64,
     pub(super) retry: Option<(Retry, Arc<Budget>)>,
+    /// Before the service is asked whether it is ready. One for each batch.
+    pub(super) turnstile: Arc<Turnstile>,
     /// Where the fetcher was made.
     pub(super) location: &'static Location<'static>,
 }
@@ -247,9 +250,14 @@ impl Terms {
         *count += 1;
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
         let exchange = async {
+            // A place that is granted is held until whoever asked for it is polled: of a lane, say.
+            // Were all items asking, a stream that nobody polls would keep one for each.
+            let turn = self.turnstile.enter().await;
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
             noted.called = true;
-            let response = service.call(request).await.map_err(failed)?;
+            let response = service.call(request);
+            drop(turn);
+            let response = response.await.map_err(failed)?;
             noted.answer(&response);
             collect(response, self.body_limit, board).await
         };
