@@ -43,6 +43,9 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// A fetcher is made once and kept: all its batches share the service and the retry budget. How many
 /// calls are in flight and how long they may take is for each batch.
 ///
+/// Times are kept by the runtime that the stream is polled on. Where there is none, or one without a
+/// timer, a thread does it, for each call that waits.
+///
 /// # Examples
 ///
 /// ```
