@@ -3,17 +3,24 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::{task::coop::unconstrained, time::Instant};
+use tokio::{
+    task::coop::{poll_proceed, unconstrained},
+    time::Instant,
+};
 
 use super::{error::Failure, kind::TimeLimit};
 use crate::lane::Timer;
 
 /// How late a timer of Tokio's may be, on a machine with nothing else to do.
 const GRAIN: Duration = Duration::from_millis(1);
+
+/// How often a call is polled again when its time is up, to take what is there. More than it needs for
+/// any body of a sensible size, and an end for what would take for ever, or is never given a budget.
+const TURNS: u32 = 1024;
 
 /// A moment, and whose it is.
 #[derive(Clone, Copy, Default)]
@@ -43,7 +50,7 @@ impl Deadline {
         self.0.is_none_or(|(at, _)| end.is_some_and(|end| end < at))
     }
 
-    /// What `future` gives, if it does so in time.
+    /// What `future` gives, if it does so in time, or is found to have it when the time is up.
     pub(super) async fn keep<T>(
         self,
         future: impl Future<Output = Result<T, Failure>>,
@@ -53,7 +60,7 @@ impl Deadline {
         };
         // Not even polled once: a service that is called has begun.
         self.check()?;
-        let (mut future, mut timer) = (pin!(future), None);
+        let (mut future, mut timer, mut turns) = (pin!(future), None, TURNS);
         poll_fn(|cx| {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
@@ -62,6 +69,16 @@ impl Deadline {
             let timer = timer.get_or_insert_with(|| Timer::after(left()));
             // A timer has a budget to keep to as well, and would not ring where a call uses all of it.
             ready!(pin!(unconstrained(timer)).poll(cx));
+            // What is there already may be more than the task may take in one turn, and others of the
+            // batch may have taken before. Not without a budget: a peer that is always ready would
+            // have the thread for itself.
+            if turns > 0 && is_spent(cx) {
+                turns -= 1;
+                // Whoever found no budget has left the waker with a scheduler that may be blocked by a
+                // loop around this. It is that of a list of futures, which does not poll for ever.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(Err(Failure::timed_out(limit)))
         })
         .await
@@ -71,4 +88,11 @@ impl Deadline {
 /// So long after `begun`. A time too long to be represented is no limit.
 pub(super) fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
     begun.checked_add(time?)
+}
+
+/// Whether it may have been for want of budget that there was nothing. The task has another turn then.
+fn is_spent(cx: &mut Context<'_>) -> bool {
+    // Whoever counts one and finds none left for what is within gives that one back.
+    let one = poll_proceed(cx);
+    one.is_pending() || poll_proceed(cx).is_pending()
 }

@@ -11,13 +11,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, executor, future::BoxFuture, stream};
+use futures::{FutureExt, StreamExt, executor, future::BoxFuture, stream};
 use http::{Request, Response};
 use longshore::{
     Lane,
     fetch::{ErrorKind, Fetcher, Retry, TimeLimit},
     lane::Threads,
 };
+use tokio::task::coop::{consume_budget, has_budget_remaining};
 
 use super::service::Chunks;
 use crate::support::{watch_over, watched};
@@ -114,5 +115,26 @@ fn the_pause_before_another_attempt_is_kept() {
                 (2, 200)
             );
         })
+    });
+}
+
+#[test]
+fn a_time_is_up_also_where_a_loop_around_the_stream_keeps_the_budget_from_being_renewed() {
+    watched(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let service =
+                tower::service_fn(|_: Request<Bytes>| pending::<io::Result<Response<Chunks>>>());
+            let mut fetches = Fetcher::new(service)
+                .timeout(SOON)
+                .fetch_all(["http://host/"; 3]);
+            while has_budget_remaining() {
+                let _ = consume_budget().now_or_never();
+            }
+            for fetched in executor::block_on_stream(&mut fetches) {
+                assert!(fetched.result.unwrap_err().is_timeout());
+            }
+            assert_eq!(fetches.progress().counts().failed, 3);
+        });
     });
 }
