@@ -192,7 +192,8 @@
 //! - Deadlines are kept by one async task for each lane and runtime, while there is a job or a worker.
 //!   Outside of a runtime, in one that was built without a timer, and for jobs whose runtime has
 //!   ended, a thread called `longshore-timer` keeps them, again one for each lane and runtime;
-//!   `shutdown` has one there as well, until it returns.
+//!   `shutdown` has one there as well, until it returns, and so has each call of a fetcher with a time
+//!   limit, or a pause before another attempt, while it waits, and a batch with a time limit.
 //! - A [`Resource`] has one thread from its first call to its last handle, a [`ResourcePool`] up to one
 //!   for each object, given back after 10 s without a call; [`keep_alive`](resource::Builder::keep_alive)
 //!   says otherwise of both. These threads belong to no runtime.

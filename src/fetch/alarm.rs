@@ -4,14 +4,16 @@
 
 use std::{future::Future, pin::Pin, task::Context};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::lane::Timer;
 
 /// Rings when there is no more time for any of a batch.
 pub(super) enum Alarm {
     Never,
-    /// Its timer is made when it is first polled: only then there has to be a runtime.
+    /// Its timer is made when it is first polled, on the clock of whoever does that.
     At(Instant),
-    Set(Pin<Box<Sleep>>),
+    Set(Timer),
     Rung,
 }
 
@@ -23,10 +25,11 @@ impl Alarm {
     /// Whether it has. If not, the one who asks is woken then.
     pub(super) fn has_rung(&mut self, cx: &mut Context<'_>) -> bool {
         if let Self::At(end) = *self {
-            *self = Self::Set(Box::pin(sleep_until(end)));
+            let left = end.saturating_duration_since(Instant::now());
+            *self = Self::Set(Timer::after(left));
         }
         if let Self::Set(timer) = self
-            && timer.as_mut().poll(cx).is_ready()
+            && Pin::new(timer).poll(cx).is_ready()
         {
             *self = Self::Rung;
         }

@@ -11,27 +11,27 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
     Source,
     body::collect,
     budget::Budget,
+    deadline::{Deadline, after},
     error::Failure,
     fetched::Fetched,
     item::Call,
     kind::{ErrorKind, TimeLimit},
     progress::Board,
     retry::{Noted, Retry},
+    turnstile::Turnstile,
 };
 use crate::{
     error::{Error as LaneError, catch},
+    lane::Timer,
     sync::Arc,
 };
-
-/// How late a timer of Tokio's may be, on a machine with nothing else to do.
-const GRAIN: Duration = Duration::from_millis(1);
 
 /// What is the same for all calls of a batch.
 #[derive(Clone)]
@@ -42,6 +42,8 @@ pub(super) struct Terms {
     pub(super) end: Option<Instant>,
     pub(super) body_limit: u64,
     pub(super) retry: Option<(Retry, Arc<Budget>)>,
+    /// Before the service is asked whether it is ready. One for each batch.
+    pub(super) turnstile: Arc<Turnstile>,
     /// Where the fetcher was made.
     pub(super) location: &'static Location<'static>,
 }
@@ -88,51 +90,6 @@ impl<T> Done<T> {
     }
 }
 
-/// A moment, and whose it is.
-#[derive(Clone, Copy)]
-pub(super) struct Deadline(Option<(Instant, TimeLimit)>);
-
-impl Deadline {
-    /// The earlier of this and another.
-    fn or(self, other: Option<Instant>, limit: TimeLimit) -> Self {
-        match (self.0, other) {
-            (Some((ours, _)), Some(other)) if other < ours => Self(Some((other, limit))),
-            (None, Some(other)) => Self(Some((other, limit))),
-            _ => self,
-        }
-    }
-
-    /// An error if it has passed.
-    fn check(self) -> Result<(), Failure> {
-        match self.0 {
-            Some((at, limit)) if Instant::now() >= at => Err(Failure::timed_out(limit)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a pause would end before it, with a timer that is late.
-    fn leaves(self, pause: Duration) -> bool {
-        let end = Instant::now().checked_add(pause.saturating_add(GRAIN));
-        self.0.is_none_or(|(at, _)| end.is_some_and(|end| end < at))
-    }
-
-    /// What `future` gives, if it does so in time.
-    pub(super) async fn keep<T>(
-        self,
-        future: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let Some((at, limit)) = self.0 else {
-            return future.await;
-        };
-        // Not even polled once: a service that is called has begun.
-        self.check()?;
-        match timeout_at(at, future).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::timed_out(limit)),
-        }
-    }
-}
-
 impl Terms {
     /// Fetches one item, as often as it takes.
     pub(super) async fn fetch<S, B, R>(
@@ -149,7 +106,7 @@ impl Terms {
         R::Error: Into<Source>,
     {
         let begun = Instant::now();
-        let deadline = Deadline(None)
+        let deadline = Deadline::default()
             .or(self.end, TimeLimit::Batch)
             .or(after(begun, self.timeout), TimeLimit::Call);
         let mut attempts = 0;
@@ -223,7 +180,7 @@ impl Terms {
             // A body of 10 MiB is not wanted meanwhile.
             drop(outcome);
             again(*count + 1, pause);
-            sleep(pause).await;
+            Timer::after(pause).await;
         }
     }
 
@@ -247,20 +204,20 @@ impl Terms {
         *count += 1;
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
         let exchange = async {
+            // A place that is granted is held until whoever asked for it is polled: of a lane, say.
+            // Were all items asking, a stream that nobody polls would keep one for each.
+            let turn = self.turnstile.enter().await;
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
             noted.called = true;
-            let response = service.call(request).await.map_err(failed)?;
+            let response = service.call(request);
+            drop(turn);
+            let response = response.await.map_err(failed)?;
             noted.answer(&response);
             collect(response, self.body_limit, board).await
         };
         let until = after(Instant::now(), self.attempt_timeout);
         deadline.or(until, TimeLimit::Attempt).keep(exchange).await
     }
-}
-
-/// So long after `begun`. A time too long to be represented is no limit.
-fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
-    begun.checked_add(time?)
 }
 
 /// What `future` gives. Its panic is the service's, or that of a policy, and one item's failure.

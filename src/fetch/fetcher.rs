@@ -36,11 +36,15 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// `S` is a service from [`http::Request<B>`](Request) to [`http::Response`], such as
 /// [`Client::service`](crate::ureq::Client::service), and is cloned for each attempt, so that what
 /// calls share (connections, a rate limit) has to be shared by clones: most layers of tower are, and
-/// for the others there is its `Buffer`. `B` is what the service takes for the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
+/// for the others there is its `Buffer`. One clone of a batch is asked at a time whether it is ready, in
+/// the order of the attempts: see [`Fetches`] for why. `B` is what the service takes for the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
 /// [`with_body`](Self::with_body).
 ///
 /// A fetcher is made once and kept: all its batches share the service and the retry budget. How many
 /// calls are in flight and how long they may take is for each batch.
+///
+/// Times are kept by the runtime that the stream is polled on. Where there is none, or one without a
+/// timer, a thread does it, for each call that waits.
 ///
 /// # Examples
 ///
@@ -119,6 +123,7 @@ impl<S, B> Fetcher<S, B> {
                 end: None,
                 body_limit: BODY_LIMIT,
                 retry: None,
+                turnstile: Arc::default(),
                 location: Location::caller(),
             },
             place: Place {
@@ -296,6 +301,7 @@ impl<S, B> Fetcher<S, B> {
         };
         let terms = Arc::new(Terms {
             end,
+            turnstile: Arc::default(),
             ..self.terms.clone()
         });
         let service = self.service.clone();

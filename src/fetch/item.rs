@@ -199,4 +199,15 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn no_url_draws_on_a_terminal() {
+        for url in ["http://h/\u{9b}2J\u{85}", "http://h /\u{9b}2J\u{1b}\u{7f}"] {
+            let call = Call::new(0, url);
+            assert!(!call.url.chars().any(char::is_control), "{:?}", call.url);
+            assert_eq!(
+                call.url.matches('\u{fffd}').count(),
+                url.matches(char::is_control).count()
+            );
+        }
+    }
 }

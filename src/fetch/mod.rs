@@ -13,7 +13,8 @@
 //! | `item`, `url` | what can be fetched, and what is shown of it |
 //! | `stream`, `hosts`, `alarm`, `ordered` | [`Fetches`]: taking items in, driving them, giving results out |
 //! | `fetched`, `error`, `kind` | what becomes of an item |
-//! | `call`, `body` | one item: its attempts, its time, its body |
+//! | `call`, `deadline`, `body` | one item: its attempts, its time, its body |
+//! | `turnstile` | one item at a time, where there is a line for room |
 //! | `retry`, `known`, `budget`, `retry_after` | whether there is another attempt, and when |
 //! | `parse` | making something of a body, off the runtime where it is large |
 //! | `progress`, `events` | how far it is |
@@ -29,6 +30,7 @@ mod alarm;
 mod body;
 mod budget;
 mod call;
+mod deadline;
 mod error;
 mod events;
 mod fetched;
@@ -43,6 +45,7 @@ mod progress;
 mod retry;
 mod retry_after;
 mod stream;
+mod turnstile;
 mod url;
 
 pub use self::{

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{fetched::Fetched, item::IntoRequest, progress::Progress, stream::Fetches};
+use crate::job::Budget;
 
 pin_project! {
     /// What becomes of the items, in the order of the items; from [`Fetches::ordered`].
@@ -27,6 +28,7 @@ pin_project! {
         // What came before its turn.
         kept: BTreeMap<usize, Fetched<T>>,
         next: usize,
+        budget: Budget,
     }
 }
 
@@ -39,6 +41,7 @@ where
             fetches,
             kept: BTreeMap::new(),
             next: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -61,22 +64,28 @@ where
         // The calls first, even if the next result is here already: they go on only when they are
         // polled, and many polls may pass before all that was kept is given out. What is kept counts
         // as taken, so that this comes to an end.
+        let mut counted = false;
         let rest = loop {
             match this.fetches.as_mut().poll_over(cx, this.kept.len()) {
                 Poll::Ready(Some(fetched)) => {
+                    counted = true;
                     this.kept.insert(fetched.index, fetched);
                 }
                 Poll::Ready(None) => break Poll::Ready(None),
                 Poll::Pending => break Poll::Pending,
             }
         };
-        match this.kept.remove(this.next) {
-            Some(fetched) => {
-                *this.next += 1;
-                Poll::Ready(Some(fetched))
-            }
-            None => rest,
+        if !this.kept.contains_key(this.next) {
+            return rest;
         }
+        // What came in this turn was counted when it came. What was kept from before may be a lot, and
+        // given out for nothing it would keep the runtime's other tasks waiting.
+        if !counted {
+            ready!(this.budget.poll_share(cx)).was_taken();
+        }
+        let fetched = this.kept.remove(this.next);
+        *this.next += 1;
+        Poll::Ready(fetched)
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::Location;
 use bytes::Bytes;
 use http::Response;
 
-use super::{Source, call::Done, error::Failure, kind::ErrorKind};
+use super::{Source, call::Done, error::Failure, kind::ErrorKind, turnstile::Turnstile};
 use crate::{
     error::{Error as LaneError, catch},
     lane::Lane,
@@ -33,6 +33,8 @@ pub(super) struct Place {
 pub(super) struct Parser<F> {
     f: Arc<F>,
     place: Place,
+    /// Before the line for room there, as before the service.
+    turnstile: Arc<Turnstile>,
     location: &'static Location<'static>,
 }
 
@@ -41,6 +43,7 @@ impl<F> Clone for Parser<F> {
         Self {
             f: self.f.clone(),
             place: self.place.clone(),
+            turnstile: self.turnstile.clone(),
             location: self.location,
         }
     }
@@ -51,6 +54,7 @@ impl<F> Parser<F> {
         Self {
             f: Arc::new(f),
             place,
+            turnstile: Arc::default(),
             location,
         }
     }
@@ -87,13 +91,13 @@ impl<F> Parser<F> {
             .as_ref()
             .unwrap_or_else(|| lane_of_the_process());
         // A full lane is waited for, and not an error.
+        let turn = self.turnstile.enter().await;
         let permit = lane.label(url).reserve().await.map_err(not_parsed)?;
         let f = self.f.clone();
+        let parsed = permit.offload(move || f(response));
+        drop(turn);
         // What does not fit the type is dropped where it was made.
-        permit
-            .offload(move || f(response))
-            .await
-            .unwrap_or_else(|error| Err(not_parsed(error)))
+        parsed.await.unwrap_or_else(|error| Err(not_parsed(error)))
     }
 }
 

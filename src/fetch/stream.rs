@@ -47,6 +47,13 @@ pin_project! {
     /// input. Nothing in it goes on while it is not polled, though timeouts run, and so does what a
     /// service does elsewhere, on a lane say. A result that is there by then counts, late or not.
     ///
+    /// Where the service has to wait until it is ready, as that of our client in a full lane, one item
+    /// at a time does, and the place that this was granted is held until the stream is polled again. So
+    /// a stream that is kept and not polled may keep one place of its lane (and of the lane that
+    /// [parses](super::Fetcher::parse_on)), and with our client one more for each body in flight that is
+    /// larger than 256 KiB. In a lane with no more room than that, do not await another job of that lane
+    /// between two results: it might never get a place.
+    ///
     /// # Cancel safety
     ///
     /// Awaiting the next result is cancel safe: nothing is lost if that future is dropped. Dropping

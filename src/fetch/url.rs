@@ -17,11 +17,12 @@ pub(super) const NOT_ABSOLUTE: &str = "it must be absolute, as in `http://host/p
 pub(super) fn shown(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map_or("", Authority::as_str);
-    format!(
-        "{scheme}://{}{}",
-        without_credentials(authority),
-        uri.path()
-    )
+    let place = without_credentials(authority);
+    // `http` takes a path as it is, if it is UTF-8.
+    format!("{scheme}://{place}{}", uri.path())
+        .chars()
+        .map(printable)
+        .collect()
 }
 
 /// As [`shown`], of something that may not be a URL at all.
@@ -45,11 +46,10 @@ pub(super) fn masked(text: &str) -> String {
         let end = place.find(['?', '#']).unwrap_or(place.len());
         until_password(&place[..end])
     };
-    // Nor may a URL draw on the terminal that an error is printed to.
     let mut shown: String = scheme
         .chars()
         .chain(place.chars())
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(printable)
         .take(LONGEST + 1)
         .collect();
     let too_long = shown.chars().count() > LONGEST;
@@ -60,6 +60,11 @@ pub(super) fn masked(text: &str) -> String {
         shown.push('\u{2026}');
     }
     shown
+}
+
+/// A URL may not draw on the terminal that an error is printed to.
+fn printable(c: char) -> char {
+    if c.is_control() { '\u{fffd}' } else { c }
 }
 
 /// What comes before a colon that no port follows, and whether there is one: what follows may be the
@@ -154,6 +159,8 @@ mod tests {
     fn what_is_shown_holds_no_secret() {
         let uri = "http://user:canary@host:8080/path?key=canary";
         assert_eq!(shown(&uri.parse().unwrap()), "http://host:8080/path");
+        let drawing = "http://host/\u{9b}2J/\u{e9}".parse().unwrap();
+        assert_eq!(shown(&drawing), "http://host/\u{fffd}2J/\u{e9}");
         for (given, seen) in [
             (uri, "http://host:8080/path"),
             (

@@ -223,9 +223,10 @@ impl<T: Send + 'static> Shared<T> {
     }
 
     pub(super) fn record(&self, key: Key, outcome: Result<T, Error>) {
-        self.step(|state| state.record(key, outcome));
         // It may have been its lane that has kept the deadline.
-        if self.is_late() {
+        let late = self.is_late();
+        self.step(|state| state.record(key, outcome, late));
+        if late {
             self.end(Stop::TimedOut);
         }
     }

@@ -7,7 +7,7 @@ use std::{
     panic::Location,
 };
 
-use super::{Group, core::Shared, outcomes::Told, quiet::Quiet};
+use super::{Group, outcomes::Told, quiet::Quiet};
 use crate::{
     error::{Error, counted, drop_quietly},
     sync::Arc,
@@ -91,12 +91,12 @@ impl<E: std::error::Error + 'static> std::error::Error for Failed<E> {
 }
 
 /// Whether it was not the group that has stopped the child.
-fn failed_by_itself<T, E>(group: &Shared<T>, cause: &Cause<E>) -> bool {
+fn failed_by_itself<E>(cause: &Cause<E>, late: bool) -> bool {
     match cause {
         Cause::Returned(_) => true,
         Cause::Lost(Error::Stopped { .. }) => false,
-        // Of a job: kept by its lane, on behalf of the group.
-        Cause::Lost(error) if error.is_timeout() => !group.is_late(),
+        // Of a job: kept by its lane, on behalf of the group if the group's time was up.
+        Cause::Lost(error) if error.is_timeout() => !late,
         Cause::Lost(error) => !error.is_cancelled(),
     }
 }
@@ -146,6 +146,7 @@ async fn values_or_failure<T: Send + 'static, V, E>(
             label,
             location,
             outcome,
+            late,
         } = told;
         let cause = match outcome.map_err(|error| *error).map(value_of) {
             Ok(Ok(value)) => {
@@ -173,7 +174,7 @@ async fn values_or_failure<T: Send + 'static, V, E>(
                 }
             }
             Some(first) => {
-                first.others += usize::from(failed_by_itself(shared, &cause));
+                first.others += usize::from(failed_by_itself(&cause, late));
                 drop_quietly(cause);
             }
         }

@@ -13,6 +13,8 @@ pub(super) struct Told<T> {
     pub(super) location: &'static Location<'static>,
     /// The error in a box, so that little memory is held for a child that has none.
     pub(super) outcome: Result<T, Box<Error>>,
+    /// It came when the group's own time was up.
+    pub(super) late: bool,
 }
 
 impl<T> Told<T> {

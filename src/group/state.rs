@@ -146,6 +146,7 @@ impl<T> State<T> {
             label: birth.label,
             location: birth.location,
             outcome: Err(Box::new(error)),
+            late: false,
         })
     }
 
@@ -189,8 +190,14 @@ impl<T> State<T> {
 
     // ===== Going =====
 
-    /// The outcome of a child, whose thread may not be free yet.
-    pub(super) fn record(&mut self, key: Key, outcome: Result<T, Error>) -> Leftovers<T> {
+    /// The outcome of a child, whose thread may not be free yet. `late` is whether the deadline had
+    /// passed: whoever takes the outcome may come at any time.
+    pub(super) fn record(
+        &mut self,
+        key: Key,
+        outcome: Result<T, Error>,
+        late: bool,
+    ) -> Leftovers<T> {
         let child = self
             .child(key)
             .expect("a child is on the books until nothing of it is left");
@@ -205,6 +212,7 @@ impl<T> State<T> {
             label,
             location,
             outcome: outcome.map_err(Box::new),
+            late,
         })
     }
 
@@ -214,7 +222,7 @@ impl<T> State<T> {
             .child(key)
             .is_some_and(|child| !matches!(child.stage, Stage::Draining));
         let mut leftovers = if untold {
-            self.record(key, Err(otherwise()))
+            self.record(key, Err(otherwise()), false)
         } else {
             Leftovers::none()
         };

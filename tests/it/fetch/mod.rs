@@ -9,6 +9,7 @@ mod limits;
 #[cfg(feature = "ureq")]
 mod once;
 mod ordered;
+mod outside;
 mod panics;
 mod parsing;
 mod progress;

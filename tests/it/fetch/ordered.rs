@@ -108,3 +108,36 @@ fn giving_out_in_order_keeps_no_other_task_waiting() {
         });
     });
 }
+
+#[test]
+fn giving_out_what_was_kept_keeps_no_other_task_waiting() {
+    crate::support::watched(|| {
+        let runtime = crate::support::Flavour::CurrentThread.runtime();
+        runtime.block_on(async {
+            let gate = Arc::new(Semaphore::new(0));
+            let door = gate.clone();
+            let service = tower::service_fn(move |request: Request<Bytes>| {
+                let gate = door.clone();
+                async move {
+                    if request.uri().path() == "/0" {
+                        let _ = gate.acquire().await;
+                    }
+                    Ok::<_, io::Error>(Response::new(Chunks::default()))
+                }
+            });
+            let items = (0..300).map(|n| format!("http://host/{n}"));
+            let mut fetches = Fetcher::new(service).fetch_all(items).ordered();
+            let progress = fetches.progress();
+            while progress.counts().done() < 299 {
+                assert!(fetches.next().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+            gate.close();
+            let other = tokio::spawn(async {});
+            for index in 0..300 {
+                assert_eq!(fetches.next().await.unwrap().index, index);
+            }
+            assert!(other.is_finished());
+        });
+    });
+}

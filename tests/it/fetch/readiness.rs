@@ -15,14 +15,19 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use http::{Request, Response};
-use longshore::fetch::{ErrorKind, Fetcher, Retry, TimeLimit};
+use longshore::{
+    Lane,
+    fetch::{ErrorKind, Fetcher, Retry, TimeLimit},
+};
 use tokio::time::timeout;
 use tower_service::Service;
 
 use super::{
+    on_both,
     service::{Chunks, Stage},
     times::paused,
 };
+use crate::support::{AT_ONCE, Gate, eventually, watch_over};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -148,5 +153,85 @@ fn a_service_that_never_gets_ready_is_known_not_to_have_been_asked() {
         assert_eq!(error.kind(), ErrorKind::TimedOut(TimeLimit::Attempt));
         assert_eq!((error.attempts(), stage.asked().len()), (3, 0));
         drop(holder);
+    });
+}
+
+/// A lane with room for four, which a stream stands in line for and leaves alone: three are there for others.
+async fn leaves_room_for_others(lane: &Lane) {
+    eventually("nothing goes on in the lane", || {
+        lane.stats().running + lane.stats().waiting == 0
+    })
+    .await;
+    let mut permits = Vec::new();
+    for _ in 0..3 {
+        let permit = timeout(AT_ONCE, lane.reserve()).await;
+        permits.push(permit.expect("somebody keeps it").unwrap());
+    }
+}
+
+/// C7.
+#[test]
+fn a_stream_that_nobody_polls_keeps_one_place_of_its_lane_at_most() {
+    on_both(|| async {
+        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
+        let gate = Gate::new();
+        let door = gate.door();
+        let service = lane.service(move |_: Request<Bytes>| {
+            door.pass();
+            Response::new(Chunks::default())
+        });
+        let fetcher = Fetcher::new(service).concurrency(16);
+        let mut fetches = fetcher.fetch_all(["http://host/"; 16]);
+        assert!(fetches.next().now_or_never().is_none());
+        gate.arrived(4).await;
+        gate.open();
+        assert!(fetches.next().await.unwrap().result.is_ok());
+        leaves_room_for_others(&lane).await;
+        assert_eq!(fetches.count().await, 15);
+        assert_eq!(lane.stats().peak_running, 4);
+    });
+}
+
+/// C7.
+#[test]
+fn a_stream_that_nobody_polls_keeps_one_place_of_the_lane_that_parses_at_most() {
+    on_both(|| async {
+        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
+        let gate = Gate::new();
+        let door = gate.door();
+        let fetcher = Fetcher::new(Stage::open()).parse_on(&lane).parse_inline(0);
+        let mut parsed = fetcher.fetch_all(["http://host/"; 16]).parse(move |_| {
+            door.pass();
+            Ok::<_, io::Error>(())
+        });
+        assert!(parsed.next().now_or_never().is_none());
+        gate.arrived(4).await;
+        gate.open();
+        assert!(parsed.next().await.unwrap().result.is_ok());
+        leaves_room_for_others(&lane).await;
+        assert_eq!(parsed.count().await, 15);
+        assert_eq!(lane.stats().peak_running, 4);
+    });
+}
+
+#[test]
+fn who_waits_in_vain_until_its_time_is_up_lets_the_next_one_ask() {
+    paused(|| async {
+        let limited = tower::limit::ConcurrencyLimit::new(Stage::open(), 1);
+        let mut holder = limited.clone();
+        poll_fn(|cx| holder.poll_ready(cx)).await.unwrap();
+        // The second begins half a second after the first, and has its place when that has given up.
+        let items = futures::stream::unfold(0, |n| async move {
+            tokio::time::sleep(SECOND / 2 * n).await;
+            (n < 2).then(|| (format!("http://host/{n}"), n + 1))
+        });
+        let mut fetches = Fetcher::new(limited)
+            .timeout(SECOND)
+            .fetch_stream(Box::pin(items));
+        let first = fetches.next().await.unwrap();
+        assert!(first.index == 0 && first.result.unwrap_err().is_timeout());
+        drop(holder);
+        let second = fetches.next().await.unwrap();
+        assert!(second.index == 1 && second.result.is_ok(), "{second:?}");
     });
 }

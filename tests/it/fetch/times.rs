@@ -1,12 +1,16 @@
 //! Timeouts: of an attempt, of a call, of a batch. On a clock that the test moves.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
 use longshore::fetch::{ErrorKind, Fetcher, Retry, TimeLimit};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Semaphore,
+    task::coop::{consume_budget, cooperative},
+    time::{Instant, advance, sleep},
+};
 use tower_service::Service;
 
 use super::service::{Chunks, Stage};
@@ -202,5 +206,69 @@ fn a_pause_is_over_before_the_time_is_or_there_is_none() {
             assert_eq!(fetched.result.unwrap().status(), 503);
             assert_eq!(fetched.attempts, attempts);
         }
+    });
+}
+
+/// A hundred calls that count two steps each, beside that of the stream, towards the budget of the
+/// consumer's task. So that is used up in the middle of one.
+fn arrived_meanwhile(nested: bool) {
+    paused(move || async move {
+        let gate = Arc::new(Semaphore::new(0));
+        let door = gate.clone();
+        let service = tower::service_fn(move |_: Request<Bytes>| {
+            let gate = door.clone();
+            async move {
+                let _ = gate.acquire().await;
+                if nested {
+                    cooperative(Box::pin(consume_budget())).await;
+                } else {
+                    consume_budget().await;
+                    consume_budget().await;
+                }
+                Ok::<_, io::Error>(Response::new(Chunks::default()))
+            }
+        });
+        let fetcher = Fetcher::new(service).concurrency(100).timeout(seconds(1));
+        let mut fetches = fetcher.fetch_all(vec!["http://host/"; 100]);
+        assert!(fetches.next().now_or_never().is_none());
+        // Whoever takes them has something else to do, and meanwhile all of them come.
+        gate.close();
+        advance(seconds(2)).await;
+        let all: Vec<_> = fetches.collect().await;
+        let late = all.iter().filter(|fetched| fetched.result.is_err()).count();
+        assert_eq!((all.len(), late), (100, 0));
+    });
+}
+
+#[test]
+fn a_result_that_is_there_counts_however_late_it_is_taken() {
+    arrived_meanwhile(false);
+}
+
+#[test]
+fn a_result_that_is_there_counts_also_where_steps_are_counted_within_steps() {
+    arrived_meanwhile(true);
+}
+
+#[test]
+fn a_call_that_always_has_something_to_do_ends_all_the_same() {
+    paused(|| async {
+        let service = tower::service_fn(|_: Request<Bytes>| async {
+            loop {
+                consume_budget().await;
+            }
+            #[expect(unreachable_code, reason = "it says what the service would give")]
+            Ok::<_, io::Error>(Response::new(Chunks::default()))
+        });
+        // The clock goes on by itself only where there is nothing to do.
+        let clock = tokio::spawn(async {
+            loop {
+                advance(Duration::from_millis(100)).await;
+            }
+        });
+        let fetcher = Fetcher::new(service).timeout(seconds(1));
+        let fetched = fetcher.fetch_all(["http://host/"]).next().await.unwrap();
+        assert!(fetched.result.unwrap_err().is_timeout());
+        clock.abort();
     });
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::executor::block_on;
-use longshore::{CancelToken, Group, Lane, lane::Threads};
+use longshore::{CancelToken, Group, Lane, group::Cause, lane::Threads};
 
 use crate::support::{AT_ONCE, Flavour, Gate, NoMoreThreads, each_in_a_child, settles, watched};
 
@@ -135,4 +135,34 @@ fn a_deadline_that_a_lane_has_kept_holds_for_what_waits_in_the_group() {
         gate.open();
         assert!(block_on(group.join_all()).is_empty());
     });
+}
+
+/// G1. Whether a child failed by itself is settled when it fails, however late the join is.
+#[tokio::test(start_paused = true)]
+async fn who_failed_before_the_deadline_failed_by_itself_whenever_it_is_joined() {
+    let ms = Duration::from_millis;
+    let lane = Lane::builder("taken")
+        .own_threads(Threads::new())
+        .limit(1)
+        .build();
+    let gate = Gate::new();
+    let door = gate.door();
+    let held = lane.offload(move || door.pass());
+    let group = Group::builder("timed").timeout(ms(60)).build();
+    for _ in 0..2 {
+        group.offload(&lane.timeout(ms(5)), || unreachable!("the lane is taken"));
+    }
+    // Its time is that of the group.
+    group.offload(&lane, || unreachable!("the lane is taken"));
+    tokio::time::sleep(ms(30)).await;
+    assert_eq!((lane.stats().timed_out, group.len()), (2, 1));
+    tokio::time::sleep(ms(100)).await;
+    let failed = group.join_all_or_cancel().await.unwrap_err();
+    assert!(
+        matches!(&failed.cause, Cause::Lost(error) if error.is_timeout()),
+        "{failed}"
+    );
+    assert_eq!(failed.others, 1);
+    gate.open();
+    held.await.unwrap();
 }
