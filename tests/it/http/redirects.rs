@@ -199,7 +199,7 @@ everywhere! {
                 if peer.connections() == 1 {
                     break;
                 }
-                assert!(tries < 5, "{body}");
+                assert!(tries < 20, "{body}");
             }
         }
     }
