@@ -154,7 +154,7 @@ impl Permit {
         self.hand_in(f, Location::caller())
     }
 
-    pub(super) fn hand_in<F, T>(self, f: F, location: &'static Location<'static>) -> Task<T>
+    pub(crate) fn hand_in<F, T>(self, f: F, location: &'static Location<'static>) -> Task<T>
     where
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -25,6 +26,8 @@ use crate::{
 pub(super) struct Exchange {
     shared: Arc<HandOver>,
     lane: Lane,
+    /// Where the exchange was begun: all of its jobs are handed in from there.
+    location: &'static Location<'static>,
     worker: Worker,
     over: bool,
     budget: Budget,
@@ -41,10 +44,16 @@ enum Worker {
 }
 
 impl Exchange {
-    pub(super) fn new(shared: Arc<HandOver>, lane: Lane, task: Task<()>) -> Self {
+    pub(super) fn new(
+        shared: Arc<HandOver>,
+        lane: Lane,
+        task: Task<()>,
+        location: &'static Location<'static>,
+    ) -> Self {
         Self {
             shared,
             lane,
+            location,
             worker: Worker::Runs(task),
             over: false,
             budget: Budget::default(),
@@ -157,7 +166,7 @@ impl Exchange {
         let shared = self.shared.clone();
         let go_on = move |job: &Job| pump::go_on(&shared, job);
         let permit = Permit::beyond_bounds(&self.lane);
-        self.worker = Worker::Runs(permit.offload_with(go_on));
+        self.worker = Worker::Runs(permit.hand_in(go_on, self.location));
     }
 
     fn finish(&mut self) {

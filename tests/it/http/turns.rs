@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use longshore::{
     CancelToken, Lane, Task,
+    lane::JobState,
     ureq::{Client, ResponseBody},
 };
 
@@ -97,6 +98,21 @@ everywhere! {
         assert!(error.is_cancelled(), "{error:?}");
         gate.open();
         busy.await.unwrap();
+        is_as_new(&lane).await;
+    }
+
+    /// All of its jobs are handed in by whoever made the call.
+    async fn every_job_of_a_body_is_known_by_the_line_of_its_call(place: Place) {
+        let (lane, gate) = (place.bounded(1, 0), Gate::new());
+        let (mut body, busy) = left_to_a_full_lane(&lane, &lane, &gate).await;
+        read_ahead(&mut body);
+        let jobs = lane.jobs();
+        let waiting = jobs.iter().find(|job| job.state == JobState::Waiting);
+        let waiting = waiting.expect("it has called for a thread");
+        assert!(waiting.location.file().ends_with("turns.rs"), "{waiting}");
+        gate.open();
+        busy.await.unwrap();
+        body.bytes().await.unwrap();
         is_as_new(&lane).await;
     }
 }
