@@ -61,7 +61,8 @@ use crate::lane::Lane;
 /// nothing of it blocks the runtime. Only a body that is read more slowly than it comes is more than
 /// one: its thread leaves when 256 KiB wait to be read, and another comes back when half of them
 /// were; it leaves as well where the server pauses and nobody waits for more. However many half-read
-/// bodies there are that nobody reads, they hold no thread and no slot of the lane.
+/// bodies there are that nobody reads, they hold no thread and no slot of the lane, but for the short
+/// times that [`ResponseBody`] names.
 ///
 /// Take an agent made by [`longshore::ureq`](crate::ureq), so that a cancelled call frees its thread
 /// and its socket at once. With another agent everything works too, but a cancelled call only ends

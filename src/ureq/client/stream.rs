@@ -30,6 +30,10 @@ const TRUSTED: u64 = 1 << 20;
 /// of the exchange is for the body too: what was read ahead can still be had afterwards, and what comes
 /// after that is an error.
 ///
+/// There is an exception to that. Where a future that waited for more was dropped, the thread leaves
+/// up to two seconds later: to find out, it wakes whoever waits now and then, in a long pause once a
+/// second.
+///
 /// An error ends it, and is never mistaken for its end: neither is a body that stops short of its
 /// length. Where a thread is to come back for the rest and the lane is full, that job waits for its
 /// turn, in addition to those for which the [queue](crate::lane::Builder::queue) has room; if the lane

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, mpsc},
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use longshore::ureq::ErrorKind;
 
 use super::{client, gzip::stored, holds_no_slot, peer::Peer};
@@ -62,6 +62,24 @@ everywhere! {
             drop(again);
             is_as_new(&lane).await;
         }
+    }
+
+    /// S7. A future that is dropped while it waits leaves its waker behind, and nobody to wake: whether a
+    /// thread is there already or comes for it.
+    async fn whoever_waited_for_a_body_and_is_gone_does_not_wait(place: Place) {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n";
+        let (peer, go_on) = in_two_halves(head, b"first ".to_vec(), b"second".to_vec());
+        let (client, lane) = client(place, 1);
+        let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
+        assert_eq!(body.next().await.unwrap().unwrap(), "first ");
+        for _ in 0..2 {
+            assert!(body.next().now_or_never().is_none());
+            holds_no_slot(&lane).await;
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "second");
+        assert!(body.next().await.is_none());
+        is_as_new(&lane).await;
     }
 
     /// H6. What was read before, by another job, does not make a broken connection an end.
