@@ -82,6 +82,44 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// S7. A head without anything of the body is what many a stream of events begins with.
+    async fn a_body_that_does_not_begin_holds_no_thread_while_nobody_reads_it(place: Place) {
+        let end = [chunk(b"all"), chunk(b"")].concat();
+        for (head, all) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"all".to_vec()),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", end),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"")),
+        ] {
+            let (peer, go_on) = in_two_halves(head, Vec::new(), all);
+            let (client, lane) = client(place, 1);
+            let one = client.get(peer.url("/")).send().await.unwrap();
+            let two = client.get(peer.url("/")).send().await.unwrap();
+            holds_no_slot(&lane).await;
+            let mut read = Vec::new();
+            for response in [one, two] {
+                go_on.send(()).unwrap();
+                read.push(response.bytes().await.unwrap());
+            }
+            assert_eq!(read[0], read[1]);
+            assert_eq!(peer.connections(), 2);
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// Of the job that goes on with it, that is all there is.
+    async fn the_beginning_of_a_compressed_body_is_not_taken_for_none_after_a_pause(place: Place) {
+        let (packed, _) = stored(b"", b"");
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (peer, go_on) = in_two_halves(head, chunk(&packed[..10]), chunk(b""));
+        let (client, lane) = client(place, 1);
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        holds_no_slot(&lane).await;
+        go_on.send(()).unwrap();
+        let error = response.bytes().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+        is_as_new(&lane).await;
+    }
+
     /// H6. What was read before, by another job, does not make a broken connection an end.
     async fn a_body_that_breaks_off_after_a_pause_is_an_error(place: Place) {
         let (tell, told) = mpsc::channel::<()>();
