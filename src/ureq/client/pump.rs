@@ -10,6 +10,7 @@ use std::{
     cell::Cell,
     io::{self, Read},
     rc::Rc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -79,8 +80,12 @@ impl Pump {
         loop {
             if job.is_cancelled() {
                 // The caller has its answer, in all likelihood.
-                let cancelled = Error::new(ErrorKind::Cancelled).source(Cancelled);
-                return shared.finish(Err(shared.place(cancelled)));
+                let stopped = if job.remaining() == Some(Duration::ZERO) {
+                    Error::new(ErrorKind::TimedOut)
+                } else {
+                    Error::new(ErrorKind::Cancelled).source(Cancelled)
+                };
+                return shared.finish(Err(shared.place(stopped)));
             }
             if !told.get() {
                 // The agent does not say when it waits, so this may be the last moment before.

@@ -1,17 +1,19 @@
 //! Bodies whose peer, or whose reader, takes its time.
 
 use std::{
-    io,
+    io::{self, Read},
     sync::{Mutex, mpsc},
+    time::Duration,
 };
 
 use futures::{FutureExt, StreamExt};
-use longshore::ureq::ErrorKind;
+use longshore::ureq::{Client, ErrorKind};
+use ureq::{SendBody, middleware::MiddlewareNext};
 
-use super::{client, gzip::stored, holds_no_slot, peer::Peer};
+use super::{client, config, gzip::stored, holds_no_slot, peer::Peer};
 use crate::{
     agent::peers,
-    support::{Gate, Place, eventually, is_as_new},
+    support::{Door, Gate, Place, eventually, is_as_new},
 };
 
 /// Sends the first half, and the second when it is told to.
@@ -32,6 +34,23 @@ fn in_two_halves(head: &'static str, first: Vec<u8>, second: Vec<u8>) -> (Peer, 
 
 fn chunk(data: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
+}
+
+/// Gives a little, a little more when its door is open, and then always the same.
+struct Slow {
+    door: Door,
+    given: usize,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == 1 {
+            self.door.pass();
+        }
+        self.given += 1;
+        buffer[0] = b'x';
+        Ok(1)
+    }
 }
 
 everywhere! {
@@ -117,6 +136,32 @@ everywhere! {
         go_on.send(()).unwrap();
         let error = response.bytes().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+        is_as_new(&lane).await;
+    }
+
+    /// K3. Between two reads its thread hears of it as of any cancel.
+    async fn a_deadline_that_passes_between_two_reads_is_told_as_one(place: Place) {
+        let gate = Gate::new();
+        let door = gate.door();
+        let slow = move |_: http::Request<SendBody<'_>>, _: MiddlewareNext<'_>| {
+            let reader = Slow { door: door.clone(), given: 0 };
+            Ok(http::Response::new(ureq::Body::builder().reader(reader)))
+        };
+        let lane = place.lane(1);
+        let agent = longshore::ureq::agent(config().middleware(slow).build());
+        let client = Client::new(lane.clone(), agent);
+        let call = client.get("http://127.0.0.1:1/").timeout(Duration::from_millis(500)).send();
+        let mut body = call.await.unwrap().stream();
+        eventually("its time is up", || lane.stats().timed_out == 1).await;
+        gate.open();
+        eventually("its thread has left", || lane.stats().draining == 0).await;
+        let error = loop {
+            match body.next().await.expect("it has no end") {
+                Ok(chunk) => assert_eq!(chunk, "x"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
         is_as_new(&lane).await;
     }
 
