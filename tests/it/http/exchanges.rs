@@ -36,6 +36,22 @@ everywhere! {
         assert_eq!((lane.stats().completed, lane.stats().cancelled), (1, 0));
     }
 
+    async fn a_body_of_no_bytes_is_known_to_be_none(place: Place) {
+        let peer = Peer::answering(|asked| match asked.line.split(' ').nth(1) {
+            Some("/nothing") => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            _ => response("200 OK", ""),
+        });
+        let (client, lane) = client(place, 1);
+        let none = client.get(peer.url("/")).send().await.unwrap();
+        assert_eq!(none.content_length(), Some(0));
+        assert_eq!(none.bytes().await.unwrap(), "");
+        let without = client.get(peer.url("/nothing")).send().await.unwrap();
+        assert_eq!(without.content_length(), None);
+        assert_eq!(without.bytes().await.unwrap(), "");
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
+    }
+
     async fn a_connection_is_used_again_when_a_body_was_read(place: Place) {
         let peer = Peer::answering(|_| response("200 OK", vec![b'x'; 100_000]));
         let (client, lane) = client(place, 2);
