@@ -24,6 +24,7 @@ use super::{
     measured::Measured,
     pump::{Pump, Told},
     redirect::{BodyFate, Policy},
+    request::check_target,
     upload::{Conduit, Intake},
 };
 use crate::{
@@ -114,6 +115,8 @@ impl Plan {
             match follow {
                 Err(why) => return Err(after_head(Error::new(ErrorKind::Redirect).detail(why))),
                 Ok(Some(fate)) => {
+                    check_target(&self.parts, self.agent.config())
+                        .map_err(|why| after_head(Error::new(ErrorKind::Redirect).detail(why)))?;
                     if has_an_end {
                         read_leftover(body);
                     }
