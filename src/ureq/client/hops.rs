@@ -137,6 +137,10 @@ impl Plan {
                         uri: self.parts.uri,
                         hops,
                     });
+                    if !trip.told.get() {
+                        // The agent does not say when it waits, so this may be the last moment before.
+                        trip.shared.flush(None);
+                    }
                     // After the head: a decoder begins by reading its own.
                     return Ok(has_body.then(|| {
                         let pump = Pump::new(body, expected, is_chunked);

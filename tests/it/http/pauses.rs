@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 use longshore::ureq::{Client, ErrorKind};
 use ureq::{SendBody, middleware::MiddlewareNext};
 
-use super::{client, config, gzip::stored, holds_no_slot, peer::Peer};
+use super::{agent, client, config, gzip::stored, holds_no_slot, peer::Peer};
 use crate::{
     agent::peers,
     support::{Door, Gate, Place, eventually, is_as_new},
@@ -242,6 +242,28 @@ everywhere! {
         gate.open();
         assert_eq!(response.bytes().await.unwrap(), "");
         is_as_new(&lane).await;
+    }
+
+    /// It is passed on before the decoder reads its own; with an agent that does not say when it waits, too.
+    async fn a_head_does_not_wait_for_its_compressed_body(place: Place) {
+        let stock = || ureq::Agent::config_builder().proxy(None).build().new_agent();
+        for agent in [agent(), stock()] {
+            let gate = Gate::new();
+            let door = gate.door();
+            let peer = Peer::new(move |connection| {
+                connection.request()?;
+                connection.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n")?;
+                door.pass();
+                Ok(())
+            });
+            let lane = place.lane(1);
+            let client = Client::new(lane.clone(), agent);
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(response.status(), 200);
+            gate.open();
+            assert!(response.bytes().await.is_err());
+            is_as_new(&lane).await;
+        }
     }
 
     async fn a_part_of_a_compressed_body_is_not_taken_for_none(place: Place) {
