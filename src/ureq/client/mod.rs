@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `builder`, `body`, `response`, `stream`, `error`, `kind`, `service` | the public side, with [`Client`] here |
-//! | `request`, `target`, `encode` | what is checked before anything is sent |
+//! | `request`, `headers`, `target`, `encode` | what is checked before anything is sent |
 //! | `redirect`, `reference` | whether a redirect is followed, and where it leads |
 //! | `hops` | the job: one call of ureq for each hop |
 //! | `pump`, `buffers` | reading the body, as long as there is room |
@@ -21,6 +21,7 @@ mod exchange;
 mod failure;
 mod future;
 mod hand_over;
+mod headers;
 mod hops;
 mod kind;
 mod measured;

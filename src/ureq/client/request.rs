@@ -6,6 +6,7 @@ use ureq::config::Config;
 use super::{
     body::Body,
     error::Error,
+    headers::{set, set_unless_set},
     hops::wants_body,
     target::{Wrong, checked, shown},
 };
@@ -25,8 +26,11 @@ fn check_rest(parts: &mut Parts, body: &Body, config: &Config) -> Result<(), Err
     check_headers(parts, config)?;
     if parts.headers.contains_key(header::RANGE) {
         // ureq asks for gzip by itself, and a part of what is packed cannot be unpacked.
-        let encoding = parts.headers.entry(header::ACCEPT_ENCODING);
-        encoding.or_insert(HeaderValue::from_static("identity"));
+        set_unless_set(
+            &mut parts.headers,
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )?;
     }
     check_length(parts, body)
 }
@@ -151,7 +155,7 @@ fn check_length(parts: &mut Parts, body: &Body) -> Result<(), Error> {
     if let Some(length) = announced
         && body.measured().is_none()
     {
-        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+        set(&mut parts.headers, header::CONTENT_LENGTH, length.into())?;
     } else if body.is_none() && wants_body(&parts.method) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }

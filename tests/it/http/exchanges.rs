@@ -9,7 +9,7 @@ use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Version};
 use longshore::{
     CancelToken,
-    ureq::{Client, ErrorKind, Phase},
+    ureq::{Body, Client, ErrorKind, Phase},
 };
 use ureq::middleware::MiddlewareNext;
 
@@ -127,6 +127,28 @@ everywhere! {
 }
 
 everywhere! {
+    /// There is room for so many, and no more: where one more is set by the client, too.
+    async fn more_headers_than_a_request_can_have_are_an_error(place: Place) {
+        let (client, lane) = client(place, 1);
+        let full = || {
+            let headers = (0..24_575).map(|n| format!("x-{n}"));
+            let request = client.post("http://127.0.0.1:1/").header("range", "bytes=1-");
+            headers.fold(request, |request, name| request.header(name, ""))
+        };
+        for request in [
+            full().header("x-more", ""),
+            full().content_type("text/csv"),
+            full().form([("a", "b")]),
+            full().header("accept-encoding", ""),
+            full().body(Body::reader(&b"data"[..]).with_length(4)),
+            full(),
+        ] {
+            let error = request.send().await.unwrap_err();
+            assert!(error.is_request() && !error.sent(), "{error:?}");
+        }
+        assert_eq!(lane.stats().submitted, 0);
+    }
+
     async fn what_the_builder_is_told_is_what_is_sent(place: Place) {
         let peer = Peer::answering(|_| response("200 OK", ""));
         let (client, _) = client(place, 1);
