@@ -82,7 +82,8 @@ impl Builder {
     /// The lane takes `limit + queue` jobs in all. Those for whom there is a free slot do not count
     /// towards the queue, although they wait as well until a thread has come for them. There may be
     /// more for a while where jobs wait for jobs of their own lane: one that has lent its slot goes
-    /// on as soon as there is a free one, also if the room for that is promised to others by then.
+    /// on as soon as there is a free one, also if the room for that is promised to others by then. Nor is
+    /// a job refused that reads the rest of an HTTP response, of which another has read the beginning.
     ///
     /// A bounded queue is what keeps a service that is overloaded answering: better refuse early
     /// than let every caller wait until its patience is over. Where each request calls many lanes at

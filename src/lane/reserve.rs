@@ -114,6 +114,16 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Room where there may be none: for what has been let in before, left its thread to others, and
+    /// comes back to go on.
+    pub(crate) fn beyond_bounds(lane: &Lane) -> Self {
+        lane.core().with_state(|state| state.reserve_beyond());
+        Self {
+            lane: lane.clone(),
+            spent: false,
+        }
+    }
+
     /// Hands a job in, as [`Lane::offload`] does. It cannot be refused for want of room; it is if the
     /// lane was closed meanwhile or there is no runtime for it.
     ///
@@ -144,7 +154,7 @@ impl Permit {
         self.hand_in(f, Location::caller())
     }
 
-    pub(super) fn hand_in<F, T>(self, f: F, location: &'static Location<'static>) -> Task<T>
+    pub(crate) fn hand_in<F, T>(self, f: F, location: &'static Location<'static>) -> Task<T>
     where
         F: FnOnce(&Job) -> T + Send + 'static,
         T: Send + 'static,

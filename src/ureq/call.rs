@@ -55,7 +55,7 @@ impl fmt::Display for Phase {
 pub(super) trait Watch {
     /// The thread is about to wait for the peer.
     fn waits(&self);
-    /// Nobody takes what has come, so the thread need not wait for more.
+    /// Nobody takes what has come, so the thread need not wait for more. Asking may wake whoever does.
     fn is_idle(&self) -> bool;
     /// The first byte of the request is about to be sent. `false` if it must not be any more.
     fn may_send(&self) -> bool;
@@ -283,11 +283,16 @@ pub(super) fn may_send() -> bool {
     watching().is_none_or(|watch| watch.may_send())
 }
 
-/// Whether a wait for more of a body can be left to a later time.
-pub(super) fn is_idle() -> bool {
-    let is_leftover = || CALL.with(|call| call.leftover.get().is_some());
-    let is_full = || watching().is_some_and(|watch| watch.is_idle());
-    phase() == Phase::Body && (is_leftover() || is_full())
+/// Whether a wait for more of a body can be left to a later time. `None` if nobody could tell, now or
+/// later. Asking may wake whoever waits.
+pub(super) fn is_idle() -> Option<bool> {
+    if phase() != Phase::Body {
+        return None;
+    }
+    if CALL.with(|call| call.leftover.get().is_some()) {
+        return Some(true);
+    }
+    watching().map(|watch| watch.is_idle())
 }
 
 /// Nobody wants the body that is read until the guard is dropped: to have its connection is not worth

@@ -16,6 +16,9 @@ use crate::{job::Job, sync::Arc};
 /// A connection that waits longer than this for its peer does so without buffers.
 const SHORT: Duration = Duration::from_millis(50);
 
+/// For how long at the most it waits without asking whether anybody still wants what it waits for.
+const LONG: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: Socket,
@@ -148,15 +151,24 @@ impl Wire {
             .map_or(Ok(()), |stop| Err(stop.again()))
     }
 
-    /// Waits for input, and if that takes long, without holding memory.
+    /// Waits for input, and if that takes long, without holding memory, and for as long as somebody wants
+    /// it. Whoever does is woken to say so: soon at first, as most go away early, and then ever more rarely.
     fn wait(&mut self, end: Until) -> Result<(), Stop> {
-        if end.left().is_none_or(|left| left > SHORT) {
-            let short = Until::after(Some(SHORT));
-            match self.socket.await_input(short) {
-                Err(Stop::Timeout) if call::is_idle() => return Err(Stop::Idle),
-                Err(Stop::Timeout) => self.space.release(),
+        let mut pause = SHORT;
+        while end.left().is_none_or(|left| left > pause) {
+            match self.socket.await_input(Until::after(Some(pause))) {
+                Err(Stop::Timeout) => {}
                 outcome => return outcome,
             }
+            let is_idle = call::is_idle();
+            if is_idle == Some(true) {
+                return Err(Stop::Idle);
+            }
+            self.space.release();
+            if is_idle.is_none() {
+                break;
+            }
+            pause = LONG.min(pause * 2);
         }
         self.socket.await_input(end)
     }

@@ -13,7 +13,8 @@
 //!    `suspended.rs`.
 //! 3. `waiting + reserved + taken slots ≤ queue + limit` when a job or a reservation is let in. A
 //!    reserved place is let in already: its job comes in whatever is taken by then, which is more
-//!    where a suspended job has gone on with a free slot and left its own to whoever had that.
+//!    where a suspended job has gone on with a free slot and left its own to whoever had that. What
+//!    [`reserve_beyond`](State::reserve_beyond) lets in is let in in any case.
 //! 4. If a home has a waiting job and the lane a free slot, then a worker is on its way to it
 //!    (`waking`), or a worker is between two jobs and will look, or one watches over it (`watch`;
 //!    others may be parked meanwhile), or no thread can be had. Every step that frees a slot, parks a worker or lets one go asks

@@ -43,6 +43,11 @@ impl State {
         }
     }
 
+    /// Takes a place, whether there is one or not.
+    pub(crate) fn reserve_beyond(&mut self) {
+        self.reserved += 1;
+    }
+
     /// Leaves the line. A place that had been granted already goes to the next.
     pub(crate) fn leave_line(&mut self, number: u64) -> Option<Waker> {
         match self.line.remove(&number) {

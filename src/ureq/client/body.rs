@@ -79,6 +79,10 @@ impl Body {
     /// the peer reads: four items wait at the most.
     ///
     /// Its first error ends the exchange and is the `source()` of the error that is returned.
+    ///
+    /// While it gives nothing, the exchange waits for it and for nothing else: a server that refuses the
+    /// request meanwhile, or goes away, is heard when there is more to be sent, or at the end. A timeout,
+    /// or a cancel, ends that wait.
     pub fn stream<S, B, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -98,7 +102,8 @@ impl Body {
 
     /// What a blocking reader gives, a [`File`](std::fs::File) say. It is read on the thread of the
     /// exchange, which may block in it, but which cannot be interrupted there: the slot of the lane
-    /// is taken until the reader returns, whatever becomes of the caller.
+    /// is taken until the reader returns, whatever becomes of the caller. Nor does it hear the server
+    /// there, as with a [`stream`](Self::stream).
     pub fn blocking(reader: impl Read + Send + 'static) -> Self {
         Self::new(Content::Blocking(Box::new(reader)))
     }
@@ -107,6 +112,10 @@ impl Body {
     ///
     /// The last of them are sent when the source has said that there are no more, so that a body
     /// that is longer than this is not taken for whole.
+    ///
+    /// If the server refuses the request before it has all of a body that is read, the rest is neither
+    /// read nor sent, but ureq counts it to its end: not to be noticed for gigabytes, ten seconds of a
+    /// processor or so for a tebibyte. Without a length it is over at once.
     #[must_use]
     pub fn with_length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);

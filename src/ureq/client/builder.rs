@@ -13,6 +13,7 @@ use super::{
     encode::{Place, append_pair},
     error::Error,
     future::{MaxBodySize, ResponseFuture},
+    headers::{TOO_MANY, set, set_unless_set},
 };
 
 /// A request in the making, from [`Client::get`] and the others.
@@ -115,11 +116,8 @@ impl RequestBuilder {
                     error,
                 )
             })?;
-            making
-                .parts
-                .headers
-                .try_append(name, value)
-                .map_err(|error| wrong("a request has fewer headers than that", error))?;
+            let appended = making.parts.headers.try_append(name, value);
+            appended.map_err(|error| wrong(TOO_MANY, error))?;
             Ok(())
         })
     }
@@ -142,8 +140,7 @@ impl RequestBuilder {
             let value = value.try_into().map_err(|error| {
                 wrong("the value of the header `content-type` is not valid", error)
             })?;
-            making.parts.headers.insert(header::CONTENT_TYPE, value);
-            Ok(())
+            set(&mut making.parts.headers, header::CONTENT_TYPE, value)
         })
     }
 
@@ -162,8 +159,7 @@ impl RequestBuilder {
             let json = serde_json::to_vec(value).map_err(|error| {
                 Error::request("its body cannot be written as JSON").source(error)
             })?;
-            making.set_typed(json, "application/json");
-            Ok(())
+            making.set_typed(json, "application/json")
         })
     }
 
@@ -179,8 +175,7 @@ impl RequestBuilder {
             for (key, value) in pairs {
                 append_pair(&mut form, key.as_ref(), value.as_ref(), Place::Form);
             }
-            making.set_typed(form, "application/x-www-form-urlencoded");
-            Ok(())
+            making.set_typed(form, "application/x-www-form-urlencoded")
         })
     }
 
@@ -240,12 +235,14 @@ impl RequestBuilder {
 }
 
 impl Making {
-    fn set_typed(&mut self, body: impl Into<Body>, content_type: &'static str) {
+    fn set_typed(
+        &mut self,
+        body: impl Into<Body>,
+        content_type: &'static str,
+    ) -> Result<(), Error> {
         self.body = body.into();
-        self.parts
-            .headers
-            .entry(header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static(content_type));
+        let value = HeaderValue::from_static(content_type);
+        set_unless_set(&mut self.parts.headers, header::CONTENT_TYPE, value)
     }
 
     fn finish(mut self) -> Result<(Parts, Body), Error> {

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -13,12 +14,11 @@ use tokio::time::Instant;
 use super::{
     error::Error,
     hand_over::{Found, HandOver, Head},
-    kind::ErrorKind,
     pump,
 };
 use crate::{
-    job::{Budget, Task},
-    lane::{Lane, Reserve, Timer},
+    job::{Budget, Job, Task},
+    lane::{Lane, Permit},
     sync::Arc,
 };
 
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Exchange {
     shared: Arc<HandOver>,
     lane: Lane,
+    /// Where the exchange was begun: all of its jobs are handed in from there.
+    location: &'static Location<'static>,
     worker: Worker,
     over: bool,
     budget: Budget,
@@ -35,24 +37,23 @@ pub(super) struct Exchange {
 enum Worker {
     /// Nobody. The pump is parked, or everything was read.
     None,
+    /// A job, on its thread or on the way there.
     Runs(Task<()>),
-    /// The lane is full, and it waits for its turn.
-    Awaited {
-        reserve: Reserve,
-        /// The exchange ends in time, also where its job cannot begin.
-        deadline: Option<Instant>,
-        /// Made when there is nothing else to do than to wait.
-        timer: Option<Timer>,
-    },
     /// The lane has said no. Told when what is there has been read.
     Refused(Error),
 }
 
 impl Exchange {
-    pub(super) fn new(shared: Arc<HandOver>, lane: Lane, task: Task<()>) -> Self {
+    pub(super) fn new(
+        shared: Arc<HandOver>,
+        lane: Lane,
+        task: Task<()>,
+        location: &'static Location<'static>,
+    ) -> Self {
         Self {
             shared,
             lane,
+            location,
             worker: Worker::Runs(task),
             over: false,
             budget: Budget::default(),
@@ -124,10 +125,9 @@ impl Exchange {
                 let Some(deadline) = self.shared.wants_worker() else {
                     unreachable!("a job that has ended has left an end, or its pump");
                 };
-                self.await_worker(deadline);
-                self.poll_turn(cx, true)
+                self.call_worker(deadline);
+                Poll::Ready(Ok(()))
             }
-            Worker::Awaited { .. } => self.poll_turn(cx, true),
             Worker::Refused(_) => {
                 let Worker::Refused(error) = std::mem::replace(&mut self.worker, Worker::None)
                 else {
@@ -138,8 +138,7 @@ impl Exchange {
         }
     }
 
-    /// There is something to be read, and soon there will not be: calls for a worker, unless the
-    /// lane is full. Who has something to read does not stand in line.
+    /// There is something to be read, and soon there will not be: calls for a worker.
     fn look_ahead(&mut self, cx: &mut Context<'_>) {
         if let Worker::Runs(task) = &mut self.worker
             && task.is_finished()
@@ -153,58 +152,21 @@ impl Exchange {
         if let Worker::None = self.worker
             && let Some(deadline) = self.shared.wants_worker()
         {
-            self.await_worker(deadline);
-            match self.poll_turn(cx, false) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => self.worker = Worker::Refused(error),
-                Poll::Pending => self.worker = Worker::None,
-            }
+            self.call_worker(deadline);
         }
     }
 
-    fn await_worker(&mut self, deadline: Option<Instant>) {
+    /// Hands in a job that goes on with the body, also where the lane is full: whoever reads may go away
+    /// at any time, and could not be left with a place that others want.
+    fn call_worker(&mut self, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             // That of the first job, however long it is since. It holds for all of the body.
             self.lane = self.lane.deadline(deadline);
         }
-        self.worker = Worker::Awaited {
-            reserve: self.lane.reserve(),
-            deadline,
-            timer: None,
-        };
-    }
-
-    /// Stands in line for a worker, up to the deadline if there is nothing to do meanwhile.
-    fn poll_turn(&mut self, cx: &mut Context<'_>, idle: bool) -> Poll<Result<(), Error>> {
-        let Worker::Awaited {
-            reserve,
-            deadline,
-            timer,
-        } = &mut self.worker
-        else {
-            unreachable!("it is polled while it awaits a worker");
-        };
-        if let Poll::Ready(turn) = Pin::new(reserve).poll(cx) {
-            let shared = self.shared.clone();
-            self.worker = Worker::None;
-            return Poll::Ready(match turn {
-                Ok(permit) => {
-                    let task = permit.offload_with(move |job| pump::go_on(&shared, job));
-                    self.worker = Worker::Runs(task);
-                    Ok(())
-                }
-                Err(error) => Err(self.shared.place(Error::of_lane(error))),
-            });
-        }
-        if idle && let Some(deadline) = *deadline {
-            let left = || deadline.saturating_duration_since(Instant::now());
-            let timer = timer.get_or_insert_with(|| Timer::after(left()));
-            ready!(Pin::new(timer).poll(cx));
-            self.worker = Worker::None;
-            let late = Error::new(ErrorKind::TimedOut).detail("its lane had no room for it");
-            return Poll::Ready(Err(self.shared.place(late)));
-        }
-        Poll::Pending
+        let shared = self.shared.clone();
+        let go_on = move |job: &Job| pump::go_on(&shared, job);
+        let permit = Permit::beyond_bounds(&self.lane);
+        self.worker = Worker::Runs(permit.hand_in(go_on, self.location));
     }
 
     fn finish(&mut self) {

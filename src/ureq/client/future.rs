@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -119,10 +120,11 @@ pub(super) fn prepare(settings: &Settings, mut parts: Parts, body: Body) -> Resu
 pub(super) struct MaxBodySize(pub(super) u64);
 
 impl Rest {
+    #[track_caller]
     pub(super) fn begin(self, client: &Client, task: Task<()>) -> ResponseFuture {
         ResponseFuture {
             state: State::Runs(Box::new(Runs {
-                exchange: Exchange::new(self.shared, client.lane.clone(), task),
+                exchange: Exchange::new(self.shared, client.lane.clone(), task, Location::caller()),
                 feeder: self.feeder,
                 max_body_size: self.max_body_size,
             })),

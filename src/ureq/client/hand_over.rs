@@ -7,7 +7,9 @@
 //!    the end of the job is in any case.
 //! 2. The pump is either on a worker or parked here. It is parked when the queue is full, or when
 //!    the peer has sent nothing for a while and nobody waits for it, and the job ends: a body that
-//!    nobody reads holds no thread and no slot of the lane.
+//!    nobody reads holds no thread and no slot of the lane. That a waker is here does not mean that
+//!    somebody waits: the future that left it may be gone. So it is called, and whoever is still there
+//!    leaves another.
 //! 3. A job that has ended without being cancelled has left an end, or the parked pump.
 //! 4. No waker is cloned, called or dropped under the lock, nor is a chunk or the pump.
 
@@ -76,7 +78,7 @@ struct State {
     deadline: Option<Instant>,
     /// Somebody was told that nothing was sent, so nothing must be.
     given_up: bool,
-    /// Something of the body has come.
+    /// The body can be left and gone on with.
     begun: bool,
     /// There is something that the waker was not called for.
     news: bool,
@@ -136,7 +138,6 @@ impl HandOver {
         let mut state = self.state.lock();
         state.weight += weight;
         state.chunks.push_back((chunk, weight));
-        state.begun = true;
         state.news = true;
     }
 
@@ -153,11 +154,24 @@ impl HandOver {
         !state.given_up
     }
 
-    /// True if the body has begun and nobody waits for more of it. (Before that a decoder may be
-    /// reading its own head, which it cannot do in two parts.)
+    /// The body can be left to another job from here on. (Before that a decoder may be reading its own
+    /// head, which it cannot do in two parts.)
+    pub(super) fn begin_body(&self) {
+        self.state.lock().begun = true;
+    }
+
+    /// True if the body has begun and nobody waits for more of it. Where somebody seems to, he is woken:
+    /// if he is gone, the next who asks finds nobody.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.begun && state.waker.is_none()
+        let mut state = self.state.lock();
+        if !state.begun {
+            return false;
+        }
+        let waker = state.waker.take();
+        drop(state);
+        let is_idle = waker.is_none();
+        wake([waker]);
+        is_idle
     }
 
     /// True if whoever reads should have a turn first.
@@ -285,5 +299,23 @@ mod tests {
         assert!(shared.may_send());
         let error = late(&shared);
         assert!(error.sent() && !error.is_retryable());
+    }
+
+    #[test]
+    fn whoever_is_gone_does_not_wait_and_whoever_is_there_is_asked() {
+        let shared = HandOver::new(Uri::from_static("http://a.test/"));
+        let waits = || {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(shared.poll_body(&mut cx).is_pending());
+        };
+        waits();
+        assert!(!shared.is_idle(), "its decoder may not be ready");
+        shared.begin_body();
+        for _ in 0..3 {
+            assert!(!shared.is_idle());
+            waits();
+        }
+        assert!(!shared.is_idle());
+        assert!(shared.is_idle(), "he was woken and did not come");
     }
 }

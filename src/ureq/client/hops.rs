@@ -24,6 +24,7 @@ use super::{
     measured::Measured,
     pump::{Pump, Told},
     redirect::{BodyFate, Policy},
+    request::check_target,
     upload::{Conduit, Intake},
 };
 use crate::{
@@ -114,6 +115,8 @@ impl Plan {
             match follow {
                 Err(why) => return Err(after_head(Error::new(ErrorKind::Redirect).detail(why))),
                 Ok(Some(fate)) => {
+                    check_target(&self.parts, self.agent.config())
+                        .map_err(|why| after_head(Error::new(ErrorKind::Redirect).detail(why)))?;
                     if has_an_end {
                         read_leftover(body);
                     }
@@ -126,7 +129,7 @@ impl Plan {
                         && head.status != StatusCode::NO_CONTENT
                         && head.status != StatusCode::NOT_MODIFIED
                         && body.content_length() != Some(0);
-                    let expected = length(&body);
+                    let expected = length(&body).or_else(|| none(&self.parts.method, &head));
                     let is_chunked = is_chunked(&head);
                     trip.shared.head(Head {
                         expected,
@@ -134,6 +137,10 @@ impl Plan {
                         uri: self.parts.uri,
                         hops,
                     });
+                    if !trip.told.get() {
+                        // The agent does not say when it waits, so this may be the last moment before.
+                        trip.shared.flush(None);
+                    }
                     // After the head: a decoder begins by reading its own.
                     return Ok(has_body.then(|| {
                         let pump = Pump::new(body, expected, is_chunked);
@@ -310,6 +317,17 @@ fn length(body: &ureq::Body) -> Option<u64> {
     let may_change = is_text && !body.charset().is_none_or(is_utf8);
     body.content_length()
         .filter(|length| *length == 0 || !may_change)
+}
+
+/// The length of a body that has none, of which ureq says nothing.
+fn none(method: &Method, head: &http::response::Parts) -> Option<u64> {
+    // These say how long another response would be.
+    let speaks_of_itself = *method != Method::HEAD
+        && head.status != StatusCode::NO_CONTENT
+        && head.status != StatusCode::NOT_MODIFIED
+        && !head.headers.contains_key(TRANSFER_ENCODING);
+    let says_none = head.headers.get(CONTENT_LENGTH)?.as_bytes() == b"0";
+    (speaks_of_itself && says_none).then_some(0)
 }
 
 /// Reads a body that nobody wants, if it is short and soon there: a connection with something unread is

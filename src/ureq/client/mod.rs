@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `builder`, `body`, `response`, `stream`, `error`, `kind`, `service` | the public side, with [`Client`] here |
-//! | `request`, `target`, `encode` | what is checked before anything is sent |
+//! | `request`, `headers`, `target`, `encode` | what is checked before anything is sent |
 //! | `redirect`, `reference` | whether a redirect is followed, and where it leads |
 //! | `hops` | the job: one call of ureq for each hop |
 //! | `pump`, `buffers` | reading the body, as long as there is room |
@@ -21,6 +21,7 @@ mod exchange;
 mod failure;
 mod future;
 mod hand_over;
+mod headers;
 mod hops;
 mod kind;
 mod measured;
@@ -61,13 +62,14 @@ use crate::lane::Lane;
 /// nothing of it blocks the runtime. Only a body that is read more slowly than it comes is more than
 /// one: its thread leaves when 256 KiB wait to be read, and another comes back when half of them
 /// were; it leaves as well where the server pauses and nobody waits for more. However many half-read
-/// bodies there are that nobody reads, they hold no thread and no slot of the lane.
+/// bodies there are that nobody reads, they hold no thread and no slot of the lane, but for the short
+/// times that [`ResponseBody`] names.
 ///
 /// Take an agent made by [`longshore::ureq`](crate::ureq), so that a cancelled call frees its thread
 /// and its socket at once. With another agent everything works too, but a cancelled call only ends
 /// for its caller: its thread is counted as draining until the peer or one of the agent's own
-/// timeouts lets go of it, errors often do not know their phase, and a request that may not have been
-/// sent counts as sent.
+/// timeouts lets go of it, a body whose server pauses keeps its thread, errors often do not know their
+/// phase, and a request that may not have been sent counts as sent.
 ///
 /// What is set here for all requests: the size of bodies, redirects, secret headers. All else is the
 /// agent's `Config`: proxies, TLS, user agent, timeouts of single phases. Its `max_redirects`,

@@ -10,6 +10,7 @@ use std::{
     cell::Cell,
     io::{self, Read},
     rc::Rc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -75,11 +76,16 @@ impl Pump {
         if self.distrusted {
             call::distrust();
         }
+        shared.begin_body();
         loop {
             if job.is_cancelled() {
                 // The caller has its answer, in all likelihood.
-                let cancelled = Error::new(ErrorKind::Cancelled).source(Cancelled);
-                return shared.finish(Err(shared.place(cancelled)));
+                let stopped = if job.remaining() == Some(Duration::ZERO) {
+                    Error::new(ErrorKind::TimedOut)
+                } else {
+                    Error::new(ErrorKind::Cancelled).source(Cancelled)
+                };
+                return shared.finish(Err(shared.place(stopped)));
             }
             if !told.get() {
                 // The agent does not say when it waits, so this may be the last moment before.
@@ -89,7 +95,7 @@ impl Pump {
                 Ok(Some((chunk, weight))) => shared.push(chunk, weight),
                 Ok(None) => return shared.finish(Ok(())),
                 // Its thread has better to do than to wait for more of what nobody reads.
-                Err(error) if is_idle(&error) => return shared.park(self),
+                Err(error) if is_idle(&error) => return self.park(shared),
                 Err(error) => {
                     let place = Place {
                         progress: Progress::BODY,
@@ -101,9 +107,17 @@ impl Pump {
                 }
             }
             if shared.is_full() {
-                return shared.park(self);
+                return self.park(shared);
             }
         }
+    }
+
+    /// Leaves it to the next job, which knows nothing of what came in this one.
+    fn park(mut self, shared: &HandOver) {
+        if call::after_head() > 0 {
+            self.nothing = None;
+        }
+        shared.park(self);
     }
 
     fn read(&mut self) -> io::Result<Option<(Bytes, usize)>> {
@@ -124,8 +138,7 @@ impl Pump {
     }
 
     /// Whether ureq wanted to decompress a body of no bytes, as comes from servers that compress all
-    /// they have. (It tells what came in this job, and is asked of the first only: before a body has begun
-    /// it is not parked.)
+    /// they have. (What has come is counted by the job: see [`park`](Self::park).)
     fn is_nothing(&self, error: &io::Error) -> bool {
         let fits = self.nothing.is_some_and(|most| call::after_head() <= most);
         // An agent that is not ours counts nothing, and leaves nothing.

@@ -6,8 +6,9 @@ use ureq::config::Config;
 use super::{
     body::Body,
     error::Error,
+    headers::{set, set_unless_set},
     hops::wants_body,
-    target::{checked, shown},
+    target::{Wrong, checked, shown},
 };
 
 /// Puts a request in order, or says what is wrong with it.
@@ -20,19 +21,40 @@ pub(super) fn check(parts: &mut Parts, body: &Body, config: &Config) -> Result<(
 }
 
 fn check_rest(parts: &mut Parts, body: &Body, config: &Config) -> Result<(), Error> {
-    if config.https_only() && parts.uri.scheme() != Some(&Scheme::HTTPS) {
-        return Err(Error::request(
-            "the scheme of its URL must be `https`, as the agent is configured for `https_only`",
-        ));
-    }
+    check_target(parts, config).map_err(Error::request)?;
     check_method(parts, config)?;
     check_headers(parts, config)?;
     if parts.headers.contains_key(header::RANGE) {
         // ureq asks for gzip by itself, and a part of what is packed cannot be unpacked.
-        let encoding = parts.headers.entry(header::ACCEPT_ENCODING);
-        encoding.or_insert(HeaderValue::from_static("identity"));
+        set_unless_set(
+            &mut parts.headers,
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )?;
     }
     check_length(parts, body)
+}
+
+/// Checks where it goes: what a redirect may change.
+pub(super) fn check_target(parts: &Parts, config: &Config) -> Result<(), Wrong> {
+    if config.https_only() && parts.uri.scheme() != Some(&Scheme::HTTPS) {
+        return Err(
+            "the scheme of its URL must be `https`, as the agent is configured for `https_only`"
+                .to_owned(),
+        );
+    }
+    let room = config.output_buffer_size();
+    let path = parts.uri.path_and_query();
+    let target = path.map_or(0, |path| path.as_str().len());
+    if target + parts.method.as_str().len() + " HTTP/1.1\r\n ".len() > room {
+        return Err(too_long("its URL", room));
+    }
+    Ok(())
+}
+
+/// Each line has to fit the buffer that it is sent from.
+fn too_long(what: &str, room: usize) -> Wrong {
+    format!("{what} must fit into the {room} bytes of `output_buffer_size` in the agent's `Config`")
 }
 
 fn check_method(parts: &Parts, config: &Config) -> Result<(), Error> {
@@ -67,23 +89,11 @@ fn check_method(parts: &Parts, config: &Config) -> Result<(), Error> {
 }
 
 fn check_headers(parts: &Parts, config: &Config) -> Result<(), Error> {
-    // Each line has to fit the buffer that it is sent from.
     let room = config.output_buffer_size();
-    let too_long = |what: &str| {
-        Error::request(format!(
-            "{what} must fit into the {room} bytes of `output_buffer_size` in the agent's `Config`"
-        ))
-    };
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or(0, |path| path.as_str().len());
-    if target + parts.method.as_str().len() + " HTTP/1.1\r\n ".len() > room {
-        return Err(too_long("its URL"));
-    }
     for (name, value) in &parts.headers {
         if name.as_str().len() + value.len() + ": \r\n\r\n".len() > room {
-            return Err(too_long(&format!("the header `{name}`")));
+            let what = format!("the header `{name}`");
+            return Err(Error::request(too_long(&what, room)));
         }
     }
     for name in [header::HOST, header::AUTHORIZATION] {
@@ -145,7 +155,7 @@ fn check_length(parts: &mut Parts, body: &Body) -> Result<(), Error> {
     if let Some(length) = announced
         && body.measured().is_none()
     {
-        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+        set(&mut parts.headers, header::CONTENT_LENGTH, length.into())?;
     } else if body.is_none() && wants_body(&parts.method) {
         parts.headers.remove(header::CONTENT_LENGTH);
     }

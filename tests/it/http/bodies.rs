@@ -8,22 +8,22 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use longshore::ureq::{Client, ErrorKind};
+use longshore::ureq::ErrorKind;
 use tokio::io::AsyncReadExt;
 
 use super::{
-    agent, client,
+    client,
     peer::{Peer, response},
 };
 use crate::support::{Gate, Place, eventually, is_as_new};
 
 /// Bytes that show where they come from.
-fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n / 251 + n % 251) as u8).collect()
 }
 
 /// Answers everything with so many bytes.
-fn giving(length: usize) -> Peer {
+pub(super) fn giving(length: usize) -> Peer {
     let reply = response("200 OK", pattern(length));
     Peer::answering(move |_| reply.clone())
 }
@@ -288,38 +288,6 @@ everywhere! {
 }
 
 everywhere! {
-    /// A body that was begun is not lost because others were quicker.
-    async fn a_body_waits_for_its_turn_where_the_lane_is_full(place: Place) {
-        let body = pattern(1_500_000);
-        let sent = body.clone();
-        let peer = Peer::answering(move |_| response("200 OK", &sent));
-        let lane = place.bounded(1, 0);
-        let client = Client::new(lane.clone(), agent());
-        let mut stream = client.get(peer.url("/")).send().await.unwrap().stream();
-        eventually("the pump has left", || lane.stats().running == 0).await;
-        let gate = Gate::new();
-        let door = gate.door();
-        let busy = lane.offload(move || door.pass());
-        gate.arrived(1).await;
-        let mut read = Vec::new();
-        // What was read ahead can be had all the same, and then it has to wait.
-        loop {
-            let next = tokio::time::timeout(Duration::from_millis(50), stream.next());
-            match next.await {
-                Ok(chunk) => read.extend(chunk.unwrap().unwrap()),
-                Err(_) => break,
-            }
-        }
-        assert!(!read.is_empty() && read.len() < body.len());
-        gate.open();
-        busy.await.unwrap();
-        while let Some(chunk) = stream.next().await {
-            read.extend(chunk.unwrap());
-        }
-        assert!(read == body);
-        is_as_new(&lane).await;
-    }
-
     async fn a_body_ends_with_an_error_if_its_lane_is_closed(place: Place) {
         let peer = giving(1_500_000);
         let (client, lane) = client(place, 1);
@@ -364,24 +332,6 @@ everywhere! {
         tokio::time::sleep_until(deadline).await;
         let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
-        is_as_new(&lane).await;
-    }
-
-    async fn the_deadline_is_kept_in_line_for_a_full_lane(place: Place) {
-        let peer = giving(1_500_000);
-        let lane = place.bounded(1, 0);
-        let client = Client::new(lane.clone(), agent());
-        let call = client.get(peer.url("/")).timeout(Duration::from_secs(1)).send();
-        let stream = call.await.unwrap().stream();
-        eventually("the pump has left", || lane.stats().running == 0).await;
-        let gate = Gate::new();
-        let door = gate.door();
-        let busy = lane.offload(move || door.pass());
-        gate.arrived(1).await;
-        let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
-        assert!(error.is_timeout(), "{error:?}");
-        gate.open();
-        busy.await.unwrap();
         is_as_new(&lane).await;
     }
 }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Version};
 use longshore::{
     CancelToken,
-    ureq::{Client, ErrorKind, Phase},
+    ureq::{Body, Client, ErrorKind, Phase},
 };
 use ureq::middleware::MiddlewareNext;
 
@@ -34,6 +34,22 @@ everywhere! {
         assert_eq!(peer.asked()[0].line, "GET /a?b=c HTTP/1.1");
         is_as_new(&lane).await;
         assert_eq!((lane.stats().completed, lane.stats().cancelled), (1, 0));
+    }
+
+    async fn a_body_of_no_bytes_is_known_to_be_none(place: Place) {
+        let peer = Peer::answering(|asked| match asked.line.split(' ').nth(1) {
+            Some("/nothing") => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            _ => response("200 OK", ""),
+        });
+        let (client, lane) = client(place, 1);
+        let none = client.get(peer.url("/")).send().await.unwrap();
+        assert_eq!(none.content_length(), Some(0));
+        assert_eq!(none.bytes().await.unwrap(), "");
+        let without = client.get(peer.url("/nothing")).send().await.unwrap();
+        assert_eq!(without.content_length(), None);
+        assert_eq!(without.bytes().await.unwrap(), "");
+        assert_eq!(peer.connections(), 1);
+        is_as_new(&lane).await;
     }
 
     async fn a_connection_is_used_again_when_a_body_was_read(place: Place) {
@@ -111,6 +127,28 @@ everywhere! {
 }
 
 everywhere! {
+    /// There is room for so many, and no more: where one more is set by the client, too.
+    async fn more_headers_than_a_request_can_have_are_an_error(place: Place) {
+        let (client, lane) = client(place, 1);
+        let full = || {
+            let headers = (0..24_575).map(|n| format!("x-{n}"));
+            let request = client.post("http://127.0.0.1:1/").header("range", "bytes=1-");
+            headers.fold(request, |request, name| request.header(name, ""))
+        };
+        for request in [
+            full().header("x-more", ""),
+            full().content_type("text/csv"),
+            full().form([("a", "b")]),
+            full().header("accept-encoding", ""),
+            full().body(Body::reader(&b"data"[..]).with_length(4)),
+            full(),
+        ] {
+            let error = request.send().await.unwrap_err();
+            assert!(error.is_request() && !error.sent(), "{error:?}");
+        }
+        assert_eq!(lane.stats().submitted, 0);
+    }
+
     async fn what_the_builder_is_told_is_what_is_sent(place: Place) {
         let peer = Peer::answering(|_| response("200 OK", ""));
         let (client, _) = client(place, 1);

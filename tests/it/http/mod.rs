@@ -14,6 +14,7 @@ mod redirects;
 #[cfg(feature = "tower")]
 mod services;
 mod tls;
+mod turns;
 mod unblocked;
 mod uploads;
 

@@ -1,17 +1,19 @@
 //! Bodies whose peer, or whose reader, takes its time.
 
 use std::{
-    io,
+    io::{self, Read},
     sync::{Mutex, mpsc},
+    time::Duration,
 };
 
-use futures::StreamExt;
-use longshore::ureq::ErrorKind;
+use futures::{FutureExt, StreamExt};
+use longshore::ureq::{Client, ErrorKind};
+use ureq::{SendBody, middleware::MiddlewareNext};
 
-use super::{client, gzip::stored, holds_no_slot, peer::Peer};
+use super::{agent, client, config, gzip::stored, holds_no_slot, peer::Peer};
 use crate::{
     agent::peers,
-    support::{Gate, Place, eventually, is_as_new},
+    support::{Door, Gate, Place, eventually, is_as_new},
 };
 
 /// Sends the first half, and the second when it is told to.
@@ -32,6 +34,23 @@ fn in_two_halves(head: &'static str, first: Vec<u8>, second: Vec<u8>) -> (Peer, 
 
 fn chunk(data: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
+}
+
+/// Gives a little, a little more when its door is open, and then always the same.
+struct Slow {
+    door: Door,
+    given: usize,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == 1 {
+            self.door.pass();
+        }
+        self.given += 1;
+        buffer[0] = b'x';
+        Ok(1)
+    }
 }
 
 everywhere! {
@@ -62,6 +81,88 @@ everywhere! {
             drop(again);
             is_as_new(&lane).await;
         }
+    }
+
+    /// S7. A future that is dropped while it waits leaves its waker behind, and nobody to wake: whether a
+    /// thread is there already or comes for it.
+    async fn whoever_waited_for_a_body_and_is_gone_does_not_wait(place: Place) {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n";
+        let (peer, go_on) = in_two_halves(head, b"first ".to_vec(), b"second".to_vec());
+        let (client, lane) = client(place, 1);
+        let mut body = client.get(peer.url("/")).send().await.unwrap().stream();
+        assert_eq!(body.next().await.unwrap().unwrap(), "first ");
+        for _ in 0..2 {
+            assert!(body.next().now_or_never().is_none());
+            holds_no_slot(&lane).await;
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "second");
+        assert!(body.next().await.is_none());
+        is_as_new(&lane).await;
+    }
+
+    /// S7. A head without anything of the body is what many a stream of events begins with.
+    async fn a_body_that_does_not_begin_holds_no_thread_while_nobody_reads_it(place: Place) {
+        let end = [chunk(b"all"), chunk(b"")].concat();
+        for (head, all) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"all".to_vec()),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", end),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"")),
+        ] {
+            let (peer, go_on) = in_two_halves(head, Vec::new(), all);
+            let (client, lane) = client(place, 1);
+            let one = client.get(peer.url("/")).send().await.unwrap();
+            let two = client.get(peer.url("/")).send().await.unwrap();
+            holds_no_slot(&lane).await;
+            let mut read = Vec::new();
+            for response in [one, two] {
+                go_on.send(()).unwrap();
+                read.push(response.bytes().await.unwrap());
+            }
+            assert_eq!(read[0], read[1]);
+            assert_eq!(peer.connections(), 2);
+            is_as_new(&lane).await;
+        }
+    }
+
+    /// Of the job that goes on with it, that is all there is.
+    async fn the_beginning_of_a_compressed_body_is_not_taken_for_none_after_a_pause(place: Place) {
+        let (packed, _) = stored(b"", b"");
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (peer, go_on) = in_two_halves(head, chunk(&packed[..10]), chunk(b""));
+        let (client, lane) = client(place, 1);
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        holds_no_slot(&lane).await;
+        go_on.send(()).unwrap();
+        let error = response.bytes().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+        is_as_new(&lane).await;
+    }
+
+    /// K3. Between two reads its thread hears of it as of any cancel.
+    async fn a_deadline_that_passes_between_two_reads_is_told_as_one(place: Place) {
+        let gate = Gate::new();
+        let door = gate.door();
+        let slow = move |_: http::Request<SendBody<'_>>, _: MiddlewareNext<'_>| {
+            let reader = Slow { door: door.clone(), given: 0 };
+            Ok(http::Response::new(ureq::Body::builder().reader(reader)))
+        };
+        let lane = place.lane(1);
+        let agent = longshore::ureq::agent(config().middleware(slow).build());
+        let client = Client::new(lane.clone(), agent);
+        let call = client.get("http://127.0.0.1:1/").timeout(Duration::from_millis(500)).send();
+        let mut body = call.await.unwrap().stream();
+        eventually("its time is up", || lane.stats().timed_out == 1).await;
+        gate.open();
+        eventually("its thread has left", || lane.stats().draining == 0).await;
+        let error = loop {
+            match body.next().await.expect("it has no end") {
+                Ok(chunk) => assert_eq!(chunk, "x"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
+        is_as_new(&lane).await;
     }
 
     /// H6. What was read before, by another job, does not make a broken connection an end.
@@ -141,6 +242,28 @@ everywhere! {
         gate.open();
         assert_eq!(response.bytes().await.unwrap(), "");
         is_as_new(&lane).await;
+    }
+
+    /// It is passed on before the decoder reads its own; with an agent that does not say when it waits, too.
+    async fn a_head_does_not_wait_for_its_compressed_body(place: Place) {
+        let stock = || ureq::Agent::config_builder().proxy(None).build().new_agent();
+        for agent in [agent(), stock()] {
+            let gate = Gate::new();
+            let door = gate.door();
+            let peer = Peer::new(move |connection| {
+                connection.request()?;
+                connection.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n")?;
+                door.pass();
+                Ok(())
+            });
+            let lane = place.lane(1);
+            let client = Client::new(lane.clone(), agent);
+            let response = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(response.status(), 200);
+            gate.open();
+            assert!(response.bytes().await.is_err());
+            is_as_new(&lane).await;
+        }
     }
 
     async fn a_part_of_a_compressed_body_is_not_taken_for_none(place: Place) {

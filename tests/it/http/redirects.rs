@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Instant};
 
 use http::{HeaderName, HeaderValue};
-use longshore::ureq::{Body, ErrorKind};
+use longshore::ureq::{Body, Client, ErrorKind};
 
 use super::{
-    client,
+    client, config,
     peer::{Asked, Peer, redirect, response},
 };
 use crate::{
-    agent::peers,
+    agent::peers::{self, Authority},
     support::{AT_ONCE, Place, is_as_new},
 };
 
@@ -74,6 +74,34 @@ everywhere! {
         let (client, _) = client(place, 1);
         let error = client.get(peer.url("/")).send().await.unwrap_err();
         assert!(error.to_string().contains("without a `Location`"), "{error}");
+    }
+
+    /// H13. What could not be asked for in the first place cannot be led to either. The request was made,
+    /// though, and what is wrong is not the request.
+    async fn a_location_that_cannot_be_asked_for_is_a_redirect_that_is_not_followed(place: Place) {
+        let peer = leading("302 Found", format!("/{}", "x".repeat(40_000)));
+        let (client, lane) = client(place, 1);
+        let error = client.get(peer.url("/start/page")).send().await.unwrap_err();
+        assert!(error.is_redirect() && error.sent() && error.received(), "{error:?}");
+        assert!(error.to_string().contains("output_buffer_size"), "{error}");
+        assert_eq!(peer.asked().len(), 1);
+        is_as_new(&lane).await;
+
+        let authority = Authority::new();
+        let other = Arc::new(Peer::answering(|_| response("200 OK", "open to all")));
+        let to = other.url("/");
+        let peer = peers::Peer::with_tls(&authority, move |conn| {
+            conn.request()?;
+            conn.send(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"))
+        });
+        let config = config().tls_config(authority.trusted()).https_only(true).build();
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config));
+        let client = client.allow_downgrade(true);
+        let error = client.get(peer.url("/")).send().await.unwrap_err();
+        assert!(error.is_redirect() && error.sent() && error.received(), "{error:?}");
+        assert!(error.to_string().contains("https_only"), "{error}");
+        assert_eq!(other.connections(), 0);
+        is_as_new(&lane).await;
     }
 
     /// H14. Another port is another origin.
