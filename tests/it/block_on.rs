@@ -53,7 +53,8 @@ everywhere! {
             let captured = futures_end.watched();
             let mut handle = lane.clone();
             if times_out {
-                handle = lane.timeout(Duration::from_millis(10));
+                // Enough for it to begin on a machine that is busy.
+                handle = lane.timeout(Duration::from_millis(500));
             }
             let task = handle.offload_with(move |job| {
                 let ended = job.block_on(async {
