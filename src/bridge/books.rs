@@ -46,10 +46,21 @@ pub(super) struct Books {
 struct State {
     stage: Stage,
     live: Slab<Stop>,
+    /// How many of these are tasks.
+    tasks: usize,
     finished: u64,
     stopped: usize,
     /// Those who wait for something to change here.
     watchers: Vec<Waker>,
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Call,
+    /// It ends only if somebody drives the runtime.
+    Task,
+    Job,
 }
 
 /// What ends an entry.
@@ -68,6 +79,8 @@ pub(super) enum Stop {
 pub(super) struct Count {
     pub(super) stage: Stage,
     pub(super) live: usize,
+    /// Of those that are left.
+    pub(super) tasks: usize,
     pub(super) finished: u64,
     pub(super) stopped: usize,
 }
@@ -78,6 +91,7 @@ impl Books {
             state: Mutex::new(State {
                 stage: Stage::Open,
                 live: Slab::new(),
+                tasks: 0,
                 finished: 0,
                 stopped: 0,
                 watchers: Vec::new(),
@@ -87,13 +101,15 @@ impl Books {
     }
 
     /// `None` if there is to be nothing new.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Entry> {
+    pub(super) fn enter(self: &Arc<Self>, kind: Kind) -> Option<Entry> {
         let mut state = self.state.lock();
         if state.stage > Stage::Open {
             return None;
         }
+        state.tasks += usize::from(kind == Kind::Task);
         Some(Entry {
             key: state.live.insert(Stop::Unset),
+            kind,
             books: self.clone(),
         })
     }
@@ -162,6 +178,7 @@ impl State {
         Count {
             stage: self.stage,
             live: self.live.len(),
+            tasks: self.tasks,
             finished: self.finished,
             stopped: self.stopped,
         }
@@ -190,6 +207,7 @@ impl fmt::Debug for Books {
 pub(super) struct Entry {
     books: Arc<Books>,
     key: usize,
+    kind: Kind,
 }
 
 impl Entry {
@@ -237,6 +255,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut state = self.books.state.lock();
         let stop = state.live.remove(self.key);
+        state.tasks -= usize::from(self.kind == Kind::Task);
         if state.stage < Stage::Stopped {
             state.finished += 1;
         }

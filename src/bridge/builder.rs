@@ -1,17 +1,17 @@
 //! Starting a bridge with a runtime of its own.
 
-use std::{io, panic::Location, time::Duration};
+use std::{io, panic::Location, sync::mpsc, time::Duration};
 
 use futures_util::future::abortable;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 
 use super::{
     books::{Books, Stage},
     error::Error,
     handle::Bridge,
-    threads,
+    runtime, threads,
 };
-use crate::{error::catch, sync::Arc};
+use crate::sync::Arc;
 
 /// How long the runtime's own threads have to leave when it ends. Closures on its blocking pool may
 /// take longer, and are not waited for.
@@ -70,41 +70,49 @@ impl Builder {
 
     /// Starts it.
     ///
+    /// With [`workers`](Self::workers) it waits until their threads have started or one was refused,
+    /// which blocks for as long as that takes, in async code too.
+    ///
     /// # Errors
     ///
-    /// [`Error::NoThread`] if the system has no thread, or no descriptor, for it.
+    /// [`Error::NoThread`] if the system has no thread, or no descriptor, for it. Of the workers there
+    /// are all or none; where there are none, Tokio does not give back the few descriptors that it has
+    /// opened for them.
     #[track_caller]
     pub fn start(self) -> Result<Bridge, Error> {
-        let runtime = self.runtime(Location::caller())?;
-        let handle = runtime.handle().clone();
+        let at = Location::caller();
         let books = Books::new();
         let (until_told, owner) = abortable(std::future::pending::<()>());
         let theirs = books.clone();
-        // Where there is no thread, the runtime is dropped with the closure, perhaps in async code.
-        let runtime = Owned(Some(runtime));
-        threads::start_owner(self.name, move || own(runtime, until_told, &theirs))
-            .map_err(Error::NoThread)?;
-        Ok(Bridge::own(handle, books, owner))
-    }
-
-    fn runtime(&self, at: &'static Location<'static>) -> Result<Runtime, Error> {
-        let mut builder = match self.workers {
-            None => runtime::Builder::new_current_thread(),
+        let handle = match self.workers {
+            None => {
+                let runtime = runtime::of_one_thread(&self.name)?;
+                let handle = runtime.handle().clone();
+                // Where there is no thread, it is dropped with the closure, perhaps in async code.
+                let runtime = Owned(Some(runtime));
+                threads::start_owner(self.name, move || own(runtime, until_told, &theirs))
+                    .map_err(Error::NoThread)?;
+                handle
+            }
             Some(workers) => {
-                let mut builder = runtime::Builder::new_multi_thread();
-                builder.worker_threads(workers);
-                builder
+                let (tell, told) = mpsc::channel();
+                let name = self.name.clone();
+                threads::start_owner(self.name, move || {
+                    // Here, as this may be async code, which is no place to build it.
+                    match runtime::of_workers(workers, &name, at) {
+                        Ok(runtime) => {
+                            let _ = tell.send(Ok(runtime.handle().clone()));
+                            own(Owned(Some(runtime)), until_told, &theirs);
+                        }
+                        Err(refused) => drop(tell.send(Err(refused))),
+                    }
+                })
+                .map_err(Error::NoThread)?;
+                let gone = |gone| Err(Error::NoThread(io::Error::other(gone)));
+                told.recv().unwrap_or_else(gone)?
             }
         };
-        builder.enable_all().thread_name(&self.name);
-        // Tokio panics where the system refuses a worker's thread.
-        match catch(at, || builder.build()) {
-            Ok(built) => built.map_err(Error::NoThread),
-            Err(panic) => Err(Error::NoThread(io::Error::new(
-                io::ErrorKind::WouldBlock,
-                panic.message().to_owned(),
-            ))),
-        }
+        Ok(Bridge::own(handle, books, owner))
     }
 }
 

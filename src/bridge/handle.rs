@@ -6,7 +6,7 @@ use futures_util::future::AbortHandle;
 use tokio::runtime;
 
 use super::{
-    books::{Books, Stage},
+    books::{Books, Kind, Stage},
     builder::Builder,
     error::Error,
     limits::Limits,
@@ -208,7 +208,7 @@ impl Bridge {
         let limits = self
             .shared
             .alive(Limits::default().time(time).with_this_job());
-        let entry = self.shared.books.enter().ok_or(Error::ShutDown)?;
+        let entry = self.shared.books.enter(Kind::Call).ok_or(Error::ShutDown)?;
         wait::call(self.runtime(), &entry, limits, future, at)
     }
 
@@ -271,7 +271,7 @@ impl Bridge {
 
     /// Runs a closure that starts things, and cancels what of them is left when it returns.
     ///
-    /// It does not return before all of it has ended, what it offloaded included, but for one error.
+    /// It does not return before all of it has ended, what it offloaded included, but for two errors.
     /// A panic of the closure goes on after that. What a task gave and nobody took may be dropped a
     /// moment later, by the runtime.
     ///
@@ -284,7 +284,9 @@ impl Bridge {
     ///
     /// [`Error::WouldBlockRuntime`] where it must not block; the closure is not called then.
     /// [`Error::ShutDown`] if the bridge was shut down before. [`Error::NotDriven`] if nobody drives
-    /// the runtime, so that its tasks cannot end: then they are cancelled, and still there.
+    /// the runtime, so that its tasks cannot end. [`Error::NoThread`] if it cannot wait, since this is
+    /// a worker of a runtime and there is no thread to do its work meanwhile. With these two, what is
+    /// left is cancelled, and still there.
     ///
     /// # Panics
     ///

@@ -72,6 +72,7 @@ mod clock;
 mod error;
 mod handle;
 mod limits;
+mod runtime;
 mod scope;
 mod shared;
 mod shutdown;

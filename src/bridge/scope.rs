@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    books::{Books, Stage},
+    books::{Books, Count, Stage},
     error::Error,
     handle::Bridge,
     limits::Limits,
@@ -77,14 +77,64 @@ pub(super) fn run<R>(
     };
     let ran = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
     books.advance(Stage::Stopped);
-    let ended = wait::wait(
-        // Whatever becomes of the job that this may be in: nothing is to outlive it.
-        bridge.shared().alive(Limits::default()),
-        std::future::poll_fn(|cx| books.poll_until(cx, |count| count.live == 0)),
-        at,
-    );
+    let ended = wait_for_all(&books, bridge.shared().alive(Limits::default()), at);
     match ran {
         Err(payload) => panic::resume_unwind(payload),
         Ok(value) => ended.map(|()| value),
+    }
+}
+
+/// Waits until nothing is left, whatever becomes of the job that this may be in: nothing is to outlive
+/// the scope.
+///
+/// As long as there are tasks, it takes a runtime that is `alive`. A closure needs nobody to drive that:
+/// one that has begun is on its thread, however long it stays there, and the others are off the books.
+fn wait_for_all(
+    books: &Books,
+    alive: Limits<'_>,
+    at: &'static Location<'static>,
+) -> Result<(), Error> {
+    let wait_until = |limits, is_so: fn(Count) -> bool| {
+        if is_so(books.count()) {
+            return Ok(());
+        }
+        let so = std::future::poll_fn(|cx| books.poll_until(cx, is_so));
+        wait::wait(limits, so, at)
+    };
+    wait_until(alive, |count| count.tasks == 0)?;
+    wait_until(Limits::default(), |count| count.live == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::{super::books::Kind, *};
+
+    /// Waits for all, although the runtime shows no sign of life.
+    fn waits_for(books: &Books) -> Result<(), Error> {
+        books.advance(Stage::Stopped);
+        let alive = Limits::default().time(Some(Duration::ZERO));
+        wait_for_all(books, alive, Location::caller())
+    }
+
+    #[test]
+    fn a_closure_is_waited_for_whether_the_runtime_is_alive_or_not() {
+        let books = Books::new();
+        let entry = books.enter(Kind::Job).expect("nothing has ended yet");
+        let ends = thread::spawn(move || {
+            // Later than a wait that has a limit is over.
+            thread::sleep(Duration::from_millis(50));
+            drop(entry);
+        });
+        waits_for(&books).expect("it ends");
+        ends.join().expect("it does not panic");
+    }
+
+    #[test]
+    fn a_task_is_waited_for_as_long_as_the_runtime_is_alive() {
+        let books = Books::new();
+        let _entry = books.enter(Kind::Task).expect("nothing has ended yet");
+        assert!(waits_for(&books).unwrap_err().is_timeout());
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::{AbortHandle, Aborted, abortable};
 use tokio::runtime;
 
 use super::{
-    books::{Books, Entry, Stage},
+    books::{Books, Entry, Kind, Stage},
     limits::Limits,
 };
 use crate::{lane::Lane, sync::Arc};
@@ -67,10 +67,10 @@ impl Shared {
     }
 
     /// On the bridge's books, and on those of a scope; `None` if there is to be nothing new.
-    pub(super) fn enter(&self, scope: Option<&Arc<Books>>) -> Option<Vec<Entry>> {
-        let own = self.books.enter()?;
+    pub(super) fn enter(&self, scope: Option<&Arc<Books>>, kind: Kind) -> Option<Vec<Entry>> {
+        let own = self.books.enter(kind)?;
         match scope {
-            Some(scope) => Some(vec![own, scope.enter()?]),
+            Some(scope) => Some(vec![own, scope.enter(kind)?]),
             None => Some(vec![own]),
         }
     }

@@ -256,17 +256,13 @@ impl Core {
     /// A worker that was asked for will not come: its runtime has shut down.
     pub(crate) fn worker_lost(self: &Arc<Self>, id: HomeId) {
         self.runtime_gone(id);
-        let step = self.with_state(|state| {
-            state.leave(id, false);
-            state.next_step()
-        });
-        self.perform(step);
+        self.worker_goes(id, false);
     }
 
-    /// A worker goes, for its own reasons.
-    pub(crate) fn worker_leaves(self: &Arc<Self>, id: HomeId) {
+    /// A worker goes, for its own reasons; perhaps before it came.
+    pub(crate) fn worker_goes(self: &Arc<Self>, id: HomeId, came: bool) {
         let step = self.with_state(|state| {
-            state.leave(id, true);
+            state.leave(id, came);
             state.next_step()
         });
         self.perform(step);

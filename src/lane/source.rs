@@ -242,18 +242,29 @@ fn hand_over(
     let slot = Arc::new(Mutex::new(Some(worker)));
     let theirs = slot.clone();
     let refused = spawn(Box::new(move || {
-        let mut worker = theirs.lock().take();
-        let mut serve = || {
+        let Some(worker) = theirs.lock().take() else {
+            return;
+        };
+        let Some(outfit) = outfit else {
+            return worker.serve();
+        };
+        // Who asks whether it is wanted does so before it serves.
+        let worker = Cell::new(Some(worker));
+        let is_wanted = || {
+            let asks = worker.take();
+            let is_wanted = asks.as_ref().is_some_and(Worker::is_wanted);
+            worker.set(asks);
+            is_wanted
+        };
+        let fitted = outfit.around(&is_wanted, &mut || {
             if let Some(worker) = worker.take() {
                 worker.serve();
             }
-        };
-        let Some(outfit) = outfit else {
-            return serve();
-        };
-        let fitted = outfit.around(&mut serve);
-        if let (Err(cause), Some(worker)) = (fitted, worker) {
-            worker.decline(cause);
+        });
+        match (fitted, worker.into_inner()) {
+            (Err(cause), Some(worker)) => worker.decline(cause),
+            (Ok(()), Some(worker)) => worker.turn_back(),
+            (_, None) => {}
         }
     }));
     let Err(refusal) = refused else { return Ok(()) };

@@ -84,7 +84,14 @@ impl fmt::Debug for Threads {
 pub(crate) trait Outfit: Send + Sync {
     /// Runs on each thread: calls `serve` once, or says why the thread cannot serve. Must not
     /// panic.
-    fn around(&self, serve: &mut dyn FnMut()) -> Result<(), Arc<dyn StdError + Send + Sync>>;
+    ///
+    /// What was to be served may be gone by the time that the thread could be fitted out: then
+    /// `is_wanted` says so, and it need not be.
+    fn around(
+        &self,
+        is_wanted: &dyn Fn() -> bool,
+        serve: &mut dyn FnMut(),
+    ) -> Result<(), Arc<dyn StdError + Send + Sync>>;
 
     /// Asked on the thread after each job: has it lost what it needs? It leaves then, although
     /// there may be jobs, and another thread comes for them.

@@ -87,6 +87,20 @@ impl Worker {
         }
     }
 
+    /// Whether a job waits that it could serve. What it says may be true no longer a moment later.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let is_wanted = |core: &Arc<Core>| core.with_state(|state| state.is_wanted(self.home));
+        self.core.as_ref().is_some_and(is_wanted)
+    }
+
+    /// Gives up the right as it is not needed. If it is after all, as a job has come that counts on it,
+    /// another thread is asked for.
+    pub(crate) fn turn_back(mut self) {
+        if let Some(core) = self.core.take() {
+            core.worker_goes(self.home, false);
+        }
+    }
+
     /// Serves on this thread until there is nothing left to do.
     pub(crate) fn serve(mut self) {
         if let Some(core) = self.core.take() {
@@ -172,7 +186,7 @@ impl Shift {
                     let woken = self.park(patience);
                     now = Instant::now();
                     match woken {
-                        LookUp::Leave => break self.core.worker_leaves(self.home),
+                        LookUp::Leave => break self.core.worker_goes(self.home, true),
                         LookUp::Park | LookUp::Woken => {
                             self.watch();
                             now = Instant::now();

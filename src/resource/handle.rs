@@ -155,8 +155,9 @@ impl<T: 'static> Resource<T> {
     /// Refuses new calls at once, and, when awaited, ends what is there as
     /// [`Lane::shutdown`](crate::Lane::shutdown) does: jobs have `grace`, then they are cancelled.
     ///
-    /// When it is over the object has been dropped. A drop that takes longer than 50 ms is not
-    /// waited for, nor is a maker that is still at it: see [`objects`](Self::objects).
+    /// When it is over the object has been dropped, and none is made any more. A drop that takes longer
+    /// than the grace and 50 ms is not waited for, nor is a maker that is still at it: see
+    /// [`objects`](Self::objects).
     ///
     /// # Cancel safety
     ///

@@ -28,9 +28,10 @@ use crate::{
 ///   go, every 10 ms at the most.
 /// - **A closure that waits for another** of the same pool holds an object meanwhile. Where every
 ///   object is held by a closure that waits so, in [`Job::block_on`](crate::Job::block_on), and no
-///   further one can be had, an inner call is told [`Error::InUse`]. Circles through jobs of other
-///   lanes are not seen, nor are waits in another executor's loop: give calls a timeout where
-///   closures call the pool they are in.
+///   further one can be had, an inner call is told [`Error::InUse`]. One of them may wait in another
+///   executor's loop instead. Of a second one that does so it is not seen that it waits, nor are
+///   circles through jobs of other lanes: give calls a timeout where closures call the pool they are
+///   in.
 ///
 /// # Examples
 ///

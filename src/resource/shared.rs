@@ -2,7 +2,7 @@
 
 use std::{panic::Location, time::Duration};
 
-use tokio::runtime;
+use tokio::{runtime, time::Instant};
 
 use super::stock::Stock;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     sync::Arc,
 };
 
-/// How long, after the last job has gone, objects have to be dropped before a shutdown is over.
+/// How long objects have to be dropped, after the grace, before a shutdown is over.
 const SETTLING: Duration = Duration::from_millis(50);
 
 pub(super) struct Shared<T> {
@@ -73,8 +73,10 @@ impl<T: 'static> Shared<T> {
         let jobs = self.lane.shutdown(grace);
         let places = self.stock.places.clone();
         async move {
+            let began = Instant::now();
             let ended = jobs.await?;
-            places.vacant_within(SETTLING).await;
+            let left = grace.saturating_sub(began.elapsed());
+            places.vacant_within(left.max(SETTLING)).await;
             Ok(ended)
         }
     }

@@ -77,8 +77,13 @@ impl<T: 'static> Stock<T> {
 }
 
 impl<T: 'static> Outfit for Stock<T> {
-    fn around(&self, serve: &mut dyn FnMut()) -> Result<(), Cause> {
+    fn around(&self, is_wanted: &dyn Fn() -> bool, serve: &mut dyn FnMut()) -> Result<(), Cause> {
         let place = self.places.take();
+        // That may have taken long. And not before it: to a shutdown that finds no place taken, no
+        // object is made any more.
+        if !is_wanted() {
+            return Ok(());
+        }
         let made = catch(self.location, || (self.make)());
         let object = made.unwrap_or_else(|panic| Err(Arc::new(panic.of_a_maker())))?;
         let _installed = slot::install(self.key(), object, place);
@@ -138,7 +143,7 @@ mod tests {
                 // And it is back for the next.
                 assert_eq!(stock.run(|it, _| it.len(), job, None).unwrap(), 1);
             };
-            stock.around(serve).unwrap();
+            stock.around(&|| true, serve).unwrap();
             assert_eq!(stock.places.taken(), 0);
         });
     }
@@ -159,7 +164,7 @@ mod tests {
                 );
                 assert_eq!(one.run(|it, _| it.len(), job, None).unwrap(), 0);
             };
-            one.around(serve).unwrap();
+            one.around(&|| true, serve).unwrap();
         });
     }
 
@@ -167,10 +172,10 @@ mod tests {
     fn a_thread_whose_maker_fails_does_not_serve_and_keeps_no_place() {
         let mut stock = stock("broken");
         stock.make = Box::new(|| Err(Arc::new(io::Error::from(io::ErrorKind::NotFound))));
-        let cause = stock.around(&mut || unreachable!()).unwrap_err();
+        let cause = stock.around(&|| true, &mut || unreachable!()).unwrap_err();
         assert!(cause.downcast_ref::<io::Error>().is_some());
         stock.make = Box::new(|| panic!("as planned"));
-        let cause = stock.around(&mut || unreachable!()).unwrap_err();
+        let cause = stock.around(&|| true, &mut || unreachable!()).unwrap_err();
         let told = Unavailable::new(stock.name.clone(), cause);
         assert!(told.cause().is::<crate::error::Panic>());
         assert_eq!(stock.places.taken(), 0);

@@ -18,8 +18,9 @@ const SHOWN: usize = 25;
 /// millisecond show as well if there are many of them, since what is counted is time. What waits for
 /// files is underestimated: much of that is work in the system, and not sleep. Two calls are one row
 /// if the system call, the [`watched`](super::watched) place and the line of the program that is to
-/// [blame](Row::blame) are the same; where that line is not known, if peer or path are. A row says of
-/// its call what all its samples have in common.
+/// [blame](Row::blame) are the same; where that line is not known, if peer or path are. (If there is no
+/// thread to find that out on, one line may have several rows.) A row says of its call what all its
+/// samples have in common.
 ///
 /// `Display` gives a table of the first 25 for a terminal; `to_json` (feature `json`) the same for
 /// machines.

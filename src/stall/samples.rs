@@ -3,7 +3,8 @@
 //! Samples are sorted as they come: by the call and what it is about, by the place, and by the
 //! functions on the stack, as addresses. What is to blame of these is known only when they have
 //! names, which takes long; so that is done at the end, on a thread of its own, and what turns out to
-//! be the same then becomes one row.
+//! be the same then becomes one row. Where no thread can be had it is not done: the names are looked up
+//! by whoever reads the rows.
 
 use std::{
     cmp::Reverse,
@@ -151,12 +152,13 @@ impl Samples {
             let (this, theirs) = (self.clone(), rows.clone());
             let started = std::thread::Builder::new()
                 .name(String::from("longshore-profile"))
-                .spawn(move || this.complete(theirs, lasted));
-            if started.is_ok() {
-                return;
+                .spawn(move || this.complete(named(theirs), lasted));
+            if started.is_err() {
+                self.complete(rows, lasted);
             }
+            return;
         }
-        self.complete(rows, lasted);
+        self.complete(named(rows), lasted);
     }
 
     /// Nobody waits for them.
@@ -169,9 +171,7 @@ impl Samples {
         drop((rows, waker));
     }
 
-    fn complete(&self, mut rows: Vec<Counted>, lasted: Duration) {
-        // If looking for names fails in a way that nobody has thought of, the rows are as they are.
-        call_quietly(|| rows = merged(&rows));
+    fn complete(&self, rows: Vec<Counted>, lasted: Duration) {
         let mut rows: Vec<Row> = rows.into_iter().map(|counted| counted.row).collect();
         rows.sort_by_key(|row| Reverse(row.blocked));
         let waker = {
@@ -188,6 +188,13 @@ impl Samples {
             call_quietly(|| waker.wake());
         }
     }
+}
+
+/// The rows with names. If looking for these fails in a way that nobody has thought of, the rows are as
+/// they are.
+fn named(mut rows: Vec<Counted>) -> Vec<Counted> {
+    call_quietly(|| rows = merged(&rows));
+    rows
 }
 
 /// The future of [`Watching::profile_for`](super::Watching::profile_for).

@@ -4,7 +4,7 @@
 //! had: it may take its time or panic, and nobody would be watched meanwhile. Nor are names looked up
 //! there, which takes long, so that what depends on the line of the program is decided later as well:
 //! whether it is to be left out, and how often it was told already. Each watch has a thread of its
-//! own for all that, from its first report on.
+//! own for all that, from its first report on, and asks for one with each report as long as it has none.
 
 use std::{
     collections::{HashMap, HashSet},

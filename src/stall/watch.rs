@@ -122,7 +122,8 @@ impl Watch {
     /// block, and if it panics that is contained. Of those that have to wait for it meanwhile, 1,024
     /// do, and more are left out. Reports go there and, with the feature `tracing`, to the subscriber
     /// as events of level `WARN` with the target `longshore::stall`. With neither, and nothing given
-    /// to [`on_end`](Self::on_end), each site is printed once to the standard error.
+    /// to [`on_end`](Self::on_end), each site is printed once to the standard error. If the system has
+    /// no thread for that, it runs on the one that looks, which does not look meanwhile.
     ///
     /// A callback that holds the [`Watching`] keeps it, and so the watch, for ever.
     pub fn on_stall(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {

@@ -22,9 +22,6 @@ use crate::{
 const TICK: Duration = Duration::from_millis(10);
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// A stack for looking, naming and nothing of the user's.
-const STACK: usize = 256 * 1024;
-
 static WATCHDOG: LazyLock<Mutex<Kennel>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
@@ -43,9 +40,10 @@ pub(super) fn watch(subject: Arc<Subject>) -> io::Result<()> {
         thread.unpark();
         return Ok(());
     }
+    // The stack is of the usual size: what else would run on another thread, names and the user's
+    // callbacks, runs on this one if no other can be had.
     let started = std::thread::Builder::new()
         .name(String::from("longshore-stall"))
-        .stack_size(STACK)
         .spawn(run);
     match started {
         Ok(handle) => {

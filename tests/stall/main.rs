@@ -25,6 +25,7 @@ mod interrupted;
 #[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
 mod lines;
 mod nested;
+mod nobody;
 mod overloaded;
 mod process;
 mod profiles;

@@ -13,6 +13,55 @@ use std::{
 use longshore::stall::{Watching, watched};
 
 use crate::support::{Flavour, Gate, PATIENCE, Watched};
+#[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
+use crate::{
+    nobody::{no_more_threads, passes_as_nobody},
+    support::{in_child, in_time},
+};
+
+/// What it costs to look names up is then left to who reads them, and not to those that look or to
+/// whoever ends the watch.
+#[test]
+#[cfg(all(feature = "stall-stacks", target_arch = "x86_64"))]
+fn a_profile_that_has_no_thread_of_its_own_is_given_without_looking_names_up() {
+    if !in_child() {
+        let name = "::a_profile_that_has_no_thread_of_its_own_is_given_without_looking_names_up";
+        return passes_as_nobody(&format!("{}{name}", module_path!()));
+    }
+    #[inline(never)]
+    fn naps() {
+        thread::sleep(Duration::from_millis(4));
+        std::hint::black_box(());
+    }
+    #[inline(never)]
+    fn calls() {
+        naps();
+        std::hint::black_box(());
+    }
+    in_time(|| {
+        let watched = Watched::new(Flavour::MultiThread);
+        no_more_threads();
+        let (gate, opener) = Gate::new();
+        let naps = watched.runtime.spawn(async move {
+            while !gate.is_open() {
+                naps();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                calls();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let profile = watched.watching.profile_for(Duration::from_secs(1));
+        let profile = watched.runtime.block_on(profile);
+        drop(opener);
+        watched.runtime.block_on(naps).unwrap();
+        // Two ways lead to that line, and that they do is seen by their names only.
+        let of_naps = profile
+            .rows
+            .iter()
+            .filter(|row| row.blame().is_some_and(|blame| blame.contains("naps")));
+        assert!(of_naps.count() >= 2, "{profile}");
+    });
+}
 
 on_both! {
     /// None of these is long, and all are found: the one that takes most of the time first.

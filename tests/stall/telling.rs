@@ -12,8 +12,12 @@ use std::{
 
 use longshore::stall::Watch;
 
-use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, Watched, child, in_child, in_time, settles, wait_for_looks,
+use crate::{
+    nobody::{becomes_nobody, no_more_threads},
+    support::{
+        Flavour, Gate, LOOKS, PATIENCE, Watched, child, in_child, in_time, passes, settles,
+        threads_named, wait_for_looks,
+    },
 };
 
 /// Blocks a worker until it was looked at for long.
@@ -101,7 +105,9 @@ fn without_anybody_to_tell_each_site_is_printed_once() {
         runtime.spawn(async { thread::sleep(Duration::from_millis(400)) });
         settles("the other is seen", || watching.stalls() == 4);
         wait_for_looks(&watching, LOOKS);
-        return;
+        // To look names up may take the thread that tells longer than that.
+        drop((runtime, watching));
+        return settles("all is told", || threads_named("longshore-tell") == 0);
     }
     let name = "::without_anybody_to_tell_each_site_is_printed_once";
     let output = child(&format!("{}{name}", module_path!()))
@@ -116,6 +122,41 @@ fn without_anybody_to_tell_each_site_is_printed_once() {
     assert_eq!(lines.len(), 2, "{text}");
     assert!(lines[0].contains("a lock"), "{text}");
     assert!(lines[1].contains("clock_nanosleep"), "{text}");
+}
+
+/// It is then told by the thread that looks, which has to have as much room as the user's code may need.
+#[test]
+fn a_report_that_has_no_thread_of_its_own_is_told_all_the_same() {
+    fn uses_stack(rest: usize) -> usize {
+        let room = std::hint::black_box([1_u8; 4096]);
+        match rest.checked_sub(room.len()) {
+            Some(rest) => usize::from(room[rest % room.len()]) + uses_stack(rest),
+            None => 0,
+        }
+    }
+    if !in_child() {
+        let name = "::a_report_that_has_no_thread_of_its_own_is_told_all_the_same";
+        let mut command = child(&format!("{}{name}", module_path!()));
+        command.env_remove("RUST_MIN_STACK");
+        return passes(command);
+    }
+    in_time(|| {
+        becomes_nobody();
+        let (tell, told) = mpsc::channel();
+        let watch = Watch::new().on_stall(move |stall| {
+            let thread = thread::current().name().map(str::to_owned);
+            let pages = uses_stack(512 * 1024);
+            tell.send((thread, pages, stall.to_string())).unwrap();
+        });
+        let (runtime, watching) = watch.build(&mut Flavour::MultiThread.builder()).unwrap();
+        no_more_threads();
+        for _ in 0..2 {
+            block(&runtime, &watching);
+            let (thread, pages, line) = told.recv_timeout(PATIENCE).expect("it is told");
+            assert_eq!((thread.as_deref(), pages), (Some("longshore-stall"), 128));
+            assert!(line.starts_with("worker "), "{line}");
+        }
+    });
 }
 
 /// Who listens to the ends only is not told once for each site.

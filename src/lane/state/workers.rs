@@ -146,6 +146,13 @@ impl State {
         Some(Step::Start(home.id, home.runtime.clone()))
     }
 
+    /// Whether a job waits for a worker that was asked for.
+    pub(crate) fn is_wanted(&mut self, home: HomeId) -> bool {
+        let ended = self.ended;
+        self.home(home)
+            .is_some_and(|home| !ended && !home.closed && home.queue.front().is_some())
+    }
+
     /// A worker that was asked for has come.
     pub(crate) fn arrive(&mut self, home: HomeId) {
         if let Some(home) = self.home(home) {

@@ -21,7 +21,7 @@ use super::{
     rows::{Row, dead},
     seven,
 };
-use crate::support::{AT_ONCE, Child, Flavour, in_child, watched};
+use crate::support::{AT_ONCE, Child, Flavour, Gate, in_child, settles, watched};
 
 /// Which runtime is called into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,14 +214,30 @@ fn a_runtime_that_nobody_drives_is_an_error_and_not_a_hang() {
         assert_eq!(bridge.call(async { 7 }).unwrap(), 7);
         assert_eq!(bridge.offload(|_| 7).wait().unwrap(), 7);
 
+        let gate = Gate::new();
         let (told, waits) = thread::scope(|scope| {
+            let (bridge, gate, door) = (&bridge, &gate, gate.door());
+            let closure = scope.spawn(move || {
+                bridge.scope(|started| {
+                    drop(started.offload(move |_| door.pass()));
+                    settles("it begins", || gate.count() == 1);
+                })
+            });
+            settles("it has begun", || gate.count() == 1);
             let told = scope.spawn(|| bridge.call(seven()));
             let waits = scope.spawn(|| bridge.spawn(seven()).wait());
             let error = bridge
                 .call_timeout(Duration::from_millis(5), seven())
                 .unwrap_err();
             assert!(error.is_timeout(), "the time is kept elsewhere: {error}");
-            (told.join().unwrap(), waits.join().unwrap())
+            let told = (told.join().unwrap(), waits.join().unwrap());
+            // Nor does a closure that has begun, and it is waited for for as long as it takes: here
+            // for a moment longer than anything that needs a driver.
+            thread::sleep(Duration::from_millis(50));
+            assert!(!closure.is_finished());
+            gate.open();
+            closure.join().unwrap().expect("all of it has ended");
+            told
         });
         assert!(matches!(told, Err(Error::NotDriven)), "{told:?}");
         assert!(matches!(waits, Err(Error::NotDriven)), "{waits:?}");

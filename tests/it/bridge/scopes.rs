@@ -9,7 +9,7 @@ use std::{
 
 use longshore::{Bridge, Job, bridge::Error};
 
-use crate::support::{Door, DropFlag, Flavour, Gate, watched};
+use crate::support::{Door, DropFlag, Flavour, Gate, NoMoreThreads, each_in_a_child, watched};
 
 #[test]
 fn a_scope_cancels_what_is_left_and_waits_for_it() {
@@ -185,5 +185,42 @@ fn a_scope_of_a_bridge_that_was_shut_down_is_not_begun() {
         bridge.shutdown(std::time::Duration::ZERO).wait().unwrap();
         let told = bridge.scope(|_| unreachable!("it is not called"));
         assert!(matches!(told, Err::<(), _>(Error::ShutDown)));
+    });
+}
+
+/// W1. A worker that has nobody to do its work meanwhile cannot wait; where nothing is left it need not.
+#[test]
+fn a_scope_in_which_nothing_is_left_needs_no_thread() {
+    let test = concat!(
+        module_path!(),
+        "::a_scope_in_which_nothing_is_left_needs_no_thread"
+    );
+    each_in_a_child(test, &[()], |()| {
+        let threads = NoMoreThreads::from_here_on();
+        threads.but(10_000);
+        let runtime = Flavour::MultiThread.runtime();
+        let bridge = Bridge::start().unwrap();
+        threads.but(0);
+        let gate = Gate::new();
+        let door = gate.door();
+        let (nothing, something) = runtime
+            .block_on(runtime.spawn(async move {
+                let nothing = bridge.scope(|_| 7);
+                let something = bridge.scope(|scope| {
+                    let (begin, begun) = mpsc::channel();
+                    drop(scope.spawn(async move {
+                        begin.send(()).unwrap();
+                        door.pass();
+                    }));
+                    begun.recv().unwrap();
+                });
+                (nothing, something)
+            }))
+            .unwrap();
+        assert_eq!(nothing.unwrap(), 7);
+        assert!(
+            matches!(something, Err(Error::NoThread(_))),
+            "{something:?}"
+        );
     });
 }

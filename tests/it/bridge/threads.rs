@@ -6,7 +6,8 @@ use longshore::{Bridge, bridge::Error};
 
 use super::seven;
 use crate::support::{
-    AT_ONCE, Child, Flavour, NoMoreThreads, in_child, settles, threads_named, watched,
+    AT_ONCE, Child, Flavour, NoMoreThreads, each_in_a_child, in_child, settles, threads_named,
+    watched,
 };
 
 #[test]
@@ -52,6 +53,38 @@ fn a_thread_that_is_refused_is_an_error() {
         let error = Bridge::start().unwrap_err();
         assert!(matches!(error, Error::NoThread(_)), "{error}");
         assert!(std::error::Error::source(&error).is_some());
+    });
+}
+
+/// W1. The system has threads for some of the workers, and not for all of them.
+#[test]
+fn of_the_workers_there_are_all_or_none() {
+    let test = concat!(module_path!(), "::of_the_workers_there_are_all_or_none");
+    each_in_a_child(test, &[false, true], |in_async| {
+        let runtime = Flavour::CurrentThread.runtime();
+        let few = NoMoreThreads::from_here_on();
+        let start = || Bridge::builder().name("br-two").workers(2).start();
+        // One thread more each time: its owner's, the first worker's, the second's.
+        let mut refused = 0;
+        let bridge = loop {
+            few.but(refused);
+            let told = match in_async {
+                true => runtime.block_on(async { start() }),
+                false => start(),
+            };
+            match told {
+                Ok(bridge) => break bridge,
+                Err(Error::NoThread(_)) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+            settles("those that had started end", || {
+                threads_named("br-two").is_empty()
+            });
+        };
+        assert!(refused > 0);
+        assert_eq!(bridge.spawn(seven()).wait().unwrap(), 7);
+        drop(bridge);
+        settles("it ends", || threads_named("br-two").is_empty());
     });
 }
 

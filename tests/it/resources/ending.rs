@@ -8,8 +8,8 @@ use std::{
 
 use longshore::{Error, Resource};
 
-use super::{Maker, on_both_flavours};
-use crate::support::{AT_ONCE, Gate, PanicOnDrop, eventually};
+use super::{Maker, Thing, on_both_flavours};
+use crate::support::{AT_ONCE, Door, Gate, PanicOnDrop, eventually};
 
 #[test]
 fn a_closed_resource_serves_who_waits_and_drops_its_object() {
@@ -67,6 +67,41 @@ fn a_shutdown_is_over_when_the_object_is_gone() {
 }
 
 #[test]
+fn a_shutdown_waits_for_a_slow_drop_as_long_as_its_grace() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    on_both_flavours(|| async {
+        let things = Resource::new("slow-shut", || Ok::<_, io::Error>(Slow));
+        things.with(|_, _| ()).await.unwrap();
+        things.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(things.objects(), 0);
+    });
+}
+
+/// A thread may be on its way for a call that is gone.
+#[test]
+fn after_a_shutdown_no_object_is_made() {
+    on_both_flavours(|| async {
+        for _ in 0..20 {
+            let maker = Maker::default();
+            let theirs = maker.clone();
+            let things = Resource::new("no-more", move || Ok::<_, io::Error>(theirs.make()));
+            drop(things.with(|_, _| ()));
+            things.shutdown(Duration::ZERO).await.unwrap();
+            // One that was being made is not waited for for long.
+            let is_being_made = things.objects() == 1;
+            let made = maker.made();
+            has_no_thread(&things).await;
+            assert!(maker.made() == made || is_being_made);
+        }
+    });
+}
+
+#[test]
 fn a_shutdown_names_the_closure_that_keeps_the_object() {
     on_both_flavours(|| async {
         let gate = Gate::new();
@@ -98,7 +133,7 @@ fn a_drop_that_blocks_holds_up_neither_a_shutdown_nor_the_runtime() {
         });
         things.with(|_, _| ()).await.unwrap();
         let start = std::time::Instant::now();
-        things.shutdown(Duration::from_secs(20)).await.unwrap();
+        things.shutdown(Duration::from_millis(1)).await.unwrap();
         assert!(start.elapsed() < AT_ONCE);
         assert_eq!(things.objects(), 1, "it is still being dropped");
         drop(release);
@@ -163,6 +198,52 @@ fn the_next_object_is_not_made_while_the_last_is_being_dropped() {
         gate.open();
         assert_eq!(next.await.unwrap(), 7);
     });
+}
+
+/// The thread that has come for it had to wait for the drop of the last object.
+#[test]
+fn for_a_call_that_is_gone_no_object_is_made() {
+    struct Slow(
+        Door,
+        #[expect(dead_code, reason = "it counts its drop")] Thing,
+    );
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.pass();
+        }
+    }
+    on_both_flavours(|| async {
+        for shuts_down in [false, true] {
+            let (maker, gate) = (Maker::default(), Gate::new());
+            let (theirs, door) = (maker.clone(), gate.door());
+            let make = move || Ok::<_, io::Error>(Slow(door.clone(), theirs.make()));
+            let things = Resource::builder("too-late", make)
+                .keep_alive(Duration::from_millis(1))
+                .build();
+            things.with(|_, _| ()).await.unwrap();
+            gate.arrived(1).await;
+            let next = things.with(|_, _| ());
+            assert_eq!(things.stats().starting, 1);
+            if shuts_down {
+                let ended = things.shutdown(Duration::ZERO).await.unwrap();
+                assert_eq!(ended.cancelled, 1);
+                assert!(next.await.unwrap_err().never_started());
+            } else {
+                drop(next);
+            }
+            gate.open();
+            has_no_thread(&things).await;
+            assert_eq!((maker.made(), maker.dropped()), (1, 1));
+        }
+    });
+}
+
+async fn has_no_thread<T>(things: &Resource<T>) {
+    eventually("its threads are gone", || {
+        let stats = things.stats();
+        stats.starting + stats.workers + things.objects() == 0
+    })
+    .await;
 }
 
 #[test]

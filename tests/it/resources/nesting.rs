@@ -181,14 +181,56 @@ fn in_a_pool_that_cannot_grow_the_inner_call_is_told() {
                 _ => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
             }
         });
-        let inner = pool.clone();
-        let told = pool.with(move |(), job| job.block_on(inner.with(|(), _| ())));
-        let told = told.await.unwrap().unwrap().unwrap_err();
-        assert!(
-            matches!(told, Error::InUse { .. } | Error::Unavailable(_)),
-            "{told:?}"
-        );
-        pool.with(|(), _| ()).await.unwrap();
+        for in_another_loop in [false, true] {
+            let inner = pool.clone();
+            let told = pool.with(move |(), job| {
+                let call = inner.with(|(), _| ());
+                match in_another_loop {
+                    true => futures::executor::block_on(call),
+                    false => job.block_on(call).unwrap(),
+                }
+            });
+            let told = told.await.unwrap().unwrap_err();
+            assert!(
+                matches!(told, Error::InUse { .. } | Error::Unavailable(_)),
+                "{told:?}"
+            );
+            pool.with(|(), _| ()).await.unwrap();
+        }
+    });
+}
+
+/// Whichever of the two is the last that waits.
+#[test]
+fn in_a_pool_one_of_those_who_wait_may_do_so_in_another_loop() {
+    on_both_flavours(|| async {
+        let pool = ResourcePool::new("two-loops", 2, || Ok::<_, io::Error>(7_u8));
+        for _ in 0..50 {
+            let gate = Gate::new();
+            let both = [false, true].map(|in_another_loop| {
+                let (inner, door) = (pool.clone(), gate.door());
+                pool.with(move |_, job| {
+                    door.pass();
+                    let call = inner.with(|it, _| *it);
+                    match in_another_loop {
+                        true => futures::executor::block_on(call),
+                        false => job.block_on(call).unwrap(),
+                    }
+                })
+            });
+            gate.arrived(2).await;
+            gate.open();
+            let mut told = Vec::new();
+            for outer in both {
+                told.push(outer.await.unwrap());
+            }
+            let in_use = |told: &Result<u8, Error>| matches!(told, Err(Error::InUse { .. }));
+            assert!(
+                told.iter()
+                    .all(|told| matches!(told, Ok(7)) || in_use(told)),
+                "{told:?}"
+            );
+        }
     });
 }
 

@@ -94,6 +94,17 @@ impl NoMoreThreads {
     }
 }
 
+impl NoMoreThreads {
+    /// From now on the user of this thread may have so many, those included that there are.
+    pub(crate) fn but(&self, threads: u64) {
+        let few = Rlimit {
+            current: Some(threads),
+            ..self.0
+        };
+        setrlimit(Resource::Nproc, few).expect("a soft limit may be raised again");
+    }
+}
+
 impl Drop for NoMoreThreads {
     fn drop(&mut self) {
         setrlimit(Resource::Nproc, self.0).expect("a soft limit may be raised again");

@@ -22,6 +22,8 @@ pub(crate) struct Source {
     pub(crate) losses: f64,
     /// How often a thread comes, and cannot serve.
     pub(crate) declines: f64,
+    /// How often a thread that comes asks first whether it is still needed.
+    pub(crate) asks: f64,
     /// How often a job takes from its thread what that needs to go on.
     pub(crate) spends: f64,
 }
@@ -71,7 +73,11 @@ impl Source {
             });
             return Ok(());
         }
-        shuttle::thread::spawn(move || worker.serve());
+        let asks = shuttle::rand::thread_rng().gen_bool(self.asks);
+        shuttle::thread::spawn(move || match asks && !worker.is_wanted() {
+            true => worker.turn_back(),
+            false => worker.serve(),
+        });
         Ok(())
     }
 }

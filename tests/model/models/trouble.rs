@@ -104,6 +104,25 @@ fn a_thread_that_cannot_serve_loses_no_job() {
     every_job_is_run_or_told(trouble, told, &["run", "told"]);
 }
 
+/// Threads that come late find that others have served whom they were to serve, and turn back, just
+/// as the next job counts on them.
+#[test]
+fn a_thread_that_turns_back_loses_no_job() {
+    let trouble = Source {
+        asks: 0.5,
+        ..Source::default()
+    };
+    every_job_is_run_or_told(trouble, |_| false, &["run"]);
+    let trouble = Source {
+        asks: 1.0,
+        declines: 0.3,
+        spends: 0.3,
+        ..Source::default()
+    };
+    let told = |error: &Error| matches!(error, Error::Unavailable(_));
+    every_job_is_run_or_told(trouble, told, &["run", "told"]);
+}
+
 /// Threads leave between two jobs, as they have lost what they need; others come in their place.
 #[test]
 fn a_thread_that_has_to_leave_is_replaced() {
