@@ -64,7 +64,10 @@ impl Resolver for Names {
         let (host, port) = host_and_port(uri)?;
         let addresses =
             dns::addresses(host, until(timeout)).map_err(|stop| error(stop, timeout))?;
-        let with_port = addresses.iter().map(|&ip| SocketAddr::new(ip, port));
+        let with_port = addresses.iter().map(|&(mut address)| {
+            address.set_port(port);
+            address
+        });
         let mut resolved = self.empty();
         for address in config.ip_family().keep_wanted(with_port).take(MOST) {
             resolved.push(address);
