@@ -105,9 +105,10 @@ pub(super) fn begin() {
     });
 }
 
-/// The peer has answered before it had the whole request, and takes no more of it.
-pub(super) fn answered() {
-    CALL.with(|call| call.answered.set(true));
+/// Whether the peer has answered before it had the whole request, and takes no more of it. Said with each
+/// piece that is sent: another call may be made on the way, of which this may be true as well.
+pub(super) fn set_answered(answered: bool) {
+    CALL.with(|call| call.answered.set(answered));
 }
 
 /// Whether nothing that is still sent will be looked at.

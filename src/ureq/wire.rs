@@ -86,6 +86,7 @@ impl Wire {
     /// that is called `name`, then and whenever there is more to be done on this connection.
     pub(super) fn send(&mut self, amount: usize, end: Until, name: Timeout) -> Result<(), Stop> {
         (self.used, self.asked) = (true, true);
+        call::set_answered(self.answered);
         self.unless_it_failed()?;
         if self.answered {
             // Whoever sends looks for the answer when there is no more to send; that may be never.
@@ -95,7 +96,7 @@ impl Wire {
             Ok(Sent::All) => {}
             Ok(Sent::Answered) => {
                 self.answered = true;
-                call::answered();
+                call::set_answered(true);
             }
             Err(stop) => {
                 let stop = stop.named(name);
