@@ -105,9 +105,15 @@ impl Socket {
         outcome
     }
 
-    /// Writes all of it, unless the peer answers before it has it all.
-    pub(super) fn write_all(&mut self, data: &[u8], until: Until) -> Result<Sent, Stop> {
-        let sent = self.unless_it_fails(|stream| write_all(stream, data, until));
+    /// Writes all of it, unless the peer answers before it has it all. `heard` is what was read and
+    /// nobody has used, which is where an answer would begin.
+    pub(super) fn write_all(
+        &mut self,
+        heard: &[u8],
+        data: &[u8],
+        until: Until,
+    ) -> Result<Sent, Stop> {
+        let sent = self.unless_it_fails(|stream| write_all(stream, heard, data, until));
         // What was left out would be missing if anything else were sent on it.
         self.spoiled |= matches!(sent, Ok(Sent::Answered));
         sent
@@ -157,7 +163,7 @@ impl io::Read for Conversation<'_> {
 
 impl io::Write for Conversation<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.socket.write_all(data, self.end)?;
+        self.socket.write_all(&[], data, self.end)?;
         Ok(data.len())
     }
 

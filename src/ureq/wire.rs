@@ -92,7 +92,8 @@ impl Wire {
             // Whoever sends looks for the answer when there is no more to send; that may be never.
             return time_left(Job::current().as_ref(), end).map(drop);
         }
-        match self.socket.write_all(self.space.written(amount), end) {
+        let (heard, data) = (self.space.unused(), self.space.written(amount));
+        match self.socket.write_all(heard, data, end) {
             Ok(Sent::All) => {}
             Ok(Sent::Answered) => {
                 self.answered = true;
