@@ -39,6 +39,8 @@ use super::{buffers::MARGIN, cut};
 ///   that the connection was reset.
 /// - What a peer says before it answers, with a status of 1xx, ends with
 ///   [`ureq::Error::LargeResponseHeader`] after 1 MiB; ureq skips it as long as the call may last.
+/// - The time in which a connection is to be made is for the whole of it, a proxy on the way included; of
+///   a proxy that answers CONNECT byte by byte ureq waits that long for each.
 /// - SOCKS needs no feature of ureq's.
 ///
 /// # Cancel safety
