@@ -42,6 +42,10 @@ use super::{buffers::MARGIN, cut};
 ///   leave to send a body is waited for (`Expect: 100-continue`), it is neither taken for that leave
 ///   nor for the answer, as ureq takes what has header fields; and a peer that closes the connection
 ///   in the middle of it is an error at once.
+/// - What TLS needs is made once for the agent, the certificates that it trusts and the sessions that can
+///   be resumed, also where a request has a configuration of its own (which those of
+///   [`Client`](super::Client) have) with the TLS of the agent in it. ureq makes it for each connection of
+///   such a request.
 /// - The time in which a connection is to be made is for the whole of it, a proxy on the way included; of
 ///   a proxy that answers CONNECT byte by byte ureq waits that long for each.
 /// - SOCKS needs no feature of ureq's.

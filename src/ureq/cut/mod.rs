@@ -1,10 +1,11 @@
 //! Where we cut into ureq: the only folder that names [`ureq::unversioned`]. Here is what is put in the
-//! place of ureq's own; `checked` is what is put round connections.
+//! place of ureq's own; `checked` is what is put round connections, `prepared` round TLS.
 //!
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
 
 mod checked;
+mod prepared;
 
 use std::net::SocketAddr;
 
@@ -22,7 +23,10 @@ use ureq::{
     },
 };
 
-use self::checked::{Checked, Uncut};
+use self::{
+    checked::{Checked, Uncut},
+    prepared::Prepared,
+};
 use super::{
     authority,
     buffers::{Sizes, Space},
@@ -37,14 +41,22 @@ use crate::{error::Cancelled, sync::Arc};
 
 pub(super) fn agent(config: Config) -> Agent {
     let open = Arc::<Open>::default();
+    let tls = config.tls_config();
     let chain =
         ().chain(Socks(open.clone()))
             .chain(ConnectProxyConnector::default())
             .chain(Tcp(open))
             .chain(Connected)
-            .chain(RustlsConnector::default());
+            .chain(Prepared::new(
+                RustlsConnector::default(),
+                TlsProvider::Rustls,
+                tls,
+            ));
     #[cfg(feature = "native-tls")]
-    let chain = chain.chain(ureq::unversioned::transport::NativeTlsConnector::default());
+    let chain = {
+        let connector = ureq::unversioned::transport::NativeTlsConnector::default();
+        chain.chain(Prepared::new(connector, TlsProvider::NativeTls, tls))
+    };
     Agent::with_parts(config, Whole(chain), Names)
 }
 
