@@ -38,7 +38,16 @@ use super::{buffers::MARGIN, cut};
 ///   closes, is heard (where the connection is not encrypted); ureq waits for its timeout, or says
 ///   that the connection was reset.
 /// - What a peer says before it answers, with a status of 1xx, ends with
-///   [`ureq::Error::LargeResponseHeader`] after 1 MiB; ureq skips it as long as the call may last.
+///   [`ureq::Error::LargeResponseHeader`] after 1 MiB; ureq skips it as long as the call may last. Where
+///   leave to send a body is waited for (`Expect: 100-continue`), it is neither taken for that leave
+///   nor for the answer, as ureq takes what has header fields; and a peer that closes the connection
+///   in the middle of it is an error at once.
+/// - What TLS needs is made once for the agent, the certificates that it trusts and the sessions that can
+///   be resumed, also where a request has a configuration of its own (which those of
+///   [`Client`](super::Client) have) with the TLS of the agent in it. ureq makes it for each connection of
+///   such a request.
+/// - The time in which a connection is to be made is for the whole of it, a proxy on the way included; of
+///   a proxy that answers CONNECT byte by byte ureq waits that long for each.
 /// - SOCKS needs no feature of ureq's.
 ///
 /// # Cancel safety

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::stop::Until;
+
 /// How far an exchange has come.
 ///
 /// The phases follow each other, with these exceptions: a connection from the pool needs none up to
@@ -81,6 +83,8 @@ struct Call {
     leftover: Cell<Option<Instant>>,
     /// How many connections are being made: to reach a host through a proxy, first one to the proxy.
     connecting: Cell<usize>,
+    /// By when the first of these has to be there.
+    connected_by: Cell<Until>,
     watch: RefCell<Option<Rc<dyn Watch>>>,
 }
 
@@ -105,9 +109,10 @@ pub(super) fn begin() {
     });
 }
 
-/// The peer has answered before it had the whole request, and takes no more of it.
-pub(super) fn answered() {
-    CALL.with(|call| call.answered.set(true));
+/// Whether the peer has answered before it had the whole request, and takes no more of it. Said with each
+/// piece that is sent: another call may be made on the way, of which this may be true as well.
+pub(super) fn set_answered(answered: bool) {
+    CALL.with(|call| call.answered.set(answered));
 }
 
 /// Whether nothing that is still sent will be looked at.
@@ -146,11 +151,23 @@ pub(super) fn is_connecting_to_proxy() -> bool {
     CALL.with(|call| call.connecting.get()) > 1
 }
 
-/// A connection is being made, until the guard is dropped.
-pub(super) fn connecting() -> Connecting {
-    CALL.with(|call| call.connecting.set(call.connecting.get() + 1));
+/// A connection is being made, until the guard is dropped, for which there is time until `end`.
+pub(super) fn connecting(end: Until) -> Connecting {
+    CALL.with(|call| {
+        if call.connecting.replace(call.connecting.get() + 1) == 0 {
+            call.connected_by.set(end);
+        }
+    });
     enter(Phase::Connect);
     Connecting
+}
+
+/// By when a connection has to be there that is being made, with all that leads to it.
+pub(super) fn connected_by() -> Until {
+    CALL.with(|call| match call.connecting.get() {
+        0 => Until::NEVER,
+        _ => call.connected_by.get(),
+    })
 }
 
 pub(super) struct Connecting;

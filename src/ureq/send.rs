@@ -34,12 +34,17 @@ pub(super) enum Sent {
     Answered,
 }
 
-/// Writes all of it, unless the peer answers before it has it all.
+/// Writes all of it, unless the peer answers before it has it all. `before` is what has been taken of
+/// what it said, and not been used: a refusal may have come in one piece with leave to send.
 pub(super) fn write_all(
     mut stream: &TcpStream,
+    before: &[u8],
     mut data: &[u8],
     until: Until,
 ) -> Result<Sent, Stop> {
+    if !before.is_empty() && matches!(status(before), Ok(b'4' | b'5')) {
+        return Ok(Sent::Answered);
+    }
     let mut said = Said::Nothing;
     while !data.is_empty() {
         time_left(Job::current().as_ref(), until)?;
@@ -56,7 +61,7 @@ pub(super) fn write_all(
                 let ready = wait_to_write(stream, said, until)?;
                 let may_have_spoken = ready.is_empty() || ready.contains(PollFlags::IN);
                 if may_have_spoken && !ready.contains(PollFlags::OUT) {
-                    match answer(stream) {
+                    match answer(stream, before) {
                         Ok(b'4' | b'5') => return Ok(Sent::Answered),
                         // It may well say something else, and still want the rest.
                         Ok(_) => said = Said::Enough,
@@ -66,7 +71,9 @@ pub(super) fn write_all(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // It has closed the connection. Did it say why?
-            Err(_) if matches!(answer(stream), Ok(b'2'..=b'5')) => return Ok(Sent::Answered),
+            Err(_) if matches!(answer(stream, before), Ok(b'2'..=b'5')) => {
+                return Ok(Sent::Answered);
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -97,15 +104,29 @@ fn wait_to_write(stream: &TcpStream, said: Said, until: Until) -> Result<PollFla
     }
 }
 
-/// The first digit of the status, if what can be read is a response that is not encrypted. That of
-/// the last, where others come before it that only put it off.
-fn answer(stream: &TcpStream) -> Result<u8, Said> {
+/// The first digit of the status, if what was taken before and what can be read now make a response.
+fn answer(stream: &TcpStream, before: &[u8]) -> Result<u8, Said> {
     let mut buffer = [0; LOOKED_AT];
-    let heard = match stream.peek(&mut buffer) {
-        Ok(read) => &buffer[..read],
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Said::Nothing),
-        Err(_) => return Err(Said::Enough),
+    let taken = before.len().min(LOOKED_AT);
+    buffer[..taken].copy_from_slice(&before[..taken]);
+    let come = if taken < LOOKED_AT {
+        stream.peek(&mut buffer[taken..])
+    } else {
+        Ok(0)
     };
+    match come {
+        Ok(read) => status(&buffer[..taken + read]),
+        Err(error) => {
+            let no_more = error.kind() != io::ErrorKind::WouldBlock;
+            let so_far = if no_more { Said::Enough } else { Said::Nothing };
+            status(before).map_err(|_| so_far)
+        }
+    }
+}
+
+/// The first digit of the status, if this is a response that is not encrypted. That of the last, where
+/// others come before it that only put it off.
+fn status(heard: &[u8]) -> Result<u8, Said> {
     let is_http = |line: &[u8]| line.iter().zip(b"HTTP/1.").all(|(is, ought)| is == ought);
     if heard.is_empty() || !is_http(heard.trim_ascii_start()) {
         return Err(Said::Enough);

@@ -105,9 +105,15 @@ impl Socket {
         outcome
     }
 
-    /// Writes all of it, unless the peer answers before it has it all.
-    pub(super) fn write_all(&mut self, data: &[u8], until: Until) -> Result<Sent, Stop> {
-        let sent = self.unless_it_fails(|stream| write_all(stream, data, until));
+    /// Writes all of it, unless the peer answers before it has it all. `heard` is what was read and
+    /// nobody has used, which is where an answer would begin.
+    pub(super) fn write_all(
+        &mut self,
+        heard: &[u8],
+        data: &[u8],
+        until: Until,
+    ) -> Result<Sent, Stop> {
+        let sent = self.unless_it_fails(|stream| write_all(stream, heard, data, until));
         // What was left out would be missing if anything else were sent on it.
         self.spoiled |= matches!(sent, Ok(Sent::Answered));
         sent
@@ -157,7 +163,7 @@ impl io::Read for Conversation<'_> {
 
 impl io::Write for Conversation<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.socket.write_all(data, self.end)?;
+        self.socket.write_all(&[], data, self.end)?;
         Ok(data.len())
     }
 
@@ -166,7 +172,8 @@ impl io::Write for Conversation<'_> {
     }
 }
 
-/// A socket that does not block and that no child process inherits.
+/// A socket that does not block, and that no child process inherits; but on Windows, where rustix has no
+/// word for the latter, one does that is given handles at all.
 fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -188,6 +195,9 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         socket
     };
+    // Elsewhere the standard library says with each write that it wants no signal for a closed connection.
+    #[cfg(target_vendor = "apple")]
+    rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
     let stream = TcpStream::from(socket);
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     stream.set_nonblocking(true)?;
@@ -265,5 +275,16 @@ fn poll_once(
     match polled {
         Err(Errno::INTR) => Ok(PollFlags::empty()),
         polled => Ok(polled?),
+    }
+}
+
+#[cfg(all(test, target_vendor = "apple"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_a_closed_connection_is_no_signal() {
+        let stream = open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        assert!(rustix::net::sockopt::socket_nosigpipe(&stream).unwrap());
     }
 }

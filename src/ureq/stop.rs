@@ -102,8 +102,8 @@ impl fmt::Display for Idle {
 
 impl std::error::Error for Idle {}
 
-/// By when an operation has to be over, in real time.
-#[derive(Clone, Copy, Debug)]
+/// By when an operation has to be over, in real time. By default never.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Until(Option<Instant>);
 
 impl Until {
@@ -117,7 +117,6 @@ impl Until {
         Self(self.0.into_iter().chain(Self::after(Some(time)).0).min())
     }
 
-    #[cfg(test)]
     pub(super) const NEVER: Self = Self(None);
 
     pub(super) fn left(self) -> Option<Duration> {

@@ -89,16 +89,18 @@ impl Wire {
     /// that is called `name`, then and whenever there is more to be done on this connection.
     pub(super) fn send(&mut self, amount: usize, end: Until, name: Timeout) -> Result<(), Stop> {
         (self.used, self.asked) = (true, true);
+        call::set_answered(self.answered);
         self.unless_it_failed()?;
         if self.answered {
             // Whoever sends looks for the answer when there is no more to send; that may be never.
             return time_left(Job::current().as_ref(), end).map(drop);
         }
-        match self.socket.write_all(self.space.written(amount), end) {
+        let (heard, data) = (self.space.unused(), self.space.written(amount));
+        match self.socket.write_all(heard, data, end) {
             Ok(Sent::All) => {}
             Ok(Sent::Answered) => {
                 self.answered = true;
-                call::answered();
+                call::set_answered(true);
             }
             Err(stop) => {
                 let stop = stop.named(name);

@@ -69,7 +69,8 @@ use crate::lane::Lane;
 /// and its socket at once. With another agent everything works too, but a cancelled call only ends
 /// for its caller: its thread is counted as draining until the peer or one of the agent's own
 /// timeouts lets go of it, a body whose server pauses keeps its thread, errors often do not know their
-/// phase, and a request that may not have been sent counts as sent.
+/// phase, a request that may not have been sent counts as sent, and TLS is set up anew, certificates and
+/// all, for each connection.
 ///
 /// What is set here for all requests: the size of bodies, redirects, secret headers. All else is the
 /// agent's `Config`: proxies, TLS, user agent, timeouts of single phases. Its `max_redirects`,

@@ -7,6 +7,7 @@ use ureq::{
     unversioned::transport::{Buffers, NextTimeout, Transport},
 };
 
+use super::{until, within};
 use crate::ureq::{
     call,
     interim::{self, Interim},
@@ -14,11 +15,21 @@ use crate::ureq::{
 
 /// A connection whose breaking is not taken for an end, whose peer has to come to its answer, and of
 /// which is known what follows the head.
+///
+/// What a peer says before its answer (1xx) is taken out here, but for the first leave to send a body:
+/// ureq, where it waits for that, takes hints for the answer, and elsewhere takes many of them, where
+/// they come fast, for one head that is too large.
 #[derive(Debug)]
 pub(super) struct Checked<T> {
     connection: T,
     /// Something of an answer has come.
     heard: bool,
+    /// There is nothing more.
+    ended: bool,
+    /// There was no room for more, with so much there.
+    full: Option<usize>,
+    /// ureq has been told that it may send the body.
+    leave: bool,
     /// What has come last is to be looked at once more before there is a wait for more.
     fresh: bool,
     interim: Interim,
@@ -29,9 +40,82 @@ impl<T> Checked<T> {
         Self {
             connection,
             heard: false,
+            ended: false,
+            full: None,
+            leave: false,
             fresh: false,
             interim: Interim::default(),
         }
+    }
+}
+
+impl<T: Transport> Checked<T> {
+    /// Waits for something to come, and takes note of it.
+    fn await_more(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let unused = self.connection.buffers().input().len();
+        let come = match self.connection.await_input(timeout) {
+            // In a body that ends with its connection ureq takes some kinds for that end, and a decoder
+            // that is given one, of whatever kind, takes it for its own.
+            Err(Error::Io(error)) if self.heard => return Err(io::Error::other(error).into()),
+            outcome => outcome?,
+        };
+        if come {
+            self.heard = true;
+            call::heard();
+        } else if self.connection.buffers().input_append_buf().is_empty() {
+            self.full = Some(unused);
+        } else {
+            self.ended = true;
+            call::end();
+        }
+        let more = &self.connection.buffers().input()[unused..];
+        call::count_body(more.len());
+        let is_before_answer = !self.interim.is_over();
+        let interim = self.interim.heard(more);
+        if interim > interim::MOST {
+            return Err(Error::LargeResponseHeader(interim, interim::MOST));
+        }
+        if is_before_answer {
+            self.take_interim();
+        }
+        // Whoever waits for leave to send a body looks and says nothing: neither that it has to be more,
+        // where it would be asked for the same again and again, nor that it is for who reads the answer,
+        // who would wait for more than there is.
+        self.connection.buffers().input_consume(0);
+        Ok(come)
+    }
+
+    /// Takes out the interim answers that have come whole, and leaves in their place what ureq has to know.
+    fn take_interim(&mut self) {
+        let buffers = self.connection.buffers();
+        let found = interim::complete(buffers.input());
+        if found.bytes == 0 {
+            return;
+        }
+        if !found.leave || std::mem::replace(&mut self.leave, true) {
+            buffers.input_consume(found.bytes);
+            return;
+        }
+        let after = buffers.input()[found.bytes..].to_vec();
+        buffers.input_consume(found.bytes + after.len());
+        for piece in [interim::LEAVE, &after] {
+            // There is room for it, as it is not longer than what was there.
+            buffers.input_append_buf()[..piece.len()].copy_from_slice(piece);
+            buffers.input_appended(piece.len());
+        }
+    }
+
+    /// Says no where the answer would be the same as before. ureq goes by that by itself, unless it waits for
+    /// leave to send a body: then it asks until its time is up.
+    fn unless_asked_in_vain(&mut self, unused: usize) -> Result<(), Error> {
+        if self.ended {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let buffers = self.connection.buffers();
+        if self.full.take() == Some(unused) && buffers.input_append_buf().is_empty() {
+            return Err(Error::LargeResponseHeader(unused, unused));
+        }
+        Ok(())
     }
 }
 
@@ -53,34 +137,14 @@ impl<T: Transport> Transport for Checked<T> {
         if std::mem::take(&mut self.fresh) && unused > 0 {
             return Ok(true);
         }
-        match self.connection.await_input(timeout) {
-            // In a body that ends with its connection ureq takes some kinds for that end, and a decoder
-            // that is given one, of whatever kind, takes it for its own.
-            Err(Error::Io(error)) if self.heard => Err(io::Error::other(error).into()),
-            outcome => {
-                match outcome {
-                    Ok(true) => {
-                        self.heard = true;
-                        call::heard();
-                    }
-                    // Nor is there anything if there is no room for it.
-                    Ok(false) if !self.connection.buffers().input_append_buf().is_empty() => {
-                        call::end();
-                    }
-                    Ok(false) | Err(_) => {}
-                }
-                let more = &self.connection.buffers().input()[unused..];
-                call::count_body(more.len());
-                let interim = self.interim.heard(more);
-                // Whoever waits for leave to send a body looks and says nothing: neither that it has to
-                // be more, where it would be asked for the same again and again, nor that it is for who
-                // reads the answer, who would wait for more than there is.
-                self.connection.buffers().input_consume(0);
-                self.fresh = matches!(outcome, Ok(true));
-                if interim > interim::MOST {
-                    return Err(Error::LargeResponseHeader(interim, interim::MOST));
-                }
-                outcome
+        self.unless_asked_in_vain(unused)?;
+        let end = until(timeout);
+        loop {
+            let come = self.await_more(within(timeout, end))?;
+            // An interim answer is nothing that ureq should look at, nor is nothing.
+            if !come || !self.connection.buffers().input().is_empty() {
+                self.fresh = come;
+                return Ok(come);
             }
         }
     }
@@ -88,8 +152,8 @@ impl<T: Transport> Transport for Checked<T> {
     /// Asked between two requests: when it goes to the pool, and when it comes from there.
     fn is_open(&mut self) -> bool {
         self.interim = Interim::default();
-        self.fresh = false;
-        !call::leave() && self.connection.is_open()
+        (self.fresh, self.leave) = (false, false);
+        !call::leave() && !self.ended && self.connection.is_open()
     }
 
     fn is_tls(&self) -> bool {

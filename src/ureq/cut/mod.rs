@@ -1,10 +1,11 @@
 //! Where we cut into ureq: the only folder that names [`ureq::unversioned`]. Here is what is put in the
-//! place of ureq's own; `checked` is what is put round connections.
+//! place of ureq's own; `checked` is what is put round connections, `prepared` round TLS.
 //!
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
 
 mod checked;
+mod prepared;
 
 use std::net::SocketAddr;
 
@@ -22,7 +23,10 @@ use ureq::{
     },
 };
 
-use self::checked::{Checked, Uncut};
+use self::{
+    checked::{Checked, Uncut},
+    prepared::Prepared,
+};
 use super::{
     authority,
     buffers::{Sizes, Space},
@@ -37,14 +41,22 @@ use crate::{error::Cancelled, sync::Arc};
 
 pub(super) fn agent(config: Config) -> Agent {
     let open = Arc::<Open>::default();
+    let tls = config.tls_config();
     let chain =
         ().chain(Socks(open.clone()))
             .chain(ConnectProxyConnector::default())
             .chain(Tcp(open))
             .chain(Connected)
-            .chain(RustlsConnector::default());
+            .chain(Prepared::new(
+                RustlsConnector::default(),
+                TlsProvider::Rustls,
+                tls,
+            ));
     #[cfg(feature = "native-tls")]
-    let chain = chain.chain(ureq::unversioned::transport::NativeTlsConnector::default());
+    let chain = {
+        let connector = ureq::unversioned::transport::NativeTlsConnector::default();
+        chain.chain(Prepared::new(connector, TlsProvider::NativeTls, tls))
+    };
     Agent::with_parts(config, Whole(chain), Names)
 }
 
@@ -62,9 +74,12 @@ impl Resolver for Names {
     ) -> Result<ResolvedSocketAddrs, Error> {
         call::resolving();
         let (host, port) = host_and_port(uri)?;
-        let addresses =
-            dns::addresses(host, until(timeout)).map_err(|stop| error(stop, timeout))?;
-        let with_port = addresses.iter().map(|&ip| SocketAddr::new(ip, port));
+        let end = until(left(timeout));
+        let addresses = dns::addresses(host, end).map_err(|stop| error(stop, timeout))?;
+        let with_port = addresses.iter().map(|&(mut address)| {
+            address.set_port(port);
+            address
+        });
         let mut resolved = self.empty();
         for address in config.ip_family().keep_wanted(with_port).take(MOST) {
             resolved.push(address);
@@ -97,7 +112,7 @@ impl<C: Connector> Connector for Whole<C> {
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
-        let connecting = call::connecting();
+        let connecting = call::connecting(until(details.timeout));
         // Where a proxy looks the name up, nobody has looked at the port yet.
         host_and_port(details.uri)?;
         // What leads to a proxy is part of a chain that is checked as a whole: what goes over it later
@@ -130,7 +145,7 @@ impl<In: Transport> Connector<In> for Tcp {
         if let Some(connection) = chained {
             return Ok(Some(Either::A(connection)));
         }
-        let wire = connect(&details.addrs, details.timeout, details, &self.0)?;
+        let wire = connect(&details.addrs, details, &self.0)?;
         Ok(Some(Either::B(wire)))
     }
 }
@@ -187,14 +202,9 @@ impl<In: Transport> Connector<In> for Socks {
             Target::named(host, port)
         };
 
-        // One span of time for all that it takes to get through.
-        let end = until(details.timeout);
         let addresses = (details.resolver).resolve(proxy.uri(), details.config, details.timeout)?;
-        let mut timeout = details.timeout;
-        if let Some(left) = end.left() {
-            timeout.after = left.into();
-        }
-        let mut wire = connect(&addresses, timeout, details, &self.0)?;
+        let mut wire = connect(&addresses, details, &self.0)?;
+        let end = until(left(details.timeout));
         socks::ask(&mut wire.socket().until(end), proxy, &target)
             .map_err(|failed| error(failed.into(), details.timeout))?;
         Ok(Some(Either::B(wire)))
@@ -204,18 +214,13 @@ impl<In: Transport> Connector<In> for Socks {
 /// Opens a connection and sees to it that a shutdown of the agent finds it.
 fn connect(
     addresses: &[SocketAddr],
-    timeout: NextTimeout,
     details: &ConnectionDetails<'_>,
     open: &Arc<Open>,
 ) -> Result<Wire, Error> {
     let config = details.config;
-    let wire = Wire::open(
-        addresses,
-        until(timeout),
-        config.no_delay(),
-        Sizes::of(config),
-    )
-    .map_err(|stop| error(stop, timeout))?;
+    let end = until(left(details.timeout));
+    let wire = Wire::open(addresses, end, config.no_delay(), Sizes::of(config))
+        .map_err(|stop| error(stop, details.timeout))?;
     if open.admit(wire.stream())? {
         let handle = Arc::downgrade(open);
         // Refused, the agent has been shut down before it knew of us.
@@ -238,13 +243,13 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
+        let timeout = left(timeout).for_write();
         self.send(amount, until(timeout), timeout.reason)
             .map_err(|stop| error(stop, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
+        let timeout = left(timeout).for_read();
         call::enter_if(Phase::Send, Phase::Head);
         match self.fill(until(timeout)) {
             Ok(read) => Ok(read > 0),
@@ -298,6 +303,21 @@ fn until(timeout: NextTimeout) -> Until {
     } else {
         Until::after(Some(*timeout.after))
     }
+}
+
+/// The same timeout, but not beyond `end`.
+fn within(mut timeout: NextTimeout, end: Until) -> NextTimeout {
+    match end.left() {
+        Some(left) if left < *timeout.after => timeout.after = left.into(),
+        _ => {}
+    }
+    timeout
+}
+
+/// What is left of a timeout. To make a connection takes several steps where a proxy is on the way, and
+/// ureq gives to each anew what there is for all of them.
+fn left(timeout: NextTimeout) -> NextTimeout {
+    within(timeout, call::connected_by())
 }
 
 /// Never an `io::Error` for what we stopped ourselves: ureq, rustls and native-tls take some kinds

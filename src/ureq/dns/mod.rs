@@ -24,7 +24,7 @@ mod tests;
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     sync::LazyLock,
     time::{Duration, Instant},
 };
@@ -53,28 +53,29 @@ const KEPT: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// What the system is asked. Another function in tests.
-type LookUp = fn(&str) -> io::Result<Vec<IpAddr>>;
+type LookUp = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
-/// The addresses of a host, in the order of the system's preference, and at least one.
+/// The addresses of a host, in the order of the system's preference, and at least one. Each has port 0:
+/// they are of the socket's kind as one that is valid on a single link only has to say on which.
 ///
 /// A literal is answered here; a name by the process's resolver.
-pub(super) fn addresses(host: &str, until: Until) -> Result<Arc<[IpAddr]>, Stop> {
+pub(super) fn addresses(host: &str, until: Until) -> Result<Arc<[SocketAddr]>, Stop> {
     static RESOLVER: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(by_the_system));
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
-    match bare.parse() {
-        Ok(literal) => Ok(Arc::new([literal])),
+    match bare.parse::<IpAddr>() {
+        Ok(literal) => Ok(Arc::new([SocketAddr::new(literal, 0)])),
         Err(_) => RESOLVER.addresses(bare, until),
     }
 }
 
-fn by_the_system(host: &str) -> io::Result<Vec<IpAddr>> {
+fn by_the_system(host: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in (host, 0).to_socket_addrs()? {
-        if !addresses.contains(&address.ip()) {
-            addresses.push(address.ip());
+        if !addresses.contains(&address) {
+            addresses.push(address);
         }
     }
     Ok(addresses)
@@ -94,7 +95,7 @@ struct Book {
 enum Name {
     /// Somebody is looking it up.
     Asked(Arc<Question>),
-    Known(Arc<[IpAddr]>, Instant),
+    Known(Arc<[SocketAddr]>, Instant),
 }
 
 impl Resolver {
@@ -110,7 +111,7 @@ impl Resolver {
         }
     }
 
-    fn addresses(&self, host: &str, until: Until) -> Result<Arc<[IpAddr]>, Stop> {
+    fn addresses(&self, host: &str, until: Until) -> Result<Arc<[SocketAddr]>, Stop> {
         let job = Job::current();
         time_left(job.as_ref(), until)?;
         match self.ask(host) {

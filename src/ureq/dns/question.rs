@@ -1,6 +1,6 @@
 //! A lookup that is under way, and who waits for what comes of it.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use super::super::{
     call,
@@ -31,7 +31,7 @@ pub(super) struct State {
 
 #[derive(Clone)]
 pub(super) enum Answer {
-    Addresses(Arc<[IpAddr]>),
+    Addresses(Arc<[SocketAddr]>),
     /// Errors of the system cannot be cloned: this is what there is to know of one.
     Failed(io::ErrorKind, Arc<str>),
 }

@@ -1,6 +1,7 @@
 //! With a function of the test's own for the system.
 
 use std::{
+    net::{Ipv6Addr, SocketAddrV6},
     sync::{
         Barrier,
         atomic::{AtomicUsize, Ordering},
@@ -15,8 +16,24 @@ const FOR_EVER: Until = Until::NEVER;
 #[test]
 fn a_literal_is_its_own_address() {
     for (host, address) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("::1", "::1")] {
-        let expected: IpAddr = address.parse().unwrap();
+        let expected = SocketAddr::new(address.parse().unwrap(), 0);
         assert_eq!(&*addresses(host, FOR_EVER).unwrap(), [expected]);
+    }
+}
+
+#[test]
+fn an_address_that_is_valid_on_one_link_only_is_told_with_its_link() {
+    const LINK: u32 = 7;
+    let resolver = Resolver::new(|_| {
+        let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        Ok(vec![SocketAddrV6::new(address, 0, 0, LINK).into()])
+    });
+    // Looked up, and from the book.
+    for _ in 0..2 {
+        match resolver.addresses("link.test", FOR_EVER).as_deref() {
+            Ok([SocketAddr::V6(address)]) => assert_eq!(address.scope_id(), LINK),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -27,7 +44,7 @@ fn lookups_of_one_name_are_one_lookup() {
     let resolver = Resolver::new(|_| {
         ASKED.fetch_add(1, Ordering::SeqCst);
         GATE.wait();
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     });
     thread::scope(|scope| {
         let callers: Vec<_> = (0..10)
@@ -55,7 +72,7 @@ fn an_answer_is_asked_for_again_after_five_seconds() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let resolver = Resolver::new(|_| {
         ASKED.fetch_add(1, Ordering::SeqCst);
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     });
     let before = Instant::now();
     resolver.addresses("old.test", FOR_EVER).unwrap();
@@ -79,7 +96,7 @@ fn one_of_two_jobs_that_wait_for_an_answer_can_be_cancelled() {
     static GATE: Barrier = Barrier::new(2);
     let resolver: &Resolver = Box::leak(Box::new(Resolver::new(|_| {
         GATE.wait();
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     })));
     let lane = Lane::builder("callers")
         .limit(2)
@@ -126,7 +143,7 @@ fn a_lookup_that_hangs_is_left_at_the_deadline_and_holds_one_thread() {
     let resolver = Resolver::new(|_| {
         BEGUN.fetch_add(1, Ordering::SeqCst);
         GATE.wait();
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     });
     let ask = || {
         let soon = Until::after(Some(Duration::from_millis(1)));
@@ -189,7 +206,7 @@ fn a_lookup_that_nobody_wants_any_more_does_not_begin() {
         if host.starts_with("hangs") {
             GATE.wait();
         }
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     });
     let soon = || Until::after(Some(Duration::from_millis(1)));
     for n in 0..THREADS {
@@ -216,7 +233,7 @@ fn a_lookup_that_nobody_wants_any_more_does_not_begin() {
 
 #[test]
 fn the_book_does_not_grow_without_end() {
-    let resolver = Resolver::new(|_| Ok(vec![IpAddr::from([127, 0, 0, 1])]));
+    let resolver = Resolver::new(|_| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
     for n in 0..2 * KEPT {
         resolver.addresses(&format!("n{n}.test"), FOR_EVER).unwrap();
     }

@@ -27,6 +27,7 @@ mod proxies;
 mod refusals;
 mod reuse;
 pub(crate) mod scene;
+pub(crate) mod sessions;
 
 use std::{env, time::Duration};
 

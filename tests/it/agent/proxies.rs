@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv6Addr, TcpListener},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ureq::Proxy;
@@ -11,7 +12,10 @@ use super::{
     agent, config, get, kind,
     peers::{Authority, Manners, NOWHERE, Peer, SocksManners, connect_proxy, site, socks_proxy},
 };
-use crate::support::{Child, in_child, watched};
+use crate::support::{AT_ONCE, Child, in_child, watched};
+
+/// Longer than it takes to get through.
+const TIMEOUT: Duration = Duration::from_millis(300);
 
 in_and_out_of_a_job! {
     fn a_proxy_is_asked_to_connect() {
@@ -99,6 +103,34 @@ in_and_out_of_a_job! {
             }
         }
         assert_eq!(peer.connections(), 0, "it does not go there by itself");
+    }
+
+    /// H2. There is one span of time for all that it takes to get through.
+    fn a_proxy_that_comes_to_no_end_is_late() {
+        let authority = Authority::new();
+        let behind = Peer::with_tls(&authority, site);
+        for proxy in [
+            Peer::new(connect_proxy(Manners::Drips)),
+            Peer::with_tls(&authority, connect_proxy(Manners::Drips)),
+        ] {
+            let via = proxy.url("");
+            for global in [false, true] {
+                let config = config()
+                    .proxy(Some(Proxy::new(&via).unwrap()))
+                    .tls_config(authority.trusted());
+                let config = if global {
+                    config.timeout_global(Some(TIMEOUT))
+                } else {
+                    config.timeout_connect(Some(TIMEOUT))
+                };
+                let agent = agent(config.build());
+                let begun = Instant::now();
+                let error = get(&agent, &behind.url("/ok")).unwrap_err();
+                let took = begun.elapsed();
+                assert_eq!(kind(&error), "timeout", "{via}, {global}: {error:?}");
+                assert!(took < TIMEOUT + AT_ONCE, "{via}, {global}: {took:?}");
+            }
+        }
     }
 
     fn every_kind_of_socks_leads_there() {

@@ -86,6 +86,46 @@ in_and_out_of_a_job! {
             }
         }
     }
+
+    /// It is taken together with that leave, and what is looked at later is not where it was.
+    fn a_refusal_in_one_piece_with_leave_to_send_is_heard() {
+        let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+        for cut in [0, 4, 9, 12, REFUSAL.len()] {
+            for resets in [false, true] {
+                let (go, going) = mpsc::channel::<()>();
+                let going = Mutex::new(going);
+                let peer = Peer::new(move |conn| {
+                    conn.request()?;
+                    conn.send(leave.to_owned() + &REFUSAL[..cut])?;
+                    conn.is_taken();
+                    if going.lock().unwrap().recv().is_ok() {
+                        conn.send(&REFUSAL[cut..])?;
+                    }
+                    if resets {
+                        return conn.reset();
+                    }
+                    conn.pass();
+                    Ok(())
+                });
+                let taken = Arc::<AtomicUsize>::default();
+                thread::scope(|scope| {
+                    let stops = taken.clone();
+                    scope.spawn(move || {
+                        // With this much of it the client has heard it already.
+                        if cut < 10 {
+                            comes_to_a_stop(&stops);
+                        }
+                        let _ = go.send(());
+                    });
+                    let body = SendBody::from_owned_reader(Counted(taken.clone()).take(64 << 20));
+                    let agent = agent(config().timeout_await_100(None).build());
+                    let request = agent.post(peer.url("/")).header("expect", "100-continue");
+                    let error = request.send(body).unwrap_err();
+                    assert_eq!(kind(&error), "status", "{cut}, {resets}: {error:?}");
+                });
+            }
+        }
+    }
 }
 
 /// What was heard stays where it can be read; to wait for it would be to wait for nothing. In a process

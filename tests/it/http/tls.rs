@@ -5,10 +5,14 @@ use longshore::{
     Lane,
     ureq::{Client, ErrorKind, Phase},
 };
+use rustls::HandshakeKind;
 
 use super::{config, holds_no_slot};
 use crate::{
-    agent::peers::{Authority, Peer, site},
+    agent::{
+        peers::{Authority, Peer, site},
+        sessions::{handshakes, one_answer},
+    },
     support::{Place, is_as_new},
 };
 
@@ -32,6 +36,19 @@ everywhere! {
             let answer = client.get(peer.url("/ok")).send().await.unwrap();
             assert_eq!(answer.text().await.unwrap(), "0");
         }
+        is_as_new(&lane).await;
+    }
+
+    async fn a_session_is_resumed_on_the_next_connection(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, one_answer);
+        let (client, lane) = client(place, &authority);
+        for _ in 0..3 {
+            let answer = client.get(peer.url("/")).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), "ok");
+        }
+        let kinds = [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed];
+        assert_eq!(handshakes(&peer, 3), kinds.map(Some));
         is_as_new(&lane).await;
     }
 

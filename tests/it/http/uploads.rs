@@ -9,9 +9,10 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use longshore::ureq::{Body, ErrorKind, Phase};
+use ureq::SendBody;
 
 use super::{
-    client,
+    agent, client,
     peer::{Peer, response},
 };
 use crate::{
@@ -141,6 +142,26 @@ everywhere! {
         }
     }
 
+    /// A reader may make calls of its own. What becomes of these is not what becomes of its body.
+    async fn a_call_on_the_way_that_is_refused_does_not_end_an_upload(place: Place) {
+        let refusing = peers::Peer::new(site);
+        let peer = counting();
+        let (client, lane) = client(place, 1);
+        for length in [None, Some(50)] {
+            let body = Body::blocking(Calling { agent: agent(), url: refusing.url("/refuses"), reads: 0 });
+            let body = match length {
+                Some(length) => body.with_length(length),
+                None => body,
+            };
+            let answer = client.post(peer.url("/")).body(body).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), "50", "{length:?}");
+            let expected: Vec<u8> = (0..50).map(|n| n / 10).collect();
+            assert_eq!(peer.asked().pop().unwrap().body, expected, "{length:?}");
+        }
+        assert_eq!(refusing.connections(), 2);
+        is_as_new(&lane).await;
+    }
+
     async fn a_stream_that_gives_nothing_is_bound_by_the_deadline(place: Place) {
         let (peer, kept) = keeping();
         let (client, lane) = client(place, 1);
@@ -228,6 +249,30 @@ everywhere! {
         assert_eq!(call.await.unwrap().unwrap().status(), 200);
         assert_eq!(*asked.lock().unwrap(), count);
         is_as_new(&lane).await;
+    }
+}
+
+/// Five times ten bytes, with a call on the way to a peer that refuses it.
+struct Calling {
+    agent: ureq::Agent,
+    url: String,
+    reads: u8,
+}
+
+impl Read for Calling {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.reads == 5 {
+            return Ok(0);
+        }
+        if self.reads == 1 {
+            let much = SendBody::from_owned_reader(io::repeat(0).take(64 << 20));
+            let refused = self.agent.post(&self.url).send(much);
+            assert!(matches!(refused, Err(ureq::Error::StatusCode(413))));
+        }
+        let ten = &mut buffer[..10];
+        ten.fill(self.reads);
+        self.reads += 1;
+        Ok(ten.len())
     }
 }
 

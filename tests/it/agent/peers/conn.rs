@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustls::HandshakeKind;
 
 use super::{End, Record, Shared, lock};
 use crate::support::settles;
@@ -34,6 +35,11 @@ pub(crate) trait Wire: Read + Write + Send {
     /// Whether something was taken from the socket that is still to be read here.
     fn holds_back(&mut self) -> bool {
         false
+    }
+
+    /// How the handshake went, if there was one.
+    fn handshake(&self) -> Option<HandshakeKind> {
+        None
     }
 }
 
@@ -257,6 +263,11 @@ impl Conn {
             }
         }
         Ok(())
+    }
+
+    /// The script is over.
+    pub(super) fn is_over(&self) {
+        self.note(|record| record.handshake = self.wire.handshake());
     }
 
     /// The script could not go on, as the connection is gone.

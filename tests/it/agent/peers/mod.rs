@@ -22,6 +22,8 @@ use std::{
     time::Duration,
 };
 
+use rustls::HandshakeKind;
+
 pub(crate) use self::{
     backlog::Backlog,
     closed::Closed,
@@ -53,6 +55,8 @@ pub(crate) struct Record {
     pub(crate) received: usize,
     /// None while it is open, or if this side ended it.
     pub(crate) end: Option<End>,
+    /// How the handshake of TLS went, as soon as the script is over.
+    pub(crate) handshake: Option<HandshakeKind>,
 }
 
 /// A listening socket of the loopback interface, and all that was accepted from it.
@@ -238,6 +242,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Script) {
             if let Err(error) = script(&mut conn) {
                 conn.broke(&error);
             }
+            conn.is_over();
             drop(conn);
             shared.ended.fetch_add(1, Ordering::SeqCst);
         }));

@@ -16,6 +16,8 @@ pub(crate) enum Manners {
     Guarded,
     /// It says nothing.
     Silent,
+    /// It says something all the time, and comes to no end.
+    Drips,
     /// It refuses.
     Refuses,
     /// What it speaks is not HTTP.
@@ -34,6 +36,13 @@ pub(crate) fn connect_proxy(
         let authorized = request.header("proxy-authorization") == Some("Basic dXNlcjpwYXNz");
         match manners {
             Manners::Silent => return conn.watch(),
+            Manners::Drips => {
+                conn.send("HTTP/1.1 200 Connection established\r\nX-Drip: ")?;
+                loop {
+                    conn.send(".")?;
+                    conn.linger();
+                }
+            }
             Manners::Garbage => return conn.send("\x05\x00garbage\r\n\r\n"),
             Manners::Refuses => return conn.send("HTTP/1.1 403 Forbidden\r\n\r\n"),
             Manners::Guarded if !authorized => {

@@ -6,10 +6,11 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
+    HandshakeKind, ServerConfig, ServerConnection, StreamOwned,
+    crypto::CryptoProvider,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use super::{
     Script,
@@ -25,6 +26,7 @@ pub(super) const HOSTS: [&str; 4] = ["127.0.0.1", "::1", "localhost", NOWHERE];
 /// A certificate that has signed itself, and all that goes with it.
 pub(crate) struct Authority {
     certificate: Vec<u8>,
+    key: String,
     server: Arc<ServerConfig>,
 }
 
@@ -48,6 +50,7 @@ impl Authority {
             .expect("the key is the certificate's");
         Self {
             certificate: made.cert.der().to_vec(),
+            key: made.signing_key.serialize_pem(),
             server: Arc::new(server),
         }
     }
@@ -59,11 +62,27 @@ impl Authority {
 
     /// The same, for one that has its TLS from elsewhere.
     pub(crate) fn trusted_by(&self, provider: TlsProvider) -> TlsConfig {
-        let root = Certificate::from_der(&self.certificate).to_owned();
         TlsConfig::builder()
             .provider(provider)
-            .root_certs(RootCerts::new_with_certs(&[root]))
+            .root_certs(RootCerts::new_with_certs(&[self.certificate()]))
             .build()
+    }
+
+    /// The same, for one that has a certificate as well, whose key `crypto` is given.
+    pub(crate) fn trusted_with_a_key(&self, crypto: Arc<CryptoProvider>) -> TlsConfig {
+        let key = PrivateKey::from_pem(self.key.as_bytes()).expect("it was made a moment ago");
+        let certificate = self.certificate();
+        TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(std::slice::from_ref(
+                &certificate,
+            )))
+            .client_cert(Some(ClientCert::new_with_certs(&[certificate], key)))
+            .unversioned_rustls_crypto_provider(crypto)
+            .build()
+    }
+
+    fn certificate(&self) -> Certificate<'static> {
+        Certificate::from_der(&self.certificate).to_owned()
     }
 
     /// The script, with TLS around it.
@@ -89,6 +108,10 @@ impl Wire for Tls {
     fn holds_back(&mut self) -> bool {
         let state = self.0.conn.process_new_packets();
         state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
+    fn handshake(&self) -> Option<HandshakeKind> {
+        self.0.conn.handshake_kind()
     }
 }
 

@@ -1,0 +1,183 @@
+//! TLS, with what it needs made once.
+//!
+//! ureq makes a configuration of the TLS library for an agent once, the certificates that it trusts and
+//! the sessions that can be resumed above all. But the only calls that may leave it there are those that
+//! are made with the agent's own configuration as it is, and [`Client`](crate::ureq::Client) makes none
+//! of these: it would have one made for each connection, and no session resumed. And of calls that come
+//! all at once each makes its own. So the first that needs it has it made here, by a call that has the
+//! agent's configuration and leads nowhere, and others wait for that.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use ureq::{
+    Agent, Error,
+    config::Config,
+    http::Uri,
+    tls::{TlsConfig, TlsProvider},
+    unversioned::{
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport},
+    },
+};
+
+use crate::sync::{Arc, Mutex};
+
+/// A connector of ureq's for TLS that finds its configuration made.
+pub(super) struct Prepared<C> {
+    connector: Arc<C>,
+    provider: TlsProvider,
+    /// That of the agent; a request may have its own.
+    config: TlsConfig,
+    hash: u64,
+    /// Locked while it is made: whoever comes meanwhile would only make it as well. Nothing of the user's
+    /// that ureq takes for it comes back here.
+    is_made: Mutex<bool>,
+}
+
+impl<C: Connector<Nowhere>> Prepared<C> {
+    pub(super) fn new(connector: C, provider: TlsProvider, config: &TlsConfig) -> Self {
+        Self {
+            connector: Arc::new(connector),
+            provider,
+            config: config.clone(),
+            hash: hash(config),
+            is_made: Mutex::new(false),
+        }
+    }
+
+    /// Has the configuration made. What goes wrong with it the connection that needs it will tell.
+    fn prepare(&self) {
+        let mut is_made = self.is_made.lock();
+        if *is_made {
+            return;
+        }
+        let reached = Arc::new(AtomicBool::new(false));
+        let config = Agent::config_builder()
+            .tls_config(self.config.clone())
+            .proxy(None)
+            .build();
+        let leads_nowhere = LeadsNowhere {
+            connector: self.connector.clone(),
+            reached: reached.clone(),
+        };
+        let agent = Agent::with_parts(config, leads_nowhere, NoNames);
+        let outcome = agent.get("https://nowhere.invalid/").call();
+        debug_assert!(outcome.is_err(), "there is nobody who could answer");
+        *is_made = reached.load(Ordering::Relaxed);
+    }
+}
+
+impl<In, C> Connector<In> for Prepared<C>
+where
+    In: Transport,
+    C: Connector<In> + Connector<Nowhere>,
+{
+    type Out = <C as Connector<In>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let wanted = details.config.tls_config();
+        let is_bare = chained
+            .as_ref()
+            .is_some_and(|connection| !connection.is_tls());
+        // Where the request has its own, it may be that the agent's cannot even be made.
+        let is_agents = || wanted.provider() == self.provider && hash(wanted) == self.hash;
+        if details.needs_tls() && is_bare && is_agents() {
+            self.prepare();
+        }
+        Connector::<In>::connect(&*self.connector, details, chained)
+    }
+}
+
+impl<C> fmt::Debug for Prepared<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
+/// What ureq tells configurations apart by.
+fn hash(config: &TlsConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    config.hash(&mut hasher);
+    hasher.finish()
+}
+
+// ===== The call that leads nowhere =====
+
+struct LeadsNowhere<C> {
+    connector: Arc<C>,
+    reached: Arc<AtomicBool>,
+}
+
+impl<C: Connector<Nowhere>> Connector for LeadsNowhere<C> {
+    type Out = C::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let nowhere = Nowhere {
+            // Of a size that holds something, as ureq insists.
+            buffers: LazyBuffers::new(1, 1),
+            reached: self.reached.clone(),
+        };
+        self.connector.connect(details, Some(nowhere))
+    }
+}
+
+impl<C> fmt::Debug for LeadsNowhere<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LeadsNowhere")
+    }
+}
+
+/// Fails whatever is tried on it.
+#[derive(Debug)]
+pub(super) struct Nowhere {
+    buffers: LazyBuffers,
+    /// A handshake was begun, so what it needs is there.
+    reached: Arc<AtomicBool>,
+}
+
+impl Nowhere {
+    fn fail<T>(&self) -> Result<T, Error> {
+        self.reached.store(true, Ordering::Relaxed);
+        Err(io::Error::from(io::ErrorKind::NotConnected).into())
+    }
+}
+
+impl Transport for Nowhere {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), Error> {
+        self.fail()
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        self.fail()
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+#[derive(Debug)]
+struct NoNames;
+
+impl Resolver for NoNames {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
+    }
+}
