@@ -5,10 +5,14 @@
 //! when that has looked at everything else. Somebody else's loop may block the scheduler's thread until
 //! that very waker is called, a `block_on` in the middle of a task for instance. So here
 //!
-//! - a waker that is not one of Tokio's tasks is called at once. (One that is, is polled with by the
-//!   scheduler, or in a loop that does not wait for it. Called at once, its task would have the next turn
-//!   before the runtime looks at timers and I/O, which it does every 61 turns at the least.)
-//! - who is polled again and has no more budget than before goes on without: nobody renews it there.
+//! - a waker that is not one of Tokio's tasks is called at once. (Called at once, a task would have the next
+//!   turn before the runtime looks at timers and I/O, which it does every 61 turns at the least.)
+//! - who is polled again with such a waker, and has no more budget than before, goes on without: nobody
+//!   renews it there. (Nor in the same turn of a runtime's `block_on`, of which that cannot be told. What
+//!   has other things to give out has to count these itself, before it polls what may give way.)
+//!
+//! With the waker of a task it is Tokio's way: it is polled with by the scheduler, or in a loop that does
+//! not wait for it.
 
 use std::{
     ptr,
@@ -49,12 +53,11 @@ impl Budget {
                 self.gave_way = false;
                 Poll::Ready(Share(Some(share)))
             }
+            Poll::Pending if is_of_a_task(cx.waker()) => Poll::Pending,
             Poll::Pending if std::mem::take(&mut self.gave_way) => Poll::Ready(Share(None)),
             Poll::Pending => {
                 self.gave_way = true;
-                if !is_of_a_task(cx.waker()) {
-                    cx.waker().wake_by_ref();
-                }
+                cx.waker().wake_by_ref();
                 Poll::Pending
             }
         }

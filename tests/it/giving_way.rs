@@ -149,6 +149,31 @@ fn a_stream_with_results_ready_lets_timers_go_off() {
     });
 }
 
+/// Nor does it take more than its share in a turn if whoever polls it does not heed that, as it has other
+/// things to give out.
+#[test]
+fn a_stream_that_is_polled_again_in_the_same_turn_gives_way_all_the_same() {
+    async fn in_one_turn(lane: Lane) -> usize {
+        let gate = Gate::new();
+        let mut results = pin!(held(&lane, &gate));
+        assert!(futures::poll!(results.next()).is_pending());
+        gate.open();
+        eventually("all are over", || lane.stats().completed == MANY as u64).await;
+        let turn = std::future::poll_fn(|cx| {
+            let ready = (0..MANY).filter(|_| results.as_mut().poll_next(cx).is_ready());
+            std::task::Poll::Ready(ready.count())
+        });
+        turn.await
+    }
+    watched(|| {
+        let taken = Flavour::CurrentThread.runtime().block_on(async {
+            let lane = watch_over(Lane::builder("turns").limit(4).build());
+            tokio::spawn(in_one_turn(lane)).await.unwrap()
+        });
+        assert!(taken < MANY / 4, "{taken} of {MANY}");
+    });
+}
+
 /// More than a task may take in one turn; where nobody renews that, it has had all of its turns.
 const SOME: usize = 500;
 
