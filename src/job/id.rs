@@ -1,7 +1,5 @@
 //! Which job is meant, for those who must not keep it.
 
-use std::hash::{Hash, Hasher};
-
 use tokio::time::Instant;
 
 use super::cell::Work;
@@ -32,12 +30,5 @@ impl JobId {
             at,
             queued: begun + Duration::from_secs(turn),
         }
-    }
-}
-
-impl Hash for JobId {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        // That tells all apart that there are at one time.
-        hasher.write_usize(self.at);
     }
 }

@@ -68,7 +68,8 @@ pub(crate) struct Seen(pub(crate) u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looker {
     pub(crate) seen: Seen,
-    pub(crate) job: JobId,
+    /// Where its waker is.
+    pub(crate) number: usize,
     /// Nobody else did when it began.
     pub(crate) alone: bool,
 }

@@ -2,24 +2,26 @@
 //!
 //! A task that looks out has itself polled again by its runtime, and is called by nobody. But its
 //! runtime may not get to that: somebody else's loop may block the thread until the task calls it, or
-//! another task may block it. So the task leaves its waker here. Whoever settles an outcome that is looked
-//! out for notes which in the books, and when it may take long until the next step, those are called that
-//! are still here: see `State::tell_lookers`. Nearly always the task has been here meanwhile, and nobody
-//! is called: to wake a task for nothing may bring another of the runtime's threads to its feet, on the
-//! processor that the worker needs.
+//! another task may block it. So the task leaves its waker here. Nearly always it has been here again
+//! before anybody comes to call it, and that is what should be: to wake a task for nothing may bring
+//! another of the runtime's threads to its feet, on the processor that the worker needs.
+//!
+//! Called are
+//!
+//! - where nobody watches the worker, those whose outcomes are there, when it may take long until somebody
+//!   comes by again: see `State::tell_lookers`;
+//! - where somebody does, by him, those who have been here for a while, whatever is there: noting each
+//!   outcome would cost too much; and all of them, when he goes.
 //!
 //! Invariants:
 //!
 //! 1. A task leaves its waker first and looks whether its outcome is settled then; a worker settles
 //!    it first and takes the lock of this then. So one of the two sees the other.
-//! 2. Who is called has an outcome.
-//! 3. A waker is cloned, dropped and called under no lock.
+//! 2. A waker is cloned, dropped and called under no lock.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    task::Waker,
-};
+use std::task::Waker;
+
+use slab::Slab;
 
 use super::core::wake;
 use crate::{error::drop_quietly, job::JobId, sync::Mutex};
@@ -27,90 +29,146 @@ use crate::{error::drop_quietly, job::JobId, sync::Mutex};
 /// The room that is kept when nobody looks out.
 const KEPT: usize = 1024;
 
+/// How many may look out where nobody ever watches: there each outcome has its task looked for among
+/// them.
+const FEW: usize = 8;
+
+/// How many are looked at, at the most, to find those who have been here for a while.
+const STRETCH: usize = 1024;
+
 #[derive(Default)]
 pub(crate) struct Lookers {
-    wakers: Mutex<Wakers>,
+    list: Mutex<List>,
 }
 
-type Wakers = HashMap<JobId, Waker, BuildHasherDefault<Mixed>>;
+#[derive(Default)]
+struct List {
+    lookers: Slab<Looker>,
+    /// How often all of them were looked at.
+    round: u32,
+    /// Who is looked at next.
+    next: usize,
+}
+
+struct Looker {
+    job: JobId,
+    /// In which round it was left.
+    round: u32,
+    /// `None` once it was called.
+    waker: Option<Waker>,
+}
+
+/// Where somebody is who looks out, and whether nobody else does.
+pub(crate) struct Entered {
+    pub(crate) number: usize,
+    pub(crate) alone: bool,
+}
 
 impl Lookers {
-    /// Leaves a waker. `true` if nobody else looks out.
-    pub(crate) fn enter(&self, job: JobId, waker: &Waker) -> bool {
-        let waker = waker.clone();
-        let mut wakers = self.wakers.lock();
-        let old = wakers.insert(job, waker);
-        debug_assert!(old.is_none(), "a job has one task");
-        wakers.len() == 1
+    /// Leaves a waker. `None` if there are enough for where nobody ever watches.
+    pub(crate) fn enter(
+        &self,
+        job: JobId,
+        waker: &Waker,
+        is_ever_watched: bool,
+    ) -> Option<Entered> {
+        let waker = Some(waker.clone());
+        let mut list = self.list.lock();
+        let others = list.lookers.len();
+        if others >= FEW && !is_ever_watched {
+            drop(list);
+            drop(waker);
+            return None;
+        }
+        let round = list.round;
+        let number = list.lookers.insert(Looker { job, round, waker });
+        Some(Entered {
+            number,
+            alone: others == 0,
+        })
     }
 
-    /// Looks once more: leaves its waker if that is another one now.
-    pub(crate) fn stay(&self, job: JobId, waker: &Waker) {
-        let is_known = match self.wakers.lock().get(&job) {
-            Some(known) => known.will_wake(waker),
-            // Called. There is an outcome, as it is about to see.
-            None => true,
-        };
-        if is_known {
+    /// Looks once more: leaves a waker again if it was called, or is another one now.
+    pub(crate) fn stay(&self, number: usize, waker: &Waker) {
+        let is_known = |known: &Waker| known.will_wake(waker);
+        let list = self.list.lock();
+        if list.lookers[number].waker.as_ref().is_some_and(is_known) {
             return;
         }
-        let mut waker = waker.clone();
-        if let Some(known) = self.wakers.lock().get_mut(&job) {
-            std::mem::swap(known, &mut waker);
-        }
-        drop_quietly(waker);
+        drop(list);
+        let waker = waker.clone();
+        let old = self.list.lock().lookers[number].waker.replace(waker);
+        drop_quietly(old);
     }
 
     /// Looks out no more.
-    pub(crate) fn leave(&self, job: JobId) {
-        let (waker, room) = {
-            let mut wakers = self.wakers.lock();
-            (wakers.remove(&job), spare(&mut wakers))
-        };
+    pub(crate) fn leave(&self, number: usize) {
+        let mut list = self.list.lock();
+        let waker = list.lookers.remove(number).waker;
+        // A burst must not hold its memory for ever.
+        let burst = list.lookers.is_empty() && list.lookers.capacity() > KEPT;
+        let burst = burst.then(|| std::mem::take(&mut list.lookers));
+        drop(list);
+        drop(burst);
         drop_quietly(waker);
-        drop(room);
     }
 
-    /// Calls those of them that still look out.
+    /// Calls those of them that still look out; all that do, if these are many.
     pub(crate) fn call(&self, settled: &[JobId]) {
-        if settled.is_empty() {
+        if settled.len() > FEW {
+            self.call_all();
+        } else if !settled.is_empty() {
+            self.call_some(|list| {
+                let is_settled = |looker: &&mut Looker| settled.contains(&looker.job);
+                let lookers = list.lookers.iter_mut().map(|(_, looker)| looker);
+                lookers
+                    .filter(is_settled)
+                    .filter_map(|looker| looker.waker.take())
+                    .collect()
+            });
+        }
+    }
+
+    /// Calls those who were here the last time already. Where there are very many it is some of them.
+    pub(crate) fn call_old(&self) {
+        self.call_some(|list| {
+            let all = list.lookers.capacity();
+            let end = all.min(list.next + STRETCH);
+            let mut called = Vec::new();
+            for number in list.next..end {
+                if let Some(looker) = list.lookers.get_mut(number)
+                    && looker.round != list.round
+                {
+                    called.extend(looker.waker.take());
+                }
+            }
+            list.next = end;
+            if end == all {
+                list.next = 0;
+                list.round = list.round.wrapping_add(1);
+            }
+            called
+        });
+    }
+
+    /// Calls all.
+    pub(crate) fn call_all(&self) {
+        self.call_some(|list| {
+            let lookers = list.lookers.iter_mut();
+            lookers
+                .filter_map(|(_, looker)| looker.waker.take())
+                .collect()
+        });
+    }
+
+    fn call_some(&self, choose: impl FnOnce(&mut List) -> Vec<Waker>) {
+        let mut list = self.list.lock();
+        if list.lookers.is_empty() {
             return;
         }
-        let mut called = Vec::new();
-        let room = {
-            let mut wakers = self.wakers.lock();
-            called.extend(settled.iter().filter_map(|job| wakers.remove(job)));
-            spare(&mut wakers)
-        };
-        drop(room);
+        let called = choose(&mut list);
+        drop(list);
         wake(called);
-    }
-}
-
-/// What a burst has left.
-fn spare(wakers: &mut Wakers) -> Option<Wakers> {
-    (wakers.is_empty() && wakers.capacity() > 2 * KEPT).then(|| std::mem::take(wakers))
-}
-
-/// Mixes what an address has in it: there is nobody to guard against.
-#[derive(Default)]
-struct Mixed(u64);
-
-impl Hasher for Mixed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_usize(usize::from(byte));
-        }
-    }
-
-    fn write_usize(&mut self, n: usize) {
-        // 2^64 over the golden ratio: all bits of an address have their part in the high ones.
-        let mixed = (self.0 ^ n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
     }
 }
 
@@ -143,6 +201,11 @@ mod tests {
         JobId::made_up(at, turn)
     }
 
+    fn enter(lookers: &Lookers, job: JobId, waker: &Waker) -> usize {
+        let entered = lookers.enter(job, waker, true);
+        entered.expect("there is room").number
+    }
+
     #[test]
     fn who_still_looks_out_for_an_outcome_that_is_there_is_called_and_nobody_else() {
         test(|| {
@@ -150,67 +213,115 @@ mod tests {
             let wakers: Vec<_> = (0..3).map(|_| counted()).collect();
             let called =
                 || Vec::from_iter(wakers.iter().map(|(n, _)| n.0.swap(0, Ordering::Relaxed)));
-            assert!(lookers.enter(job(64, 0), &wakers[0].1));
-            assert!(!lookers.enter(job(128, 0), &wakers[1].1));
+            let first = enter(&lookers, job(64, 0), &wakers[0].1);
+            let second = enter(&lookers, job(128, 0), &wakers[1].1);
             lookers.call(&[]);
             lookers.call(&[job(128, 1), job(192, 0)]);
             assert_eq!(called(), [0, 0, 0]);
             lookers.call(&[job(128, 0), job(192, 0)]);
+            lookers.call(&[job(128, 0)]);
             assert_eq!(called(), [0, 1, 0]);
-            // It does not come by for another look: it was called, and has its outcome.
-            lookers.stay(job(128, 0), &wakers[1].1);
-            lookers.leave(job(128, 0));
-            // Another one comes to lie where it was.
-            assert!(!lookers.enter(job(128, 1), &wakers[1].1));
+            // It comes by for another look.
+            lookers.stay(second, &wakers[1].1);
+            lookers.call(&[job(128, 0)]);
+            assert_eq!(called(), [0, 1, 0]);
+            // Another job comes to lie where that was.
+            lookers.leave(second);
+            let second = enter(&lookers, job(128, 1), &wakers[1].1);
             lookers.call(&[job(128, 0)]);
             assert_eq!(called(), [0, 0, 0]);
-            // And looks on as another task.
-            lookers.stay(job(128, 1), &wakers[2].1);
-            lookers.leave(job(64, 0));
+            // And is looked out for by another task.
+            lookers.stay(second, &wakers[2].1);
+            lookers.leave(first);
             lookers.call(&[job(64, 0), job(128, 1)]);
             assert_eq!(called(), [0, 0, 1]);
         });
     }
 
     #[test]
+    fn who_has_been_there_for_a_while_is_called_whatever_is_there() {
+        test(|| {
+            let lookers = Lookers::default();
+            let wakers: Vec<_> = (0..2).map(|_| counted()).collect();
+            let called =
+                || Vec::from_iter(wakers.iter().map(|(n, _)| n.0.swap(0, Ordering::Relaxed)));
+            let old = enter(&lookers, job(64, 0), &wakers[0].1);
+            lookers.call_old();
+            enter(&lookers, job(128, 0), &wakers[1].1);
+            assert_eq!(called(), [0, 0]);
+            lookers.call_old();
+            assert_eq!(called(), [1, 0]);
+            lookers.stay(old, &wakers[0].1);
+            lookers.call_old();
+            assert_eq!(called(), [1, 1]);
+            lookers.stay(old, &wakers[0].1);
+            lookers.call_all();
+            assert_eq!(called(), [1, 0]);
+        });
+    }
+
+    #[test]
+    fn of_very_many_all_are_called_in_the_end() {
+        test(|| {
+            let lookers = Lookers::default();
+            let (counts, waker) = counted();
+            let count = 3 * STRETCH + 1;
+            for n in 0..count {
+                enter(&lookers, job(64 * n, 0), &waker);
+            }
+            for _ in 0..16 {
+                lookers.call_old();
+            }
+            assert_eq!(counts.0.load(Ordering::Relaxed), count);
+        });
+    }
+
+    #[test]
+    fn there_are_few_where_nobody_ever_watches() {
+        test(|| {
+            let lookers = Lookers::default();
+            let (_, waker) = counted();
+            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, false);
+            assert!(enter(0).is_some_and(|entered| entered.alone));
+            let others = (1..20).filter_map(enter).filter(|entered| !entered.alone);
+            assert_eq!(others.count(), FEW - 1);
+        });
+    }
+
+    #[test]
     fn a_burst_of_lookers_leaves_nothing_behind() {
         test(|| {
-            let (_, waker) = counted();
-            let jobs = Vec::from_iter((0..10_000).map(|n| job(64 * n, 0)));
-            let burst = |end: fn(&Lookers, JobId)| {
-                let lookers = Lookers::default();
-                jobs.iter().for_each(|&job| _ = lookers.enter(job, &waker));
-                jobs.iter().for_each(|&job| end(&lookers, job));
-                let wakers = lookers.wakers.lock();
-                assert!(wakers.is_empty() && wakers.capacity() <= 2 * KEPT);
-            };
-            burst(Lookers::leave);
-            burst(|lookers, job| lookers.call(&[job]));
+            let (lookers, (_, waker)) = (Lookers::default(), counted());
+            let numbers: Vec<_> = (0..10_000)
+                .map(|n| enter(&lookers, job(64 * n, 0), &waker))
+                .collect();
+            numbers.into_iter().for_each(|number| lookers.leave(number));
+            assert!(lookers.list.lock().lookers.capacity() <= KEPT);
         });
     }
 
     /// R13. Its drop is the user's code.
     #[test]
     fn a_waker_that_panics_when_it_is_dropped_does_no_harm() {
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                panic!("as planned");
+            }
+        }
         test(|| {
-            struct Panics;
-            impl Wake for Panics {
-                fn wake(self: Arc<Self>) {}
-            }
-            impl Drop for Panics {
-                fn drop(&mut self) {
-                    panic!("as planned");
-                }
-            }
             let lookers = Lookers::default();
             // The list has the last of each.
             let panics = || Waker::from(Arc::new(Panics));
-            lookers.enter(job(64, 0), &panics());
-            lookers.leave(job(64, 0));
-            lookers.enter(job(64, 1), &panics());
-            lookers.stay(job(64, 1), &counted().1);
-            lookers.leave(job(64, 1));
-            assert!(lookers.wakers.lock().is_empty());
+            let number = enter(&lookers, job(64, 0), &panics());
+            lookers.leave(number);
+            let number = enter(&lookers, job(64, 1), &panics());
+            lookers.stay(number, &counted().1);
+            lookers.leave(number);
+            assert!(lookers.list.lock().lookers.is_empty());
         });
     }
 }

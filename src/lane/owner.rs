@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, task::Waker};
 
-use super::{core::Core, source::Elsewhere, stop::Which};
+use super::{core::Core, lookers::Entered, source::Elsewhere, stop::Which};
 use crate::{
     job::{Aside, Awaited, CameTo, Cause, How, JobId, Looker, Owner, Run, Taken, Work},
     sync::Arc,
@@ -23,26 +23,28 @@ impl Owner for Core {
             .load(Ordering::Relaxed)
             .then(|| self.doubt.begin())
             .flatten()?;
+        let is_ever_watched = self.limit > 1 && self.source.linger().is_some();
+        let Entered { number, alone } = self.lookers.enter(job, waker, is_ever_watched)?;
         Some(Looker {
             seen,
-            job,
-            alone: self.lookers.enter(job, waker),
+            number,
+            alone,
         })
     }
 
     fn look_again(&self, looker: Looker, waker: &Waker) {
-        self.lookers.stay(looker.job, waker);
+        self.lookers.stay(looker.number, waker);
     }
 
     fn looked_out(&self, came_to: CameTo) {
         match came_to {
             CameTo::Nothing(looker) => {
-                self.lookers.leave(looker.job);
+                self.lookers.leave(looker.number);
                 self.doubt.give_up(looker.seen);
             }
-            CameTo::Others(looker) => self.lookers.leave(looker.job),
+            CameTo::Others(looker) => self.lookers.leave(looker.number),
             CameTo::Outcome(looker) => {
-                self.lookers.leave(looker.job);
+                self.lookers.leave(looker.number);
                 self.doubt.outcome();
                 self.doubt.succeed();
             }

@@ -139,6 +139,10 @@ struct Shift {
     relief: Cell<Relief>,
 }
 
+/// After how many looks whoever watches calls those who look out for outcomes since as many of them:
+/// they are few, if any, but to find them takes time.
+const CALL_AFTER: u32 = 100;
+
 /// Whether a worker goes although there are jobs.
 ///
 /// A job on rayon that waits for its own parts, in `join` say, runs other closures of the pool
@@ -215,8 +219,9 @@ impl Shift {
         }
         match state.take(self.home, now) {
             Take::Run(key, work, place) => {
+                let step = state.next_step();
                 state.tell_lookers_unless_watched();
-                Look::Run(key, work, place, state.next_step())
+                Look::Run(key, work, place, step)
             }
             Take::InVain(key, cause) => {
                 state.tell_lookers();
@@ -267,16 +272,26 @@ impl Shift {
     ///
     /// Returns at once if there is no need for that, else when somebody should help.
     fn watch(&self) {
-        let mut round = self.core.with_books(|state| state.wants_watcher(self.home));
-        while let Some(last) = round {
+        let round = |state: &mut State| state.wants_watcher(self.home);
+        let Some(mut last) = self.core.with_books(round) else {
+            return;
+        };
+        for look in (1..=CALL_AFTER).cycle() {
             let patience = Patience::lasting(WATCH);
             if last.stream {
                 patience.spin(|| false);
             } else {
                 while !patience.park() {}
             }
-            round = self.core.with_state(|state| state.watch(self.home, &last));
+            match self.core.with_state(|state| state.watch(self.home, &last)) {
+                Some(round) => last = round,
+                None => break,
+            }
+            if look == CALL_AFTER {
+                self.core.lookers.call_old();
+            }
         }
+        self.core.lookers.call_all();
     }
 
     fn park(&self, patience: Duration) -> LookUp {

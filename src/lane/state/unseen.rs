@@ -1,24 +1,25 @@
-//! Outcomes that nobody was woken for, as the task looks out for its own or has not come by yet.
+//! Outcomes that nobody was woken for, as the task looks out for its own or has not come by yet: noted
+//! where nobody watches the worker that has settled them.
 
-use super::State;
+use super::{
+    super::home::{Home, Watch},
+    State,
+};
 use crate::job::JobId;
-
-/// After how many of them, at the latest, those who still look out are called.
-const AT_MOST: usize = 64;
 
 impl State {
     /// A job is over whose task did not wait to be called.
     pub(crate) fn unseen(&mut self, job: JobId) {
-        self.unseen.push(job);
-        if self.unseen.len() >= AT_MOST {
-            self.tell_lookers();
+        if !self.is_watched() {
+            self.unseen.push(job);
         }
     }
 
     /// A worker is about to run a job, which it takes for as short as those before it only where
-    /// somebody watches.
+    /// somebody watches, or is on his way, who then comes by here himself.
     pub(crate) fn tell_lookers_unless_watched(&mut self) {
-        if !self.is_watched() {
+        let is_alone = |home: &Home| home.watch == Watch::Off && home.waking == 0;
+        if !self.unseen.is_empty() && (!self.is_brisk() || self.homes.iter().any(is_alone)) {
             self.tell_lookers();
         }
     }
