@@ -116,6 +116,7 @@ pub struct Permit {
 impl Permit {
     /// Room where there may be none: for what has been let in before, left its thread to others, and
     /// comes back to go on.
+    #[cfg(feature = "ureq")]
     pub(crate) fn beyond_bounds(lane: &Lane) -> Self {
         lane.core().with_state(|state| state.reserve_beyond());
         Self {

@@ -44,6 +44,7 @@ impl State {
     }
 
     /// Takes a place, whether there is one or not.
+    #[cfg(feature = "ureq")]
     pub(crate) fn reserve_beyond(&mut self) {
         self.reserved += 1;
     }
