@@ -70,8 +70,8 @@ pub(crate) struct Looker {
     pub(crate) seen: Seen,
     /// Where its waker is.
     pub(crate) number: usize,
-    /// Nobody else did when it began.
-    pub(crate) alone: bool,
+    /// Only a few others did when it began.
+    pub(crate) early: bool,
 }
 
 /// What became of a task that waited for its job's outcome.

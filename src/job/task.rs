@@ -29,8 +29,8 @@ use crate::{
 /// somebody else has the processor that the worker would need, the lane's next tasks do without.
 const LOOK_OUT: Duration = Duration::from_micros(50);
 
-/// For how long a task that looks out stays where it is at first, if no other does: a worker that looks
-/// out for the job is done with it by then.
+/// For how long a task that looks out stays where it is at first, if only a few others do: a worker that
+/// looks out for their jobs is done with them by then.
 ///
 /// That is no longer than a few turns of a runtime that has nothing else to do. And such turns have their
 /// price: before each one, a worker of Tokio's multi-thread runtime wakes another one, in case that
@@ -136,10 +136,10 @@ impl LookOut {
         true
     }
 
-    /// Looks whether the outcome is there; at the first look for a moment, if nobody else looks out.
+    /// Looks whether the outcome is there; at the first look for a moment, if only a few look out.
     fn stays_until(&self, is_there: impl Fn() -> bool) -> bool {
         match self {
-            Self::Until(None, _, looker) if looker.alone => Patience::lasting(STAY).stare(is_there),
+            Self::Until(None, _, looker) if looker.early => Patience::lasting(STAY).stare(is_there),
             _ => is_there(),
         }
     }

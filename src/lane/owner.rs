@@ -24,11 +24,11 @@ impl Owner for Core {
             .then(|| self.doubt.begin())
             .flatten()?;
         let is_ever_watched = self.limit > 1 && self.source.linger().is_some();
-        let Entered { number, alone } = self.lookers.enter(job, waker, is_ever_watched)?;
+        let Entered { number, early } = self.lookers.enter(job, waker, is_ever_watched)?;
         Some(Looker {
             seen,
             number,
-            alone,
+            early,
         })
     }
 
