@@ -33,6 +33,12 @@ impl Used {
         [&self.tasks, &self.threads, &self.sockets, &self.bytes]
             .map(|count| count.load(Ordering::SeqCst))
     }
+
+    /// All of it has begun; the one call that is answered may be over.
+    fn are_under_way(&self) -> bool {
+        let [tasks, _, sockets, _] = self.now();
+        tasks == CALLS && sockets >= CALLS - 1
+    }
 }
 
 /// Counts until it is dropped.
@@ -51,7 +57,7 @@ impl Drop for Count {
     }
 }
 
-/// Answers the first of its calls, and none of the others until it is dropped.
+/// Answers one of its calls when all of them are there, and none of the others until it is dropped.
 struct Server {
     address: SocketAddr,
     /// The server hangs up when this goes.
@@ -64,17 +70,19 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (line, over) = mpsc::channel();
         std::thread::spawn(move || {
+            let mut answered = None;
             let mut kept = Vec::new();
             for stream in listener.incoming().take(CALLS) {
                 let mut stream = stream.unwrap();
                 let mut number = [0];
                 stream.read_exact(&mut number).unwrap();
                 if number == [0] {
-                    stream.write_all(b"no").unwrap();
+                    answered = Some(stream);
                 } else {
                     kept.push(stream);
                 }
             }
+            answered.take().unwrap().write_all(b"no").unwrap();
             let _: Result<(), _> = over.recv();
         });
         Self {
@@ -121,7 +129,7 @@ async fn in_a_loop(server: &Server, used: &Used) -> io::Result<()> {
             call(server, number, &used, None)
         }));
     }
-    eventually("they are under way", || used.now()[2] >= CALLS - 1).await;
+    eventually("they are under way", || used.are_under_way()).await;
     for call in calls {
         call.await??;
     }
@@ -136,7 +144,7 @@ async fn in_a_group(server: &Server, lane: &Lane, used: &Used) -> io::Result<()>
         let (server, used) = (server.address, used.clone());
         group.offload_with(lane, move |job| call(server, number, &used, Some(job)));
     }
-    eventually("they are under way", || used.now()[2] >= CALLS - 1).await;
+    eventually("they are under way", || used.are_under_way()).await;
     group
         .try_join_all()
         .await
