@@ -128,6 +128,7 @@ mod cut;
 mod dns;
 mod interim;
 mod open;
+mod phase;
 mod send;
 mod socket;
 mod socks;
@@ -139,9 +140,9 @@ mod wire;
 pub use self::client::{ClientService, ServiceFuture};
 pub use self::{
     agent::{agent, config},
-    call::Phase,
     client::{
         Body, Client, Error, ErrorKind, Part, RequestBuilder, Response, ResponseBody,
         ResponseFuture,
     },
+    phase::Phase,
 };

@@ -30,9 +30,9 @@ use self::{
 use super::{
     authority,
     buffers::{Sizes, Space},
-    call::{self, Phase},
-    dns,
+    call, dns,
     open::Open,
+    phase::Phase,
     socks::{self, Target},
     stop::{Idle, Stop, Until},
     wire::Wire,
