@@ -69,7 +69,8 @@ pub(super) fn begin() {
 }
 
 /// Whether the peer has answered before it had the whole request, and takes no more of it. Said with each
-/// piece that is sent: another call may be made on the way, of which this may be true as well.
+/// piece that is sent, and until no more is: another call may be made on the way, of which this may be true
+/// as well.
 pub(super) fn set_answered(answered: bool) {
     CALL.with(|call| call.answered.set(answered));
 }
@@ -97,10 +98,11 @@ pub(super) fn resolving() {
     }
 }
 
-/// A request is about to be sent: on a connection from the pool, if none was made for it.
+/// A request is about to be sent, or more of it. If this is not known yet, its connection is from the
+/// pool, or a call that was made on the way has come no further than that.
 pub(super) fn sends() {
     CALL.with(|call| call.left.set(false));
-    if matches!(phase(), Phase::Waiting | Phase::Resolve) {
+    if phase() < Phase::Send {
         enter(Phase::Send);
     }
 }
@@ -203,6 +205,7 @@ pub(super) fn leave() -> bool {
     // On a thread that ends, a connection may be dropped when this is gone already.
     CALL.try_with(|call| {
         call.left.set(true);
+        call.answered.set(false);
         call.distrusted.take()
     })
     .unwrap_or_default()
@@ -324,6 +327,9 @@ mod tests {
         for (before, after) in [
             (Phase::Waiting, Phase::Send),
             (Phase::Resolve, Phase::Send),
+            // Where a call was made on the way that came no further.
+            (Phase::Connect, Phase::Send),
+            (Phase::Tls, Phase::Send),
             (Phase::Send, Phase::Send),
             // Leave was asked for to send a body.
             (Phase::Head, Phase::Head),

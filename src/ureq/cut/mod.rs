@@ -251,6 +251,7 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = left(timeout).for_read();
         call::enter_if(Phase::Send, Phase::Head);
+        call::set_answered(false);
         match self.fill(until(timeout)) {
             Ok(read) => Ok(read > 0),
             Err(stop) => Err(error(stop, timeout)),
