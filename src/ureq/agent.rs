@@ -58,7 +58,8 @@ use super::{buffers::MARGIN, cut};
 /// back to the agent's pool; one that had gone back before is not touched. The peer may have
 /// carried the request out. What ureq calls on the thread and we do not see cannot be interrupted:
 /// a middleware, a [`Read`](std::io::Read) that is sent as a body, a cookie jar that somebody holds
-/// locked. There the task returns and the thread drains.
+/// locked, a provider of cryptography that a `TlsConfig` names. There the task returns and the thread
+/// drains.
 ///
 /// # Examples
 ///

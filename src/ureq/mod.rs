@@ -94,7 +94,7 @@
 //!
 //! `getaddrinfo`: the thread leaves it at once, and the lookup ends on one of four threads that are
 //! kept for that. And what is not the network: a middleware, a [`Read`](std::io::Read) that is sent
-//! as a body, a cookie jar that somebody holds locked.
+//! as a body, a cookie jar that somebody holds locked, a provider of cryptography.
 //!
 //! There is no retry. A call that was cancelled or broke off may have been carried out, and only the
 //! caller knows whether that matters; [`Error::is_retryable`] says where it can be ruled out.
@@ -128,6 +128,7 @@ mod cut;
 mod dns;
 mod interim;
 mod open;
+mod park;
 mod phase;
 mod send;
 mod socket;
