@@ -208,6 +208,8 @@ pub(super) fn go_on(shared: &Arc<HandOver>, job: &Job) {
     };
     call::begin();
     call::enter(Phase::Body);
+    // The head, if not in this job.
+    call::heard();
     let told = Told::default();
     let _watched = told.watch(shared.clone(), || Progress::BODY);
     pump.run(shared, &told, job);

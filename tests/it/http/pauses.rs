@@ -244,6 +244,25 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// What has come of it came in another job, and that is its head.
+    #[cfg(feature = "brotli")]
+    async fn a_body_of_no_bytes_may_end_with_its_connection_after_a_pause(place: Place) {
+        let gate = Gate::new();
+        let door = gate.door();
+        let peer = Peer::new(move |connection| {
+            connection.request()?;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n")?;
+            door.pass();
+            Ok(())
+        });
+        let (client, lane) = client(place, 1);
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        holds_no_slot(&lane).await;
+        gate.open();
+        assert_eq!(response.bytes().await.unwrap(), "");
+        is_as_new(&lane).await;
+    }
+
     /// It is passed on before the decoder reads its own; with an agent that does not say when it waits, too.
     async fn a_head_does_not_wait_for_its_compressed_body(place: Place) {
         let stock = || ureq::Agent::config_builder().proxy(None).build().new_agent();
