@@ -16,6 +16,9 @@ use super::{buffers::MARGIN, cut};
 ///  drop(task) ─────┴──────────┴────────┴───────┴───────┴───────┘       ends any of them
 /// ```
 ///
+/// `config` is ureq's own [`Config`](ureq::config::Config), what [`config`](config()) builds or any other. To
+/// name a type of ureq's, or to call its functions, takes ureq among one's own dependencies: `ureq = "3"`.
+///
 /// What is different from [`ureq::Agent::new_with_config`]:
 ///
 /// - Names are looked up by four threads of the process at the most, lookups of one name at a time

@@ -10,7 +10,8 @@
 //!
 //! # Code that is there: `agent`
 //!
-//! [`agent`] returns a plain [`ureq::Agent`]. Every function that takes one goes on
+//! [`agent`] takes ureq's [`Config`](ureq::config::Config) and returns a plain [`ureq::Agent`], of the ureq
+//! that is among your dependencies (`ureq = "3"`) as it was before. Every function that takes one goes on
 //! as it is. What changes is one constructor, and that the function is called in a job:
 //!
 //! ```

@@ -1,5 +1,6 @@
 //! Where we cut into ureq: the only folder that names [`ureq::unversioned`]. Here is what is put in the
-//! place of ureq's own; `checked` is what is put round connections, `prepared` round TLS.
+//! place of ureq's own: the resolver, the connectors and the transport. `checked` is put round connections,
+//! which takes a transport, and `prepared` round ureq's TLS, which takes a connector.
 //!
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
