@@ -262,9 +262,9 @@
 //!
 //! Rust 1.88 and Tokio 1.54.1, or later: since 1.54.0 a refused thread is an error in Tokio and not a
 //! hang, and 1.54.1 takes back a change to its timers. ureq 3.5.1 or later: what is replaced in it is in
-//! its module `unversioned`, which ureq may change in a minor release. All of that is in one folder here, and
-//! should a ureq not compile with it, `cargo update -p ureq --precise` takes the last one that does; 3.5.2
-//! is tested, and 3.5.1 is built.
+//! its module `unversioned`, which ureq may change in a minor release. All of that is in one folder of three
+//! files here (`src/ureq/cut`), and should a ureq not compile with it, `cargo update -p ureq --precise`
+//! takes the last one that does; 3.5.2 is tested, and 3.5.1 is built.
 //!
 //! It is tested on Linux; what differs elsewhere is how a thread that waits for a socket is woken
 //! (`src/ureq/wake.rs`). There is no `unsafe` code in it.

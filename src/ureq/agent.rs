@@ -16,6 +16,9 @@ use super::{buffers::MARGIN, cut};
 ///  drop(task) ─────┴──────────┴────────┴───────┴───────┴───────┘       ends any of them
 /// ```
 ///
+/// `config` is ureq's own [`Config`](ureq::config::Config), what [`config`](config()) builds or any other. To
+/// name a type of ureq's, or to call its functions, takes ureq among one's own dependencies: `ureq = "3"`.
+///
 /// What is different from [`ureq::Agent::new_with_config`]:
 ///
 /// - Names are looked up by four threads of the process at the most, lookups of one name at a time
@@ -58,7 +61,8 @@ use super::{buffers::MARGIN, cut};
 /// back to the agent's pool; one that had gone back before is not touched. The peer may have
 /// carried the request out. What ureq calls on the thread and we do not see cannot be interrupted:
 /// a middleware, a [`Read`](std::io::Read) that is sent as a body, a cookie jar that somebody holds
-/// locked. There the task returns and the thread drains.
+/// locked, a provider of cryptography that a `TlsConfig` names. There the task returns and the thread
+/// drains.
 ///
 /// # Examples
 ///

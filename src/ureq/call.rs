@@ -6,52 +6,11 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use super::stop::Until;
-
-/// How far an exchange has come.
-///
-/// The phases follow each other, with these exceptions: a connection from the pool needs none up to
-/// [`Tls`](Self::Tls); a redirect starts again from [`Resolve`](Self::Resolve); a proxy that is behind
-/// TLS itself goes back from there to [`Connect`](Self::Connect); and with `Expect: 100-continue` the
-/// body is sent after a [`Head`](Self::Head) that says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Phase {
-    /// It waits in its lane for a thread.
-    #[default]
-    Waiting,
-    /// The host's name is looked up.
-    Resolve,
-    /// A connection is opened, to the host or to a proxy.
-    Connect,
-    /// The TLS handshake.
-    Tls,
-    /// The head and the body of the request are sent.
-    Send,
-    /// The request is with the peer; the head of the response has not come.
-    Head,
-    /// The head of the response is there; its body is read.
-    Body,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Waiting => "waiting for a thread",
-            Self::Resolve => "looking the host up",
-            Self::Connect => "connecting",
-            Self::Tls => "in the TLS handshake",
-            Self::Send => "sending the request",
-            Self::Head => "waiting for the response",
-            Self::Body => "reading the body",
-        })
-    }
-}
+use super::{phase::Phase, stop::Until};
 
 /// Who follows a call from outside of it.
 pub(super) trait Watch {
@@ -110,7 +69,8 @@ pub(super) fn begin() {
 }
 
 /// Whether the peer has answered before it had the whole request, and takes no more of it. Said with each
-/// piece that is sent: another call may be made on the way, of which this may be true as well.
+/// piece that is sent, and until no more is: another call may be made on the way, of which this may be true
+/// as well.
 pub(super) fn set_answered(answered: bool) {
     CALL.with(|call| call.answered.set(answered));
 }
@@ -138,10 +98,11 @@ pub(super) fn resolving() {
     }
 }
 
-/// A request is about to be sent: on a connection from the pool, if none was made for it.
+/// A request is about to be sent, or more of it. If this is not known yet, its connection is from the
+/// pool, or a call that was made on the way has come no further than that.
 pub(super) fn sends() {
     CALL.with(|call| call.left.set(false));
-    if matches!(phase(), Phase::Waiting | Phase::Resolve) {
+    if phase() < Phase::Send {
         enter(Phase::Send);
     }
 }
@@ -244,6 +205,7 @@ pub(super) fn leave() -> bool {
     // On a thread that ends, a connection may be dropped when this is gone already.
     CALL.try_with(|call| {
         call.left.set(true);
+        call.answered.set(false);
         call.distrusted.take()
     })
     .unwrap_or_default()
@@ -365,6 +327,9 @@ mod tests {
         for (before, after) in [
             (Phase::Waiting, Phase::Send),
             (Phase::Resolve, Phase::Send),
+            // Where a call was made on the way that came no further.
+            (Phase::Connect, Phase::Send),
+            (Phase::Tls, Phase::Send),
             (Phase::Send, Phase::Send),
             // Leave was asked for to send a body.
             (Phase::Head, Phase::Head),

@@ -1,123 +1,104 @@
 //! What a peer says before it answers: 1xx, one after the other.
 //!
 //! ureq skips each by itself, and a peer that has no end of them holds its thread for as long as the
-//! call may take. So they are counted where they come in, above TLS, and all of them together have
-//! a limit. And as ureq takes one that has fields for the answer where it waits for leave to send a body,
-//! it is not shown those that are no such leave. What is read here is no more than that: which they are,
-//! where one ends, and whether another follows.
+//! call may take. So they are taken out where they come in, above TLS, and all of them together have
+//! a limit. And where ureq waits for leave to send a body it takes one that has fields for the answer, as
+//! soon as the first of these is there: so it is shown that leave and no other, and of none a part. What is
+//! read here is no more than that: which they are, where one ends, and what follows. What is in their
+//! fields is not looked at.
 
 /// How many bytes there may be of all interim answers to one request: many thousands of them, or hints
 /// as long as anybody sends.
 pub(super) const MOST: usize = 1 << 20;
 
-/// `HTTP/1.1 1`: with the first digit of the status it is clear whether more is to come.
-pub(super) const BEGINNING: usize = 10;
-
 /// Leave to send a body. There is none that is shorter.
 pub(super) const LEAVE: &[u8] = b"HTTP/1.1 100\n\n";
 
-/// Follows what comes on a connection, from a request to the beginning of its answer. What comes after
-/// that is none of its business: for each request there is a new one.
-#[derive(Debug, Default)]
-pub(super) struct Interim {
-    at: At,
-    bytes: usize,
-}
+/// `HTTP/1.1 `: where the status begins.
+const PROTOCOL: usize = 9;
 
+/// `HTTP/1.1 100 `: as much of an answer as says which it is. More digits would make it another.
+const BEGINNING: usize = PROTOCOL + 4;
+
+/// What stands at the beginning of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// So many bytes into a status line of which it is not known yet whose it is.
-    Beginning(usize),
-    /// In an interim answer, with so many bytes in its current line.
-    Within(usize),
-    /// In the answer itself.
-    Beyond,
-}
-
-impl Default for At {
-    fn default() -> Self {
-        Self::Beginning(0)
-    }
-}
-
-impl Interim {
-    /// More has come. Returns how many bytes of it and of what came before belong to interim
-    /// answers.
-    pub(super) fn heard(&mut self, more: &[u8]) -> usize {
-        for &byte in more {
-            if self.is_over() {
-                break;
-            }
-            self.at = self.at.after(byte);
-            self.bytes += 1;
-        }
-        self.bytes
-    }
-
-    /// Whether the answer itself has begun. Then the last byte that was counted is the first digit of its
-    /// status.
-    pub(super) fn is_over(&self) -> bool {
-        self.at == At::Beyond
-    }
-}
-
-impl At {
-    fn after(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::Beyond, _) => Self::Beyond,
-            // Empty lines before an answer are skipped by ureq as well.
-            (Self::Beginning(0), b'\r' | b'\n') => Self::Beginning(0),
-            (Self::Beginning(read), _) if read + 1 < BEGINNING => Self::Beginning(read + 1),
-            (Self::Beginning(_), b'1') => Self::Within(BEGINNING),
-            (Self::Beginning(_), _) => Self::Beyond,
-            // An empty line is the end. That lines may end without `\r` is known to ureq as well.
-            (Self::Within(0), b'\n') => Self::Beginning(0),
-            (Self::Within(_), b'\n') => Self::Within(0),
-            (Self::Within(line), b'\r') => Self::Within(line),
-            (Self::Within(line), _) => Self::Within(line + 1),
-        }
-    }
-}
-
-/// The interim answers that stand complete at the beginning of an input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Complete {
-    /// How long they are, all of them together.
-    pub(super) bytes: usize,
+pub(super) struct Found {
+    /// How long the interim answers are that have come whole, all of them together.
+    pub(super) whole: usize,
     /// Whether one of them is leave to send a body.
     pub(super) leave: bool,
+    /// What follows them.
+    pub(super) next: Next,
 }
 
-/// Looks for interim answers, up to the first that is not one, or not whole. A change of protocols is none
-/// in this sense, as nothing of HTTP follows it.
-pub(super) fn complete(input: &[u8]) -> Complete {
-    let mut found = Complete::default();
-    while let Some((status, length)) = first(&input[found.bytes..]) {
-        found.bytes += length;
-        found.leave |= status == *b"100";
-    }
-    found
+/// What has come, and is not an interim answer that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing, or too little to tell.
+    Unknown,
+    /// A part of an interim answer.
+    Part,
+    /// The answer, with the first digit of its status. A change of protocols is one: nothing of HTTP
+    /// follows it.
+    Answer(u8),
+    /// Something that is not HTTP. To say so is left to ureq.
+    Other,
 }
 
-/// The status of the interim answer with which an input begins, and its length.
-fn first(input: &[u8]) -> Option<([u8; 3], usize)> {
-    let empty = input
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
-    let (line, after) = input[empty..].split_at_checked(BEGINNING + 2)?;
-    let status: [u8; 3] = line[BEGINNING - 1..].try_into().ok()?;
-    let is_status = line.starts_with(b"HTTP/1.") && status.iter().all(u8::is_ascii_digit);
-    // More digits would make it another.
-    let is_over = matches!(after.first()?, b' ' | b'\r' | b'\n');
-    if status[0] != b'1' || status == *b"101" || !is_status || !is_over {
-        return None;
+/// Looks for interim answers, up to the first that is none, or not whole.
+pub(super) fn look(input: &[u8]) -> Found {
+    let (mut whole, mut leave) = (0, false);
+    loop {
+        match first(&input[whole..]) {
+            Ok((status, length)) => {
+                whole += length;
+                leave |= status == *b"100";
+            }
+            Err(next) => return Found { whole, leave, next },
+        }
     }
-    let mut at = At::Within(line.len());
-    for (read, &byte) in after.iter().enumerate() {
-        at = at.after(byte);
-        if at == At::default() {
-            return Some((status, empty + line.len() + read + 1));
+}
+
+/// The status of the interim answer with which an input begins, and its length; or what is there instead.
+fn first(input: &[u8]) -> Result<([u8; 3], usize), Next> {
+    // Empty lines before an answer are skipped by ureq as well.
+    let is_end_of_line = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+    let empty = input.iter().take_while(is_end_of_line).count();
+    let line = &input[empty..];
+    let known = &line[..line.len().min(BEGINNING)];
+    let is_http = known.iter().enumerate().all(|(at, byte)| fits(at, *byte));
+    let status = match known.get(PROTOCOL..) {
+        _ if !is_http => return Err(Next::Other),
+        Some([b'1', b'0', b'1', _]) => return Err(Next::Answer(b'1')),
+        Some([b'1', second, third, _]) => [b'1', *second, *third],
+        None | Some([] | [b'1', ..]) => return Err(Next::Unknown),
+        Some([digit, ..]) => return Err(Next::Answer(*digit)),
+    };
+    let length = end(&line[BEGINNING - 1..]).ok_or(Next::Part)?;
+    Ok((status, empty + BEGINNING - 1 + length))
+}
+
+/// Whether a byte can stand there in the beginning of an answer.
+fn fits(at: usize, byte: u8) -> bool {
+    match at {
+        ..7 => byte == b"HTTP/1."[at],
+        7 => matches!(byte, b'0' | b'1'),
+        8 => byte == b' ',
+        9..12 => byte.is_ascii_digit(),
+        _ => matches!(byte, b' ' | b'\r' | b'\n'),
+    }
+}
+
+/// Where a head ends, of which this is the rest: after an empty line. That lines may end without `\r` is
+/// known to ureq as well.
+fn end(head: &[u8]) -> Option<usize> {
+    let mut is_empty = false;
+    for (read, byte) in head.iter().enumerate() {
+        match byte {
+            b'\n' if is_empty => return Some(read + 1),
+            b'\n' => is_empty = true,
+            b'\r' => {}
+            _ => is_empty = false,
         }
     }
     None
@@ -125,98 +106,80 @@ fn first(input: &[u8]) -> Option<([u8; 3], usize)> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1";
 
-    fn heard(answers: &str) -> Interim {
-        let mut interim = Interim::default();
-        interim.heard(answers.as_bytes());
-        interim
-    }
-
-    #[test]
-    fn an_answer_ends_it_with_its_first_line() {
-        let interim = heard(&ANSWER.repeat(1_000));
-        assert_eq!((interim.at, interim.bytes), (At::Beyond, BEGINNING));
-    }
-
-    #[test]
-    fn one_after_the_other_is_counted_until_the_answer() {
-        for one in [
-            "HTTP/1.1 100 Continue\r\n\r\n",
-            "HTTP/1.1 103 Early Hints\r\nLink: </1>\r\nLink: </2>\r\n\r\n",
-            "HTTP/1.1 102 Processing\n\n",
-            "\r\n\nHTTP/1.1 100 Continue\r\n\n",
-        ] {
-            for count in [1, 2, 50] {
-                let storm = one.repeat(count);
-                assert_eq!(heard(&storm).bytes, storm.len());
-                let interim = heard(&(storm.clone() + ANSWER));
-                assert_eq!(interim.bytes, storm.len() + BEGINNING, "{one:?}");
-                assert_eq!(interim.at, At::Beyond);
-            }
-        }
-    }
-
     #[test]
     fn those_that_are_whole_are_found_up_to_what_is_none() {
+        use Next::{Answer, Other, Part, Unknown};
+
         let leave = "HTTP/1.1 100 Continue\r\n\r\n";
         let leave_with_fields = "HTTP/1.1 100 Continue\r\nServer: x\r\n\r\n";
-        let hints = "\r\nHTTP/1.1 103 Early Hints\r\nLink: </1>\r\n\r\n";
+        let hints = "\r\nHTTP/1.1 103 Early Hints\r\nLink: </1>\r\nLink: </2>\r\n\r\n";
         let processing = "HTTP/1.0 102\n\n";
-        let all = [leave, hints, processing].concat();
-        for (whole, leaves) in [
+        let all = [
+            leave,
+            hints,
+            processing,
+            "\r\n\nHTTP/1.1 100 Continue\r\n\n",
+        ]
+        .concat();
+        for (whole, is_leave) in [
             ("", false),
             (hints, false),
             (processing, false),
             (leave, true),
             (leave_with_fields, true),
             (&all, true),
+            (&all.repeat(50), true),
         ] {
-            for after in [
-                "",
-                ANSWER,
-                "\r\n",
-                "HTTP/1.1 1",
-                "HTTP/1.1 100",
-                "HTTP/1.1 100 Continue\r\n",
-                "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-                "HTTP/1.1 1000 Continue\r\n\r\n",
-                "HTTP/1.1 1x0 Continue\r\n\r\n",
-                "ICY/1.11 100 Continue\r\n\r\n",
+            for (after, next) in [
+                ("", Unknown),
+                ("\r\n", Unknown),
+                ("HTTP/1.", Unknown),
+                ("HTTP/1.1 1", Unknown),
+                ("HTTP/1.1 100", Unknown),
+                ("HTTP/1.1 100 Continue\r\n", Part),
+                ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n", Part),
+                ("\nHTTP/1.0 199\r", Part),
+                (ANSWER, Answer(b'2')),
+                ("HTTP/1.1 4", Answer(b'4')),
+                ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Answer(b'1')),
+                ("HTTP/1.1 1000 Continue\r\n\r\n", Other),
+                ("HTTP/1.1 1x0 Continue\r\n\r\n", Other),
+                ("HTTP/1.x 103 Early Hints\r\n\r\n", Other),
+                ("HTTP/1.1x103 Early Hints\r\n\r\n", Other),
+                ("ICY/1.11 100 Continue\r\n\r\n", Other),
+                ("ICY", Other),
             ] {
-                let found = complete((whole.to_owned() + after).as_bytes());
-                let expected = Complete {
-                    bytes: whole.len(),
-                    leave: leaves,
+                let found = look((whole.to_owned() + after).as_bytes());
+                let expected = Found {
+                    whole: whole.len(),
+                    leave: is_leave,
+                    next,
                 };
                 assert_eq!(found, expected, "{whole:?}, {after:?}");
             }
         }
-        assert_eq!(complete(LEAVE).bytes, LEAVE.len());
+        assert_eq!(look(LEAVE).whole, LEAVE.len());
     }
 
-    proptest! {
-        /// However it is cut into pieces on its way.
-        #[test]
-        fn the_pieces_in_which_it_comes_make_no_difference(
-            cuts in proptest::collection::vec(1_usize..40, 0..40),
-            count in 0_usize..5,
-        ) {
-            let whole = "HTTP/1.1 103 Early Hints\r\nLink: </1>\r\n\r\n".repeat(count) + ANSWER;
-            let mut pieces = Interim::default();
-            let mut rest = whole.as_bytes();
-            for cut in cuts {
-                let (piece, after) = rest.split_at(cut.min(rest.len()));
-                pieces.heard(piece);
-                rest = after;
-            }
-            pieces.heard(rest);
-            let at_once = heard(&whole);
-            prop_assert_eq!((pieces.at, pieces.bytes), (at_once.at, at_once.bytes));
+    #[test]
+    fn of_an_input_that_is_cut_those_are_found_that_are_whole() {
+        let one = "HTTP/1.1 103 Early Hints\r\nLink: </1>\r\n\r\n";
+        let all = one.repeat(3) + ANSWER;
+        for cut in 0..all.len() {
+            let found = look(&all.as_bytes()[..cut]);
+            let whole = (cut / one.len()).min(3) * one.len();
+            assert_eq!(found.whole, whole, "{cut}");
+            let next = match cut - whole {
+                ..10 => Next::Unknown,
+                _ if whole == 3 * one.len() => Next::Answer(b'2'),
+                10..BEGINNING => Next::Unknown,
+                _ => Next::Part,
+            };
+            assert_eq!(found.next, next, "{cut}");
         }
     }
 }

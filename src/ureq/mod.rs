@@ -10,7 +10,8 @@
 //!
 //! # Code that is there: `agent`
 //!
-//! [`agent`] returns a plain [`ureq::Agent`]. Every function that takes one goes on
+//! [`agent`] takes ureq's [`Config`](ureq::config::Config) and returns a plain [`ureq::Agent`], of the ureq
+//! that is among your dependencies (`ureq = "3"`) as it was before. Every function that takes one goes on
 //! as it is. What changes is one constructor, and that the function is called in a job:
 //!
 //! ```
@@ -94,7 +95,7 @@
 //!
 //! `getaddrinfo`: the thread leaves it at once, and the lookup ends on one of four threads that are
 //! kept for that. And what is not the network: a middleware, a [`Read`](std::io::Read) that is sent
-//! as a body, a cookie jar that somebody holds locked.
+//! as a body, a cookie jar that somebody holds locked, a provider of cryptography.
 //!
 //! There is no retry. A call that was cancelled or broke off may have been carried out, and only the
 //! caller knows whether that matters; [`Error::is_retryable`] says where it can be ruled out.
@@ -128,6 +129,8 @@ mod cut;
 mod dns;
 mod interim;
 mod open;
+mod park;
+mod phase;
 mod send;
 mod socket;
 mod socks;
@@ -139,9 +142,9 @@ mod wire;
 pub use self::client::{ClientService, ServiceFuture};
 pub use self::{
     agent::{agent, config},
-    call::Phase,
     client::{
         Body, Client, Error, ErrorKind, Part, RequestBuilder, Response, ResponseBody,
         ResponseFuture,
     },
+    phase::Phase,
 };

@@ -14,7 +14,7 @@ use rustix::event::PollFlags;
 
 use super::{
     call,
-    interim::{self, Interim},
+    interim::{self, Next},
     socket::wait,
     stop::{Stop, Until, time_left},
 };
@@ -127,19 +127,9 @@ fn answer(stream: &TcpStream, before: &[u8]) -> Result<u8, Said> {
 /// The first digit of the status, if this is a response that is not encrypted. That of the last, where
 /// others come before it that only put it off.
 fn status(heard: &[u8]) -> Result<u8, Said> {
-    let is_http = |line: &[u8]| line.iter().zip(b"HTTP/1.").all(|(is, ought)| is == ought);
-    if heard.is_empty() || !is_http(heard.trim_ascii_start()) {
-        return Err(Said::Enough);
+    match interim::look(heard).next {
+        Next::Answer(status) => Ok(status),
+        Next::Unknown | Next::Part if (1..LOOKED_AT).contains(&heard.len()) => Err(Said::Little),
+        _ => Err(Said::Enough),
     }
-    let mut interim = Interim::default();
-    let end = interim.heard(heard);
-    if interim.is_over() {
-        let line = &heard[end - interim::BEGINNING..end];
-        return is_http(line).then(|| line[9]).ok_or(Said::Enough);
-    }
-    Err(if heard.len() < LOOKED_AT {
-        Said::Little
-    } else {
-        Said::Enough
-    })
 }

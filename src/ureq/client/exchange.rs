@@ -114,11 +114,7 @@ impl Exchange {
         match &mut self.worker {
             Worker::Runs(task) => {
                 let ran = ready!(Pin::new(task).poll(cx));
-                self.worker = match ran {
-                    Ok(()) => Worker::None,
-                    // Told when what it has left until then has been read.
-                    Err(error) => Worker::Refused(self.shared.place(Error::of_lane(error))),
-                };
+                self.worker = self.after(ran);
                 Poll::Ready(Ok(()))
             }
             Worker::None => {
@@ -138,16 +134,21 @@ impl Exchange {
         }
     }
 
+    /// Who reads when a job has ended so.
+    fn after(&self, ran: Result<(), crate::error::Error>) -> Worker {
+        match ran {
+            Ok(()) => Worker::None,
+            Err(error) => Worker::Refused(self.shared.place(Error::of_lane(error))),
+        }
+    }
+
     /// There is something to be read, and soon there will not be: calls for a worker.
     fn look_ahead(&mut self, cx: &mut Context<'_>) {
         if let Worker::Runs(task) = &mut self.worker
             && task.is_finished()
             && let Poll::Ready(ran) = Pin::new(task).poll(cx)
         {
-            self.worker = match ran {
-                Ok(()) => Worker::None,
-                Err(error) => Worker::Refused(self.shared.place(Error::of_lane(error))),
-            };
+            self.worker = self.after(ran);
         }
         if let Worker::None = self.worker
             && let Some(deadline) = self.shared.wants_worker()

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::error::Error;
 
 /// What is wrong with a request that has so many.
-pub(super) const TOO_MANY: &str = "a request has fewer headers than that";
+pub(super) const TOO_MANY: &str = "it has more headers than there is room for";
 
 /// Sets a header, in place of those of that name.
 pub(super) fn set(

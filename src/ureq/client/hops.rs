@@ -142,14 +142,9 @@ impl Plan {
                         trip.shared.flush(None);
                     }
                     // After the head: a decoder begins by reading its own.
-                    return Ok(has_body.then(|| {
-                        let pump = Pump::new(body, expected, is_chunked);
-                        if has_two_lengths {
-                            pump.distrust()
-                        } else {
-                            pump
-                        }
-                    }));
+                    return Ok(
+                        has_body.then(|| Pump::new(body, expected, is_chunked, has_two_lengths))
+                    );
                 }
             }
         }

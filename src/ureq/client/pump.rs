@@ -52,21 +52,21 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// `expected` is how many bytes will be read, if that is known.
-    pub(super) fn new(body: ureq::Body, expected: Option<u64>, is_chunked: bool) -> Self {
+    /// `expected` is how many bytes will be read, if that is known. `distrusted` has no other call made on
+    /// its connection, as its head says what no good head says.
+    pub(super) fn new(
+        body: ureq::Body,
+        expected: Option<u64>,
+        is_chunked: bool,
+        distrusted: bool,
+    ) -> Self {
         Self {
             // There is a limit of ours, which can be told from other errors.
             reader: body.into_with_config().limit(u64::MAX).reader(),
             buffers: Buffers::new(BUFFER, expected),
             nothing: Some(if is_chunked { NO_CHUNK } else { 0 }),
-            distrusted: false,
+            distrusted,
         }
-    }
-
-    /// As its head says what no good head says, no other call should be made on its connection.
-    pub(super) fn distrust(mut self) -> Self {
-        self.distrusted = true;
-        self
     }
 
     /// Reads until the end of the body, or until nobody takes what is read.
@@ -208,6 +208,8 @@ pub(super) fn go_on(shared: &Arc<HandOver>, job: &Job) {
     };
     call::begin();
     call::enter(Phase::Body);
+    // The head, if not in this job.
+    call::heard();
     let told = Told::default();
     let _watched = told.watch(shared.clone(), || Progress::BODY);
     pump.run(shared, &told, job);

@@ -10,15 +10,15 @@ use ureq::{
 use super::{until, within};
 use crate::ureq::{
     call,
-    interim::{self, Interim},
+    interim::{self, Next},
 };
 
 /// A connection whose breaking is not taken for an end, whose peer has to come to its answer, and of
 /// which is known what follows the head.
 ///
-/// What a peer says before its answer (1xx) is taken out here, but for the first leave to send a body:
-/// ureq, where it waits for that, takes hints for the answer, and elsewhere takes many of them, where
-/// they come fast, for one head that is too large.
+/// What a peer says before its answer (1xx) is taken out here, and held back until it is whole, but for the
+/// first leave to send a body: ureq, where it waits for that, takes hints for the answer, and elsewhere
+/// takes many of them, where they come fast, for one head that is too large.
 #[derive(Debug)]
 pub(super) struct Checked<T> {
     connection: T,
@@ -32,7 +32,10 @@ pub(super) struct Checked<T> {
     leave: bool,
     /// What has come last is to be looked at once more before there is a wait for more.
     fresh: bool,
-    interim: Interim,
+    /// The answer itself has begun.
+    answers: bool,
+    /// How much was taken out that came before it.
+    interim: usize,
 }
 
 impl<T> Checked<T> {
@@ -44,7 +47,8 @@ impl<T> Checked<T> {
             full: None,
             leave: false,
             fresh: false,
-            interim: Interim::default(),
+            answers: false,
+            interim: 0,
         }
     }
 }
@@ -70,39 +74,38 @@ impl<T: Transport> Checked<T> {
         }
         let more = &self.connection.buffers().input()[unused..];
         call::count_body(more.len());
-        let is_before_answer = !self.interim.is_over();
-        let interim = self.interim.heard(more);
-        if interim > interim::MOST {
-            return Err(Error::LargeResponseHeader(interim, interim::MOST));
-        }
-        if is_before_answer {
-            self.take_interim();
-        }
-        // Whoever waits for leave to send a body looks and says nothing: neither that it has to be more,
-        // where it would be asked for the same again and again, nor that it is for who reads the answer,
-        // who would wait for more than there is.
-        self.connection.buffers().input_consume(0);
         Ok(come)
     }
 
     /// Takes out the interim answers that have come whole, and leaves in their place what ureq has to know.
-    fn take_interim(&mut self) {
+    /// Whether there is anything that it should look at: nothing is not, nor is a part of one.
+    fn take_interim(&mut self) -> Result<bool, Error> {
         let buffers = self.connection.buffers();
-        let found = interim::complete(buffers.input());
-        if found.bytes == 0 {
-            return;
+        let come = buffers.input().len();
+        if self.answers {
+            return Ok(come > 0);
+        }
+        let found = interim::look(buffers.input());
+        self.answers = matches!(found.next, Next::Answer(_) | Next::Other);
+        self.interim += found.whole;
+        let after = come - found.whole;
+        let is_part = found.next == Next::Part;
+        let all = self.interim + if is_part { after } else { 0 };
+        if all > interim::MOST {
+            return Err(Error::LargeResponseHeader(all, interim::MOST));
         }
         if !found.leave || std::mem::replace(&mut self.leave, true) {
-            buffers.input_consume(found.bytes);
-            return;
+            buffers.input_consume(found.whole);
+            return Ok(after > 0 && !is_part);
         }
-        let after = buffers.input()[found.bytes..].to_vec();
-        buffers.input_consume(found.bytes + after.len());
-        for piece in [interim::LEAVE, &after] {
+        let rest = buffers.input()[found.whole..].to_vec();
+        buffers.input_consume(come);
+        for piece in [interim::LEAVE, &rest] {
             // There is room for it, as it is not longer than what was there.
             buffers.input_append_buf()[..piece.len()].copy_from_slice(piece);
             buffers.input_appended(piece.len());
         }
+        Ok(true)
     }
 
     /// Says no where the answer would be the same as before. ureq goes by that by itself, unless it waits for
@@ -141,8 +144,12 @@ impl<T: Transport> Transport for Checked<T> {
         let end = until(timeout);
         loop {
             let come = self.await_more(within(timeout, end))?;
-            // An interim answer is nothing that ureq should look at, nor is nothing.
-            if !come || !self.connection.buffers().input().is_empty() {
+            let is_to_be_seen = self.take_interim()?;
+            // Whoever waits for leave to send a body looks and says nothing: neither that it has to be more,
+            // where it would be asked for the same again and again, nor that it is for who reads the answer,
+            // who would wait for more than there is.
+            self.connection.buffers().input_consume(0);
+            if !come || is_to_be_seen {
                 self.fresh = come;
                 return Ok(come);
             }
@@ -151,8 +158,8 @@ impl<T: Transport> Transport for Checked<T> {
 
     /// Asked between two requests: when it goes to the pool, and when it comes from there.
     fn is_open(&mut self) -> bool {
-        self.interim = Interim::default();
         (self.fresh, self.leave) = (false, false);
+        (self.answers, self.interim) = (false, 0);
         !call::leave() && !self.ended && self.connection.is_open()
     }
 

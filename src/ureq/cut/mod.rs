@@ -1,5 +1,6 @@
 //! Where we cut into ureq: the only folder that names [`ureq::unversioned`]. Here is what is put in the
-//! place of ureq's own; `checked` is what is put round connections, `prepared` round TLS.
+//! place of ureq's own: the resolver, the connectors and the transport. `checked` is put round connections,
+//! which takes a transport, and `prepared` round ureq's TLS, which takes a connector.
 //!
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
@@ -30,9 +31,9 @@ use self::{
 use super::{
     authority,
     buffers::{Sizes, Space},
-    call::{self, Phase},
-    dns,
+    call, dns,
     open::Open,
+    phase::Phase,
     socks::{self, Target},
     stop::{Idle, Stop, Until},
     wire::Wire,
@@ -251,6 +252,7 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = left(timeout).for_read();
         call::enter_if(Phase::Send, Phase::Head);
+        call::set_answered(false);
         match self.fill(until(timeout)) {
             Ok(read) => Ok(read > 0),
             Err(stop) => Err(error(stop, timeout)),

@@ -5,7 +5,8 @@
 //! are made with the agent's own configuration as it is, and [`Client`](crate::ureq::Client) makes none
 //! of these: it would have one made for each connection, and no session resumed. And of calls that come
 //! all at once each makes its own. So the first that needs it has it made here, by a call that has the
-//! agent's configuration and leads nowhere, and others wait for that.
+//! agent's configuration and leads nowhere, and others wait for that. What is the user's in it runs there, under
+//! no lock: so those who wait can leave when their job does.
 
 use std::{
     fmt,
@@ -25,7 +26,15 @@ use ureq::{
     },
 };
 
-use crate::sync::{Arc, Mutex};
+use super::{error, left, until};
+use crate::{
+    job::Job,
+    sync::{self, Arc, Mutex, Thread, ThreadId},
+    ureq::{
+        park::wait_for,
+        stop::{Stop, Until},
+    },
+};
 
 /// A connector of ureq's for TLS that finds its configuration made.
 pub(super) struct Prepared<C> {
@@ -34,9 +43,16 @@ pub(super) struct Prepared<C> {
     /// That of the agent; a request may have its own.
     config: TlsConfig,
     hash: u64,
-    /// Locked while it is made: whoever comes meanwhile would only make it as well. Nothing of the user's
-    /// that ureq takes for it comes back here.
-    is_made: Mutex<bool>,
+    making: Mutex<Making>,
+}
+
+/// How far it is.
+#[derive(Default)]
+struct Making {
+    is_made: bool,
+    /// Who makes it: whoever comes meanwhile would only make it as well.
+    maker: Option<ThreadId>,
+    waiting: Vec<Thread>,
 }
 
 impl<C: Connector<Nowhere>> Prepared<C> {
@@ -46,16 +62,49 @@ impl<C: Connector<Nowhere>> Prepared<C> {
             provider,
             config: config.clone(),
             hash: hash(config),
-            is_made: Mutex::new(false),
+            making: Mutex::default(),
         }
     }
 
-    /// Has the configuration made. What goes wrong with it the connection that needs it will tell.
-    fn prepare(&self) {
-        let mut is_made = self.is_made.lock();
-        if *is_made {
-            return;
+    /// Has the configuration made, by this thread or by another that is at it. What goes wrong with it the
+    /// connection that needs it will tell.
+    fn prepare(&self, until: Until) -> Result<(), Stop> {
+        if self.is_ours_to_make(until)? {
+            let mut turn = Turn {
+                making: &self.making,
+                has_made: false,
+            };
+            turn.has_made = self.make();
         }
+        Ok(())
+    }
+
+    /// Waits until it is made, or until somebody has to make it who may as well be this thread.
+    fn is_ours_to_make(&self, until: Until) -> Result<bool, Stop> {
+        let us = sync::current().id();
+        let look = || {
+            let mut making = self.making.lock();
+            // A call that is made while it is made, of the user's, does without.
+            if making.is_made || making.maker == Some(us) {
+                return Some(false);
+            }
+            if making.maker.is_none() {
+                making.maker = Some(us);
+                return Some(true);
+            }
+            if making.waiting.iter().all(|thread| thread.id() != us) {
+                making.waiting.push(sync::current());
+            }
+            None
+        };
+        match look() {
+            Some(is_ours) => Ok(is_ours),
+            None => wait_for(Job::current().as_ref(), until, look),
+        }
+    }
+
+    /// Whether it could be made.
+    fn make(&self) -> bool {
         let reached = Arc::new(AtomicBool::new(false));
         let config = Agent::config_builder()
             .tls_config(self.config.clone())
@@ -68,7 +117,25 @@ impl<C: Connector<Nowhere>> Prepared<C> {
         let agent = Agent::with_parts(config, leads_nowhere, NoNames);
         let outcome = agent.get("https://nowhere.invalid/").call();
         debug_assert!(outcome.is_err(), "there is nobody who could answer");
-        *is_made = reached.load(Ordering::Relaxed);
+        reached.load(Ordering::Relaxed)
+    }
+}
+
+/// Its making by one thread. However that ends, others go on: where it could not be made, the next tries.
+struct Turn<'a> {
+    making: &'a Mutex<Making>,
+    has_made: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut making = self.making.lock();
+            making.is_made = self.has_made;
+            making.maker = None;
+            std::mem::take(&mut making.waiting)
+        };
+        waiting.iter().for_each(Thread::unpark);
     }
 }
 
@@ -91,7 +158,9 @@ where
         // Where the request has its own, it may be that the agent's cannot even be made.
         let is_agents = || wanted.provider() == self.provider && hash(wanted) == self.hash;
         if details.needs_tls() && is_bare && is_agents() {
-            self.prepare();
+            let end = until(left(details.timeout));
+            self.prepare(end)
+                .map_err(|stop| error(stop, details.timeout))?;
         }
         Connector::<In>::connect(&*self.connector, details, chained)
     }

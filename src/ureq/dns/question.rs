@@ -1,14 +1,14 @@
 //! A lookup that is under way, and who waits for what comes of it.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr};
 
 use super::super::{
-    call,
-    stop::{Stop, Until, time_left},
+    park::wait_for,
+    stop::{Stop, Until},
 };
 use crate::{
     job::{Job, Task},
-    sync::{self, Arc, Mutex, Patience, Thread},
+    sync::{self, Arc, Mutex, Thread},
 };
 
 /// A lookup that is under way.
@@ -46,23 +46,11 @@ impl Question {
             }
             state.waiting.push(sync::current());
         }
-        call::waits();
-        let me = sync::current();
-        let _hook = job.map(|job| job.on_cancel(move || me.unpark()));
-        loop {
-            if let Some(answer) = &self.state.lock().answer {
-                return Ok(answer.clone());
-            }
-            match time_left(job, until) {
-                Ok(left) => drop(Patience::lasting(left.unwrap_or(Duration::MAX)).park()),
-                Err(stop) => {
-                    let me = sync::current().id();
-                    let waiting = &mut self.state.lock().waiting;
-                    waiting.retain(|thread| thread.id() != me);
-                    return Err(stop);
-                }
-            }
-        }
+        wait_for(job, until, || self.state.lock().answer.clone()).inspect_err(|_| {
+            let me = sync::current().id();
+            let waiting = &mut self.state.lock().waiting;
+            waiting.retain(|thread| thread.id() != me);
+        })
     }
 
     pub(super) fn answer(&self, answer: Answer) {

@@ -231,6 +231,15 @@ in_and_out_of_a_job! {
         }
     }
 
+    /// H7, H12. Nor is it passed over.
+    fn what_looks_like_an_interim_answer_and_is_not_http_is_an_error() {
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        for line in ["HTTP/1.x 103 Hints", "HTTP/1.1x103 Hints", "HTTP/1.1 1030 Hints", "HTTP/1.1 103\tHints"] {
+            let answer = format!("{line}\r\nLink: </x>\r\n\r\n{good}");
+            check(line, answer.as_bytes(), Stays, WRONG);
+        }
+    }
+
     /// H12. However fast, and wherever in a buffer they end.
     fn many_interim_answers_are_not_one_that_is_large() {
         let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";

@@ -97,6 +97,9 @@ in_and_out_of_a_job! {
             vec![&HINTS[..30], &HINTS[30..], LEAVE],
             vec![LEAVE_WITH_FIELDS],
             vec![PROCESSING, LEAVE_WITH_FIELDS, HINTS, LEAVE],
+            // With a field that is whole, in a head that is not.
+            vec!["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n", "\r\n", LEAVE],
+            vec!["HTTP/1.1 100 Continue\r\nServer: peer\r\n", "\r\n"],
         ] {
             for in_one in [false, true] {
                 let pieces = if in_one { vec![pieces.concat()] } else { owned(&pieces) };
@@ -149,7 +152,8 @@ in_and_out_of_a_job! {
     fn a_peer_that_does_not_come_to_its_word_is_an_error() {
         let authority = Authority::new();
         let endless = format!("HTTP/1.1 100 {}", "x".repeat(256 << 10));
-        for (said, expected) in [("HTTP/1.1 1", "io"), (&endless, "large head")] {
+        let hint = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n";
+        for (said, expected) in [("HTTP/1.1 1", "io"), (hint, "io"), (&endless, "large head")] {
             let said = said.to_owned();
             let breaking_off = move |conn: &mut Conn| {
                 conn.request()?;

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rustls::{
@@ -21,7 +22,7 @@ use super::{
     agent, config, get, kind,
     peers::{Authority, Conn, Peer, site},
 };
-use crate::support::settles;
+use crate::support::{Place, eventually, is_as_new, settles};
 
 /// A call with a configuration of its own, though with nothing in it that concerns TLS: as those of
 /// `Client` are.
@@ -111,6 +112,47 @@ in_and_out_of_a_job! {
             });
             assert_eq!(made.count(), 1);
         }
+    }
+}
+
+everywhere! {
+    /// K19. To make it cannot be interrupted, as it is the user's code; to wait until it is made can.
+    async fn whoever_waits_until_it_is_made_can_leave(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, site);
+        let made = Made::new();
+        let provider = Arc::new(CryptoProvider {
+            key_provider: made,
+            ..ring::default_provider()
+        });
+        let tls = authority.trusted_with_a_key(provider);
+        let agent = agent(config().tls_config(tls).build());
+        let (lane, url) = (place.lane(2), peer.url("/ok"));
+        let (theirs, at) = (agent.clone(), url.clone());
+        let first = lane.offload(move || get(&theirs, &at));
+        eventually("somebody makes it", || made.count() == 1).await;
+
+        let (theirs, at) = (agent.clone(), url.clone());
+        let cancelled = lane.offload(move || get(&theirs, &at));
+        eventually("the next is there", || peer.connections() == 2).await;
+        drop(cancelled);
+        eventually("its slot is free", || {
+            let stats = lane.stats();
+            (stats.running, stats.draining) == (1, 0)
+        })
+        .await;
+
+        let late = lane.offload(move || {
+            let request = agent.get(&url).config();
+            let request = request.timeout_connect(Some(Duration::from_millis(100))).build();
+            request.call().map(drop)
+        });
+        let error = late.await.unwrap().unwrap_err();
+        assert_eq!(kind(&error), "timeout", "{error:?}");
+        made.go_on();
+        assert_eq!(first.await.unwrap().unwrap(), "0");
+        assert_eq!(made.count(), 1);
+        is_as_new(&lane).await;
     }
 }
 

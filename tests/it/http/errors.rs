@@ -98,6 +98,27 @@ everywhere! {
         }
     }
 
+    /// H9, H12. What is told is the setting, not how much there was room for.
+    async fn a_head_that_comes_for_leave_is_no_larger_than_it_may_be(place: Place) {
+        let endless = format!("HTTP/1.1 100 {}", "x".repeat(256 << 10));
+        let peer = Peer::new(move |connection| {
+            connection.head()?;
+            connection.send(&endless)?;
+            connection.closed();
+            Ok(())
+        });
+        let lane = place.lane(1);
+        let config = config().timeout_await_100(None).max_response_header_size(32 << 10);
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config.build()));
+        let post = client.post(peer.url("/")).header("expect", "100-continue");
+        let error = post.body("the body").send().await.unwrap_err();
+        let ErrorKind::TooLarge { part, limit, .. } = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert_eq!((part, limit), (Part::Head, 32 << 10));
+        is_as_new(&lane).await;
+    }
+
     /// H12.
     async fn what_comes_before_a_head_has_an_end(place: Place) {
         let again = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100);

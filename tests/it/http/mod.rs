@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bombs;
+mod compressed;
 mod errors;
 mod exchanges;
 mod gzip;

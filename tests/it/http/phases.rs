@@ -149,6 +149,45 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// K21. With a proxy nobody looks a name up, and with a connection from the pool nobody connects: what
+    /// is left is how far the call before it has come.
+    async fn a_call_after_one_that_found_nobody_may_have_been_sent(place: Place) {
+        let nobody = Closed::new();
+        let behind = Peer::new(|conn| {
+            for answers in [true, false] {
+                let Some(request) = conn.request()? else {
+                    break;
+                };
+                let body = conn.body(&request)?;
+                if answers {
+                    conn.reply(body)?;
+                }
+            }
+            conn.finish()
+        });
+        let http = Peer::new(connect_proxy(Manners::Open));
+        let socks = Peer::new(socks_proxy(SocksManners::Open));
+        for via in [http.url(""), format!("socks5h://127.0.0.1:{}", socks.port())] {
+            let (first, url) = (longshore::ureq::agent(config().build()), format!("http://{}/", nobody.address()));
+            let asks_first = move |request: Request<ureq::SendBody<'_>>, next: MiddlewareNext<'_>| {
+                assert!(first.get(&url).call().is_err());
+                next.handle(request)
+            };
+            let config = config().proxy(Some(Proxy::new(&via).unwrap())).middleware(asks_first);
+            let lane = place.lane(1);
+            let client = Client::new(lane.clone(), longshore::ureq::agent(config.build()));
+            let before = behind.connections();
+            let answer = client.post(behind.url("/")).body("x").send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), "x");
+            let error = client.post(behind.url("/")).body("x").send().await.unwrap_err();
+            let told = (error.kind(), error.phase());
+            assert_eq!(told, (ErrorKind::PeerClosed, Some(Phase::Head)), "{via}: {error:?}");
+            assert!(was_seen(&error, OfRequest), "{via}: {error:?}");
+            assert_eq!(behind.connections(), before + 1, "{via}");
+            is_as_new(&lane).await;
+        }
+    }
+
     /// What the call before it has come to is not what this one has.
     async fn a_call_after_another_begins_with_its_name(place: Place) {
         let peer = Peer::new(site);

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use longshore::ureq::{Body, ErrorKind, Phase};
+use longshore::ureq::{Body, Client, ErrorKind, Phase};
 use ureq::SendBody;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     peer::{Peer, response},
 };
 use crate::{
-    agent::peers::{self, site},
+    agent::peers::{self, Closed, site},
     support::{DropFlag, Gate, Place, eventually, is_as_new},
 };
 
@@ -146,19 +146,35 @@ everywhere! {
     async fn a_call_on_the_way_that_is_refused_does_not_end_an_upload(place: Place) {
         let refusing = peers::Peer::new(site);
         let peer = counting();
+        let lane = place.lane(1);
+        let stock = ureq::Agent::config_builder().proxy(None).build().new_agent();
+        for agent in [agent(), stock] {
+            let client = Client::new(lane.clone(), agent);
+            for length in [None, Some(50)] {
+                let body = calling(refusing.url("/refuses"), length);
+                let answer = client.post(peer.url("/")).body(body).send().await.unwrap();
+                assert_eq!(answer.text().await.unwrap(), "50", "{length:?}");
+                let expected: Vec<u8> = (0..50).map(|n| n / 10).collect();
+                assert_eq!(peer.asked().pop().unwrap().body, expected, "{length:?}");
+            }
+        }
+        assert_eq!(refusing.connections(), 4);
+        is_as_new(&lane).await;
+    }
+
+    /// K20. How far that has come is not how far the upload has.
+    async fn a_call_on_the_way_that_finds_nobody_is_not_where_an_upload_ended(place: Place) {
+        let nobody = Closed::new();
+        let peer = Peer::new(|connection| connection.request().map(drop));
         let (client, lane) = client(place, 1);
         for length in [None, Some(50)] {
-            let body = Body::blocking(Calling { agent: agent(), url: refusing.url("/refuses"), reads: 0 });
-            let body = match length {
-                Some(length) => body.with_length(length),
-                None => body,
-            };
-            let answer = client.post(peer.url("/")).body(body).send().await.unwrap();
-            assert_eq!(answer.text().await.unwrap(), "50", "{length:?}");
-            let expected: Vec<u8> = (0..50).map(|n| n / 10).collect();
-            assert_eq!(peer.asked().pop().unwrap().body, expected, "{length:?}");
+            let body = calling(format!("http://{}/", nobody.address()), length);
+            let error = client.post(peer.url("/")).body(body).send().await.unwrap_err();
+            let told = (error.kind(), error.phase());
+            assert_eq!(told, (ErrorKind::PeerClosed, Some(Phase::Head)), "{length:?}: {error:?}");
+            assert!(error.sent() && !error.is_retryable(), "{error:?}");
         }
-        assert_eq!(refusing.connections(), 2);
+        assert_eq!(peer.connections(), 2);
         is_as_new(&lane).await;
     }
 
@@ -252,7 +268,17 @@ everywhere! {
     }
 }
 
-/// Five times ten bytes, with a call on the way to a peer that refuses it.
+fn calling(url: String, length: Option<u64>) -> Body {
+    let agent = agent();
+    let reads = 0;
+    let body = Body::blocking(Calling { agent, url, reads });
+    match length {
+        Some(length) => body.with_length(length),
+        None => body,
+    }
+}
+
+/// Five times ten bytes, with a call on the way that a peer refuses, or that has none.
 struct Calling {
     agent: ureq::Agent,
     url: String,
@@ -265,9 +291,12 @@ impl Read for Calling {
             return Ok(0);
         }
         if self.reads == 1 {
-            let much = SendBody::from_owned_reader(io::repeat(0).take(64 << 20));
+            let much = SendBody::from_owned_reader(io::repeat(0).take(24 << 20));
             let refused = self.agent.post(&self.url).send(much);
-            assert!(matches!(refused, Err(ureq::Error::StatusCode(413))));
+            assert!(matches!(
+                refused,
+                Err(ureq::Error::StatusCode(413) | ureq::Error::Io(_))
+            ));
         }
         let ten = &mut buffer[..10];
         ten.fill(self.reads);

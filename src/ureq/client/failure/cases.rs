@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Cancelled,
-    ureq::{Phase, call},
+    ureq::{Phase, call, interim},
 };
 
 /// What it is, and in which phase it happens if that follows from what it is.
@@ -33,7 +33,9 @@ pub(super) fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Opt
             (ErrorKind::Request, None)
         }
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => (ErrorKind::Tls, Some(Phase::Tls)),
-        ureq::Error::LargeResponseHeader(_, limit) => (too_large(*limit), None),
+        ureq::Error::LargeResponseHeader(_, interim::MOST) => (too_large(interim::MOST), None),
+        // Or there was no room for more of it, which is more than it may have.
+        ureq::Error::LargeResponseHeader(..) => (too_large(place.head_limit), None),
         ureq::Error::BodyExceedsLimit(_) => (ErrorKind::Body, None),
         // Said by a proxy, or of a request that was found wrong on its way out.
         ureq::Error::Protocol(_) if matches!(phase, Some(Phase::Connect | Phase::Tls)) => {
