@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{
     Source,
     budget::Budget,
-    call::Terms,
+    call::{Batch, Terms},
     item::{Call, IntoRequest},
     parse::{INLINE, Place},
     progress::Board,
@@ -120,10 +120,8 @@ impl<S, B> Fetcher<S, B> {
             terms: Terms {
                 timeout: None,
                 attempt_timeout: None,
-                end: None,
                 body_limit: BODY_LIMIT,
                 retry: None,
-                turnstile: Arc::default(),
                 location: Location::caller(),
             },
             place: Place {
@@ -299,16 +297,12 @@ impl<S, B> Fetcher<S, B> {
             end,
             place: self.place.clone(),
         };
-        let terms = Arc::new(Terms {
-            end,
-            turnstile: Arc::default(),
-            ..self.terms.clone()
-        });
+        let batch = Arc::new(Batch::new(self.terms.clone(), end));
         let service = self.service.clone();
         let theirs = board.clone();
         let begin = Box::new(
             move |call: Call| -> futures_util::future::BoxFuture<'static, _> {
-                Box::pin(terms.clone().fetch(service.clone(), theirs.clone(), call))
+                Box::pin(batch.clone().fetch(service.clone(), theirs.clone(), call))
             },
         );
         Fetches::new(items, plan, board, begin)
