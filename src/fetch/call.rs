@@ -216,17 +216,19 @@ impl Batch {
         deadline.check()?;
         *count += 1;
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
+        let until = after(Instant::now(), self.terms.attempt_timeout);
+        let deadline = deadline.or(until, TimeLimit::Attempt);
         let exchange = async {
             // A place that is granted is held until whoever asked for it is polled: of a lane, say.
             // Were all items asking, a stream that nobody polls would keep one for each.
             let turn = self.turnstile.enter().await;
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+            // Where nobody polls in between, its place may have come long after the time was up.
+            deadline.check()?;
             noted.called = true;
             let response = service.call(request);
             drop(turn);
             let response = response.await.map_err(failed)?;
-        let until = after(Instant::now(), self.terms.attempt_timeout);
-        let deadline = deadline.or(until, TimeLimit::Attempt);
             noted.answer(&response);
             collect(response, self.terms.body_limit, board).await
         };

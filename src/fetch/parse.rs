@@ -5,7 +5,9 @@ use std::panic::Location;
 use bytes::Bytes;
 use http::Response;
 
-use super::{Source, call::Done, error::Failure, kind::ErrorKind, turnstile::Turnstile};
+use super::{
+    Source, call::Done, deadline::Deadline, error::Failure, kind::ErrorKind, turnstile::Turnstile,
+};
 use crate::{
     error::{Error as LaneError, catch},
     lane::Lane,
@@ -73,14 +75,19 @@ impl<F> Parser<F> {
                     .unwrap_or_else(|panic| Err(not_parsed(panic.into())))
             }
             Ok(response) => {
-                let parsed = self.elsewhere(response, done.url.clone());
+                let parsed = self.elsewhere(response, done.url.clone(), done.deadline);
                 done.deadline.keep(parsed).await
             }
         };
         done.and(result)
     }
 
-    async fn elsewhere<U>(&self, response: Response<Bytes>, url: Arc<str>) -> Result<U, Failure>
+    async fn elsewhere<U>(
+        &self,
+        response: Response<Bytes>,
+        url: Arc<str>,
+        deadline: Deadline,
+    ) -> Result<U, Failure>
     where
         F: Fn(Response<Bytes>) -> Result<U, Failure> + Send + Sync + 'static,
         U: Send + 'static,
@@ -93,6 +100,8 @@ impl<F> Parser<F> {
         // A full lane is waited for, and not an error.
         let turn = self.turnstile.enter().await;
         let permit = lane.label(url).reserve().await.map_err(not_parsed)?;
+        // As before a service is called.
+        deadline.check()?;
         let f = self.f.clone();
         let parsed = permit.offload(move || f(response));
         drop(turn);

@@ -19,7 +19,7 @@ use longshore::{
     Lane,
     fetch::{ErrorKind, Fetcher, Retry, TimeLimit},
 };
-use tokio::time::timeout;
+use tokio::time::{advance, timeout};
 use tower_service::Service;
 
 use super::{
@@ -153,6 +153,67 @@ fn a_service_that_never_gets_ready_is_known_not_to_have_been_asked() {
         assert_eq!(error.kind(), ErrorKind::TimedOut(TimeLimit::Attempt));
         assert_eq!((error.attempts(), stage.asked().len()), (3, 0));
         drop(holder);
+    });
+}
+
+#[test]
+fn a_service_that_gets_ready_only_when_the_time_is_up_is_not_called() {
+    paused(|| async {
+        let stage = Stage::open();
+        let limited = tower::limit::ConcurrencyLimit::new(stage.clone(), 1);
+        let fetcher = Fetcher::new(limited.clone());
+        for (fetcher, limit) in [
+            (fetcher.clone().attempt_timeout(SECOND), TimeLimit::Attempt),
+            (fetcher.clone().timeout(SECOND), TimeLimit::Call),
+            (fetcher.total_timeout(SECOND), TimeLimit::Batch),
+        ] {
+            let mut holder = limited.clone();
+            poll_fn(|cx| holder.poll_ready(cx)).await.unwrap();
+            let mut fetches = fetcher.fetch_all(["http://host/"; 3]);
+            assert!(fetches.next().now_or_never().is_none());
+            // Nobody has looked at the clock when the place is there.
+            advance(2 * SECOND).await;
+            drop(holder);
+            let all: Vec<_> = fetches.collect().await;
+            let kinds = all.iter().map(|fetched| {
+                let error = fetched.result.as_ref().expect_err("it was too late");
+                error.kind()
+            });
+            assert_eq!(kinds.collect::<Vec<_>>(), [ErrorKind::TimedOut(limit); 3]);
+        }
+        assert_eq!(stage.asked().len(), 0);
+    });
+}
+
+#[test]
+fn a_place_to_parse_in_that_comes_when_the_time_is_up_is_given_back() {
+    paused(|| async {
+        let lane = watch_over(Lane::builder("one").limit(1).queue(0).build());
+        let parsed = Arc::new(AtomicU32::new(0));
+        let counted = parsed.clone();
+        let holder = lane.reserve().await.unwrap();
+        let fetcher = Fetcher::new(Stage::open())
+            .timeout(SECOND)
+            .parse_on(&lane)
+            .parse_inline(0);
+        let mut fetches = fetcher.fetch_all(["http://host/"; 3]).parse(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, io::Error>(())
+        });
+        assert!(fetches.next().now_or_never().is_none());
+        advance(2 * SECOND).await;
+        drop(holder);
+        let all: Vec<_> = fetches.collect().await;
+        let late = ErrorKind::TimedOut(TimeLimit::Call);
+        let is_late = |error: &longshore::fetch::Error| error.kind() == late;
+        assert_eq!(all.len(), 3);
+        assert!(
+            all.iter()
+                .all(|fetched| fetched.result.as_ref().is_err_and(is_late)),
+            "{all:?}"
+        );
+        let stats = lane.stats();
+        assert_eq!((parsed.load(Ordering::SeqCst), stats.submitted), (0, 0));
     });
 }
 
