@@ -13,11 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use http::{Request, Response};
 use longshore::{
     Lane,
-    fetch::{ErrorKind, Fetcher, Retry, TimeLimit},
+    fetch::{ErrorKind, Fetched, Fetcher, Retry, TimeLimit},
 };
 use tokio::time::{advance, timeout};
 use tower_service::Service;
@@ -27,7 +27,7 @@ use super::{
     service::{Chunks, Stage},
     times::paused,
 };
-use crate::support::{AT_ONCE, Gate, eventually, watch_over};
+use crate::support::{AT_ONCE, Door, Gate, eventually, watch_over};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -230,48 +230,50 @@ async fn leaves_room_for_others(lane: &Lane) {
     }
 }
 
+/// Sixteen items through a lane for four at once, whose stream is left alone when the first is over.
+async fn keeps_one_place_at_most<S, T>(fetches: impl FnOnce(&Lane, Door) -> S)
+where
+    S: Stream<Item = Fetched<T>> + Unpin,
+{
+    let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
+    let gate = Gate::new();
+    let mut fetches = fetches(&lane, gate.door());
+    assert!(fetches.next().now_or_never().is_none());
+    gate.arrived(4).await;
+    gate.open();
+    assert!(fetches.next().await.unwrap().result.is_ok());
+    leaves_room_for_others(&lane).await;
+    assert_eq!(fetches.count().await, 15);
+    assert_eq!(lane.stats().peak_running, 4);
+}
+
 /// C7.
 #[test]
 fn a_stream_that_nobody_polls_keeps_one_place_of_its_lane_at_most() {
-    on_both(|| async {
-        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
-        let gate = Gate::new();
-        let door = gate.door();
-        let service = lane.service(move |_: Request<Bytes>| {
-            door.pass();
-            Response::new(Chunks::default())
-        });
-        let fetcher = Fetcher::new(service).concurrency(16);
-        let mut fetches = fetcher.fetch_all(["http://host/"; 16]);
-        assert!(fetches.next().now_or_never().is_none());
-        gate.arrived(4).await;
-        gate.open();
-        assert!(fetches.next().await.unwrap().result.is_ok());
-        leaves_room_for_others(&lane).await;
-        assert_eq!(fetches.count().await, 15);
-        assert_eq!(lane.stats().peak_running, 4);
+    on_both(|| {
+        keeps_one_place_at_most(|lane, door| {
+            let service = lane.service(move |_: Request<Bytes>| {
+                door.pass();
+                Response::new(Chunks::default())
+            });
+            let fetcher = Fetcher::new(service).concurrency(16);
+            fetcher.fetch_all(["http://host/"; 16])
+        })
     });
 }
 
 /// C7.
 #[test]
 fn a_stream_that_nobody_polls_keeps_one_place_of_the_lane_that_parses_at_most() {
-    on_both(|| async {
-        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
-        let gate = Gate::new();
-        let door = gate.door();
-        let fetcher = Fetcher::new(Stage::open()).parse_on(&lane).parse_inline(0);
-        let mut parsed = fetcher.fetch_all(["http://host/"; 16]).parse(move |_| {
-            door.pass();
-            Ok::<_, io::Error>(())
-        });
-        assert!(parsed.next().now_or_never().is_none());
-        gate.arrived(4).await;
-        gate.open();
-        assert!(parsed.next().await.unwrap().result.is_ok());
-        leaves_room_for_others(&lane).await;
-        assert_eq!(parsed.count().await, 15);
-        assert_eq!(lane.stats().peak_running, 4);
+    on_both(|| {
+        keeps_one_place_at_most(|lane, door| {
+            let fetcher = Fetcher::new(Stage::open()).parse_on(lane).parse_inline(0);
+            let fetches = fetcher.fetch_all(["http://host/"; 16]);
+            fetches.parse(move |_| {
+                door.pass();
+                Ok::<_, io::Error>(())
+            })
+        })
     });
 }
 
