@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     panic::Location,
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
@@ -23,13 +23,13 @@ use super::{
     fetched::Fetched,
     item::Call,
     kind::{ErrorKind, TimeLimit},
+    moment::Moment,
     progress::Board,
     retry::{Noted, Retry},
     turnstile::Turnstile,
 };
 use crate::{
     error::{Error as LaneError, catch},
-    lane::Timer,
     sync::Arc,
 };
 
@@ -185,15 +185,24 @@ impl Batch {
                 return outcome;
             }
             let pause = retry.pause(&request, &outcome, noted, count.saturating_sub(1));
-            // The budget last, so that nothing is taken from it for what does not happen.
-            let Some(pause) = pause.filter(|&pause| deadline.leaves(pause) && budget.withdraw())
-            else {
+            let Some(pause) = pause.filter(|&pause| deadline.leaves(pause)) else {
                 return outcome;
             };
+            let Some(mut end) = after(Instant::now(), Some(pause)).map(Moment::at) else {
+                return outcome;
+            };
+            // A pause that nobody measures would be none.
+            let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut end).poll(cx))).await;
+            // The budget last, so that nothing is taken from it for what does not happen.
+            if matches!(first, Poll::Ready(Err(_))) || !budget.withdraw() {
+                return outcome;
+            }
             // A body of 10 MiB is not wanted meanwhile.
             drop(outcome);
             again(*count + 1, pause);
-            Timer::after(pause).await;
+            if first.is_pending() {
+                end.await?;
+            }
         }
     }
 

@@ -12,8 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{error::Failure, kind::TimeLimit};
-use crate::lane::Timer;
+use super::{error::Failure, kind::TimeLimit, moment::Moment};
 
 /// How late a timer of Tokio's may be, on a machine with nothing else to do.
 const GRAIN: Duration = Duration::from_millis(1);
@@ -60,15 +59,13 @@ impl Deadline {
         };
         // Not even polled once: a service that is called has begun.
         self.check()?;
-        let (mut future, mut timer, mut turns) = (pin!(future), None, TURNS);
+        let (mut future, mut moment, mut turns) = (pin!(future), Moment::at(at), TURNS);
         poll_fn(|cx| {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            let left = || at.saturating_duration_since(Instant::now());
-            let timer = timer.get_or_insert_with(|| Timer::after(left()));
             // A timer has a budget to keep to as well, and would not ring where a call uses all of it.
-            ready!(pin!(unconstrained(timer)).poll(cx));
+            ready!(pin!(unconstrained(&mut moment)).poll(cx))?;
             // What is there already may be more than the task may take in one turn, and others of the
             // batch may have taken before. Not without a budget: a peer that is always ready would
             // have the thread for itself.

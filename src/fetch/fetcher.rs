@@ -44,7 +44,9 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// calls are in flight and how long they may take is for each batch.
 ///
 /// Times are kept by the runtime that the stream is polled on. Where there is none, or one without a
-/// timer, a thread does it, for each call that waits.
+/// timer, a thread does it, for each call that waits. If the system refuses that thread, the call fails
+/// ([`ErrorKind::NoTimer`](super::ErrorKind::NoTimer)), none is tried again after a pause, and a batch
+/// that waits for its input is not woken at its end.
 ///
 /// # Examples
 ///
