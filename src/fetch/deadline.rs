@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    task::coop::{poll_proceed, unconstrained},
+    task::coop::{has_budget_remaining, poll_proceed, unconstrained},
     time::Instant,
 };
 
@@ -89,7 +89,10 @@ pub(super) fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
 
 /// Whether it may have been for want of budget that there was nothing. The task has another turn then.
 fn is_spent(cx: &mut Context<'_>) -> bool {
+    if !has_budget_remaining() {
+        return true;
+    }
     // Whoever counts one and finds none left for what is within gives that one back.
-    let one = poll_proceed(cx);
-    one.is_pending() || poll_proceed(cx).is_pending()
+    let _one = poll_proceed(cx);
+    !has_budget_remaining()
 }
