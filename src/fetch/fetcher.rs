@@ -37,7 +37,8 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// [`Client::service`](crate::ureq::Client::service), and is cloned for each attempt, so that what
 /// calls share (connections, a rate limit) has to be shared by clones: most layers of tower are, and
 /// for the others there is its `Buffer`. One clone of a batch is asked at a time whether it is ready, in
-/// the order of the attempts: see [`Fetches`] for why. `B` is what the service takes for the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
+/// the order of the attempts: see [`Fetches`] for why. `B` is what the service takes for the body of a
+/// request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
 /// [`with_body`](Self::with_body).
 ///
 /// A fetcher is made once and kept: all its batches share the service and the retry budget. How many
@@ -199,8 +200,10 @@ impl<S, B> Fetcher<S, B> {
         self
     }
 
-    /// How long one attempt may take, from when the service is asked whether it is ready to the end
-    /// of the body. Defaults to no limit but that of the item.
+    /// How long one attempt may take, from when it gets in line to ask the service whether it is ready
+    /// to the end of the body. Defaults to no limit but that of the item.
+    ///
+    /// One of a batch asks at a time, so what those before it wait there counts as well.
     pub fn attempt_timeout(mut self, time: Duration) -> Self {
         self.terms.attempt_timeout = Some(time);
         self

@@ -50,9 +50,8 @@ pin_project! {
     /// Where the service has to wait until it is ready, as that of our client in a full lane, one item
     /// at a time does, and the place that this was granted is held until the stream is polled again. So
     /// a stream that is kept and not polled may keep one place of its lane (and of the lane that
-    /// [parses](super::Fetcher::parse_on)), and with our client one more for each body in flight that is
-    /// larger than 256 KiB. In a lane with no more room than that, do not await another job of that lane
-    /// between two results: it might never get a place.
+    /// [parses](super::Fetcher::parse_on)). In a lane with room for no more than one, do not await another
+    /// job of that lane between two results: it might never get a place.
     ///
     /// # Cancel safety
     ///
