@@ -6,7 +6,7 @@ use futures_util::future::AbortHandle;
 use tokio::runtime;
 
 use super::{
-    books::{Books, Kind, Stage},
+    books::{Books, Driver, Stage},
     builder::Builder,
     error::Error,
     limits::Limits,
@@ -207,7 +207,11 @@ impl Bridge {
         let limits = self
             .shared
             .alive(Limits::default().time(time).with_this_job());
-        let entry = self.shared.books.enter(Kind::Call).ok_or(Error::ShutDown)?;
+        let entry = self
+            .shared
+            .books
+            .enter(Driver::Thread)
+            .ok_or(Error::ShutDown)?;
         wait::call(self.runtime(), &entry, limits, future, at)
     }
 
