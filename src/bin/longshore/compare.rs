@@ -13,10 +13,12 @@ use crate::runner::{Message, Outcome, Run, Runner};
 use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
-use crate::target::{self, Target};
+use crate::target::Target;
 use crate::value::plural;
 use crate::wire::{Call, Order};
-use crate::{conclusion, consent, limits, page, plan, progress::Progress, signals, table};
+use crate::{
+    answers, conclusion, consent, limits, page, plan, progress::Progress, signals, table, targets,
+};
 
 /// Open files beside those of calls: pipes, the runtime's, standard input and output.
 const OTHER_FILES: u64 = 24;
@@ -74,7 +76,7 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
     let differing = match work.latencies {
         // The planned answers are known, and were checked one by one.
         Some(_) => Vec::new(),
-        None => summary::hold_together(&mut runs, &work.urls, args.any_size),
+        None => answers::hold_together(&mut runs, &work.urls, args.any_size),
     };
     let rows = summary::of(runs, work.calls.len());
     let cores = available_parallelism().map_or(1, usize::from);
@@ -167,7 +169,7 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
 
 /// Reads the reader's own endpoints, and asks before it goes on.
 fn own(args: &Compare) -> Result<Work, Exit> {
-    let targets = target::read(&args.url, args.urls.as_deref()).map_err(Exit::usage)?;
+    let targets = targets::read(&args.url, args.urls.as_deref()).map_err(Exit::usage)?;
     let proxies = if args.no_proxy {
         Proxies::default()
     } else {
