@@ -112,8 +112,8 @@ fn print_polls(rounds: usize, polls: u32) {
 
 // ===== The watchdog =====
 
-/// The processor time of threads of that name.
-fn used_by(name: &str) -> Duration {
+/// The processor time of this process's threads, of those with such a name.
+fn used_by(is_meant: impl Fn(&str) -> bool) -> Duration {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
     tasks
         .filter_map(|task| {
@@ -121,16 +121,17 @@ fn used_by(name: &str) -> Duration {
             let found = fs::read_to_string(path.join("comm")).ok()?;
             let schedstat = fs::read_to_string(path.join("schedstat")).ok()?;
             let used: u64 = schedstat.split_ascii_whitespace().next()?.parse().ok()?;
-            (found.trim_end() == name).then(|| Duration::from_nanos(used))
+            is_meant(found.trim_end()).then(|| Duration::from_nanos(used))
         })
         .sum()
 }
 
 /// Per cent of a core.
 fn share(time: Duration) -> f64 {
-    let (start, before) = (Instant::now(), used_by("longshore-stall"));
+    let used = || used_by(|name| name == "longshore-stall");
+    let (start, before) = (Instant::now(), used());
     thread::sleep(time);
-    let used = used_by("longshore-stall").saturating_sub(before);
+    let used = used().saturating_sub(before);
     100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64()
 }
 
@@ -214,19 +215,8 @@ impl Work {
     }
 }
 
-/// The processor time of this process.
-fn used() -> Duration {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
-    tasks
-        .filter_map(|task| {
-            let schedstat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            schedstat.split_ascii_whitespace().next()?.parse().ok()
-        })
-        .map(Duration::from_nanos)
-        .sum()
-}
-
 fn cost(runtime: &Runtime, work: Work, times: u32) -> f64 {
+    let used = || used_by(|_| true);
     let before = used();
     runtime
         .block_on(runtime.spawn(work.run(times)))

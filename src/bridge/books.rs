@@ -54,13 +54,13 @@ struct State {
     watchers: Vec<Waker>,
 }
 
-/// What is under way.
+/// What goes on with what is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Call,
-    /// It ends only if somebody drives the runtime.
-    Task,
-    Job,
+pub(super) enum Driver {
+    /// Of a task: it ends only if somebody drives the runtime.
+    Runtime,
+    /// Of a call or a job.
+    Thread,
 }
 
 /// What ends an entry.
@@ -101,15 +101,15 @@ impl Books {
     }
 
     /// `None` if there is to be nothing new.
-    pub(super) fn enter(self: &Arc<Self>, kind: Kind) -> Option<Entry> {
+    pub(super) fn enter(self: &Arc<Self>, driver: Driver) -> Option<Entry> {
         let mut state = self.state.lock();
         if state.stage > Stage::Open {
             return None;
         }
-        state.tasks += usize::from(kind == Kind::Task);
+        state.tasks += usize::from(driver == Driver::Runtime);
         Some(Entry {
             key: state.live.insert(Stop::Unset),
-            kind,
+            driver,
             books: self.clone(),
         })
     }
@@ -207,7 +207,7 @@ impl fmt::Debug for Books {
 pub(super) struct Entry {
     books: Arc<Books>,
     key: usize,
-    kind: Kind,
+    driver: Driver,
 }
 
 impl Entry {
@@ -255,7 +255,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut state = self.books.state.lock();
         let stop = state.live.remove(self.key);
-        state.tasks -= usize::from(self.kind == Kind::Task);
+        state.tasks -= usize::from(self.driver == Driver::Runtime);
         if state.stage < Stage::Stopped {
             state.finished += 1;
         }

@@ -6,13 +6,12 @@ use futures_util::future::AbortHandle;
 use tokio::runtime;
 
 use super::{
-    books::{Books, Kind, Stage},
+    books::{Books, Driver, Stage},
     builder::Builder,
     error::Error,
     limits::Limits,
     scope::{self, Scope},
     shared::Shared,
-    shutdown::Shutdown,
     spawned::Spawned,
     starting, wait,
 };
@@ -208,7 +207,11 @@ impl Bridge {
         let limits = self
             .shared
             .alive(Limits::default().time(time).with_this_job());
-        let entry = self.shared.books.enter(Kind::Call).ok_or(Error::ShutDown)?;
+        let entry = self
+            .shared
+            .books
+            .enter(Driver::Thread)
+            .ok_or(Error::ShutDown)?;
         wait::call(self.runtime(), &entry, limits, future, at)
     }
 
@@ -311,32 +314,6 @@ impl Bridge {
     #[track_caller]
     pub fn scope<R>(&self, f: impl FnOnce(&Scope<'_>) -> R) -> Result<R, Error> {
         scope::run(self, f, Location::caller())
-    }
-
-    // ===== Ending it =====
-
-    /// Ends the bridge within a bounded time, when awaited or [waited](Shutdown::wait) for.
-    ///
-    /// From now on it takes nothing new. What is under way has `grace` to end by itself: calls,
-    /// tasks and closures. Then it is cancelled: calls return [`Error::ShutDown`] to their
-    /// callers. So a `grace` of zero cancels, and a long one awaits. The runtime of a started
-    /// bridge ends after that, and its thread; one that belongs to somebody else goes on.
-    ///
-    /// It may be called more than once and from anywhere, also by what runs through the bridge,
-    /// which is then cancelled like the rest.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the bridge closed, and what is under way as it is.
-    pub fn shutdown(&self, grace: Duration) -> Shutdown {
-        self.shared.books.advance(Stage::Closed);
-        Shutdown::new(self.clone(), grace)
-    }
-
-    /// True if it takes nothing new: it was shut down, or the runtime under it has ended.
-    #[must_use]
-    pub fn is_shut_down(&self) -> bool {
-        self.shared.books.stage() > Stage::Open
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -109,7 +109,7 @@ fn wait_for_all(
 mod tests {
     use std::{thread, time::Duration};
 
-    use super::{super::books::Kind, *};
+    use super::{super::books::Driver, *};
 
     /// Waits for all, although the runtime shows no sign of life.
     fn waits_for(books: &Books) -> Result<(), Error> {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_closure_is_waited_for_whether_the_runtime_is_alive_or_not() {
         let books = Books::new();
-        let entry = books.enter(Kind::Job).expect("nothing has ended yet");
+        let entry = books.enter(Driver::Thread).expect("nothing has ended yet");
         let ends = thread::spawn(move || {
             // Later than a wait that has a limit is over.
             thread::sleep(Duration::from_millis(50));
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_task_is_waited_for_as_long_as_the_runtime_is_alive() {
         let books = Books::new();
-        let _entry = books.enter(Kind::Task).expect("nothing has ended yet");
+        let _entry = books.enter(Driver::Runtime).expect("nothing has ended yet");
         assert!(waits_for(&books).unwrap_err().is_timeout());
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::{AbortHandle, Aborted, abortable};
 use tokio::runtime;
 
 use super::{
-    books::{Books, Entry, Kind, Stage},
+    books::{Books, Driver, Entry, Stage},
     limits::Limits,
 };
 use crate::{lane::Lane, sync::Arc};
@@ -67,10 +67,10 @@ impl Shared {
     }
 
     /// On the bridge's books, and on those of a scope; `None` if there is to be nothing new.
-    pub(super) fn enter(&self, scope: Option<&Arc<Books>>, kind: Kind) -> Option<Vec<Entry>> {
-        let own = self.books.enter(kind)?;
+    pub(super) fn enter(&self, scope: Option<&Arc<Books>>, driver: Driver) -> Option<Vec<Entry>> {
+        let own = self.books.enter(driver)?;
         match scope {
-            Some(scope) => Some(vec![own, scope.enter(kind)?]),
+            Some(scope) => Some(vec![own, scope.enter(driver)?]),
             None => Some(vec![own]),
         }
     }

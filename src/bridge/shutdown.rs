@@ -25,6 +25,32 @@ const SETTLING: Duration = Duration::from_millis(250);
 /// How long a started bridge's thread has to end after that.
 const LEAVING: Duration = Duration::from_millis(250);
 
+impl Bridge {
+    /// Ends the bridge within a bounded time, when awaited or [waited](Shutdown::wait) for.
+    ///
+    /// From now on it takes nothing new. What is under way has `grace` to end by itself: calls,
+    /// tasks and closures. Then it is cancelled: calls return [`Error::ShutDown`] to their
+    /// callers. So a `grace` of zero cancels, and a long one awaits. The runtime of a started
+    /// bridge ends after that, and its thread; one that belongs to somebody else goes on.
+    ///
+    /// It may be called more than once and from anywhere, also by what runs through the bridge,
+    /// which is then cancelled like the rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the bridge closed, and what is under way as it is.
+    pub fn shutdown(&self, grace: Duration) -> Shutdown {
+        self.shared().books.advance(Stage::Closed);
+        Shutdown::new(self.clone(), grace)
+    }
+
+    /// True if it takes nothing new: it was shut down, or the runtime under it has ended.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.shared().books.stage() > Stage::Open
+    }
+}
+
 /// What [`Bridge::shutdown`] did, when nothing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

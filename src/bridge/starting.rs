@@ -9,7 +9,7 @@ use std::{future::Future, panic::Location};
 use futures_util::future::abortable;
 
 use super::{
-    books::{Books, Kind, Stop},
+    books::{Books, Driver, Stop},
     error::Error,
     handle::Bridge,
     spawned::{OnDrop, Spawned},
@@ -28,7 +28,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let Some(entries) = bridge.shared().enter(scope, Kind::Task) else {
+    let Some(entries) = bridge.shared().enter(scope, Driver::Runtime) else {
         return Spawned::refused(Error::ShutDown);
     };
     let (future, abort) = abortable(on_behalf(Caught::new(future, at)));
@@ -53,7 +53,7 @@ where
     F: FnOnce(&Bridge) -> T + Send + 'static,
     T: Send + 'static,
 {
-    let Some(entries) = bridge.shared().enter(scope, Kind::Job) else {
+    let Some(entries) = bridge.shared().enter(scope, Driver::Thread) else {
         return Spawned::refused(Error::ShutDown);
     };
     let entries = Arc::new(entries);

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     panic::Location,
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
@@ -23,29 +23,33 @@ use super::{
     fetched::Fetched,
     item::Call,
     kind::{ErrorKind, TimeLimit},
+    moment::Moment,
     progress::Board,
     retry::{Noted, Retry},
     turnstile::Turnstile,
 };
 use crate::{
     error::{Error as LaneError, catch},
-    lane::Timer,
     sync::Arc,
 };
 
-/// What is the same for all calls of a batch.
+/// What is the same for all calls of a fetcher.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) timeout: Option<Duration>,
     pub(super) attempt_timeout: Option<Duration>,
-    /// The end of the batch.
-    pub(super) end: Option<Instant>,
     pub(super) body_limit: u64,
     pub(super) retry: Option<(Retry, Arc<Budget>)>,
-    /// Before the service is asked whether it is ready. One for each batch.
-    pub(super) turnstile: Arc<Turnstile>,
     /// Where the fetcher was made.
     pub(super) location: &'static Location<'static>,
+}
+
+/// What is the same for all calls of a batch.
+pub(super) struct Batch {
+    terms: Terms,
+    end: Option<Instant>,
+    /// Before the service is asked whether it is ready.
+    turnstile: Turnstile,
 }
 
 /// A call that is over, but for what is to be made of its body.
@@ -90,7 +94,16 @@ impl<T> Done<T> {
     }
 }
 
-impl Terms {
+impl Batch {
+    /// One that begins now, and is over at `end`.
+    pub(super) fn new(terms: Terms, end: Option<Instant>) -> Self {
+        Self {
+            terms,
+            end,
+            turnstile: Turnstile::default(),
+        }
+    }
+
     /// Fetches one item, as often as it takes.
     pub(super) async fn fetch<S, B, R>(
         self: Arc<Self>,
@@ -108,7 +121,7 @@ impl Terms {
         let begun = Instant::now();
         let deadline = Deadline::default()
             .or(self.end, TimeLimit::Batch)
-            .or(after(begun, self.timeout), TimeLimit::Call);
+            .or(after(begun, self.terms.timeout), TimeLimit::Call);
         let mut attempts = 0;
         let result = match call.request {
             Err(error) => Err(Failure::with(ErrorKind::BadUrl, error)),
@@ -118,7 +131,7 @@ impl Terms {
                 };
                 let count = &mut attempts;
                 let tried = self.attempts(service, &board, request, deadline, count, again);
-                caught(self.location, tried).await
+                caught(self.terms.location, tried).await
             }
         };
         Done {
@@ -155,7 +168,7 @@ impl Terms {
         R: Body,
         R::Error: Into<Source>,
     {
-        let Some((retry, budget)) = &self.retry else {
+        let Some((retry, budget)) = &self.terms.retry else {
             let (request, noted) = (request.map(B::from), &mut Noted::default());
             let attempt = self.attempt(service, board, request, deadline, count, noted);
             return attempt.await;
@@ -172,15 +185,24 @@ impl Terms {
                 return outcome;
             }
             let pause = retry.pause(&request, &outcome, noted, count.saturating_sub(1));
-            // The budget last, so that nothing is taken from it for what does not happen.
-            let Some(pause) = pause.filter(|&pause| deadline.leaves(pause) && budget.withdraw())
-            else {
+            let Some(pause) = pause.filter(|&pause| deadline.leaves(pause)) else {
                 return outcome;
             };
+            let Some(mut end) = after(Instant::now(), Some(pause)).map(Moment::at) else {
+                return outcome;
+            };
+            // A pause that nobody measures would be none.
+            let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut end).poll(cx))).await;
+            // The budget last, so that nothing is taken from it for what does not happen.
+            if matches!(first, Poll::Ready(Err(_))) || !budget.withdraw() {
+                return outcome;
+            }
             // A body of 10 MiB is not wanted meanwhile.
             drop(outcome);
             again(*count + 1, pause);
-            Timer::after(pause).await;
+            if first.is_pending() {
+                end.await?;
+            }
         }
     }
 
@@ -203,20 +225,23 @@ impl Terms {
         deadline.check()?;
         *count += 1;
         let failed = |error: S::Error| Failure::with(ErrorKind::Service, error);
+        let until = after(Instant::now(), self.terms.attempt_timeout);
+        let deadline = deadline.or(until, TimeLimit::Attempt);
         let exchange = async {
             // A place that is granted is held until whoever asked for it is polled: of a lane, say.
             // Were all items asking, a stream that nobody polls would keep one for each.
             let turn = self.turnstile.enter().await;
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+            // Where nobody polls in between, its place may have come long after the time was up.
+            deadline.check()?;
             noted.called = true;
             let response = service.call(request);
             drop(turn);
             let response = response.await.map_err(failed)?;
             noted.answer(&response);
-            collect(response, self.body_limit, board).await
+            collect(response, self.terms.body_limit, board).await
         };
-        let until = after(Instant::now(), self.attempt_timeout);
-        deadline.or(until, TimeLimit::Attempt).keep(exchange).await
+        deadline.keep(exchange).await
     }
 }
 

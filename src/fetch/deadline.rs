@@ -8,12 +8,11 @@ use std::{
 };
 
 use tokio::{
-    task::coop::{poll_proceed, unconstrained},
+    task::coop::{has_budget_remaining, poll_proceed, unconstrained},
     time::Instant,
 };
 
-use super::{error::Failure, kind::TimeLimit};
-use crate::lane::Timer;
+use super::{error::Failure, kind::TimeLimit, moment::Moment};
 
 /// How late a timer of Tokio's may be, on a machine with nothing else to do.
 const GRAIN: Duration = Duration::from_millis(1);
@@ -60,15 +59,13 @@ impl Deadline {
         };
         // Not even polled once: a service that is called has begun.
         self.check()?;
-        let (mut future, mut timer, mut turns) = (pin!(future), None, TURNS);
+        let (mut future, mut moment, mut turns) = (pin!(future), Moment::at(at), TURNS);
         poll_fn(|cx| {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            let left = || at.saturating_duration_since(Instant::now());
-            let timer = timer.get_or_insert_with(|| Timer::after(left()));
             // A timer has a budget to keep to as well, and would not ring where a call uses all of it.
-            ready!(pin!(unconstrained(timer)).poll(cx));
+            ready!(pin!(unconstrained(&mut moment)).poll(cx))?;
             // What is there already may be more than the task may take in one turn, and others of the
             // batch may have taken before. Not without a budget: a peer that is always ready would
             // have the thread for itself.
@@ -92,7 +89,10 @@ pub(super) fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
 
 /// Whether it may have been for want of budget that there was nothing. The task has another turn then.
 fn is_spent(cx: &mut Context<'_>) -> bool {
+    if !has_budget_remaining() {
+        return true;
+    }
     // Whoever counts one and finds none left for what is within gives that one back.
-    let one = poll_proceed(cx);
-    one.is_pending() || poll_proceed(cx).is_pending()
+    let _one = poll_proceed(cx);
+    !has_budget_remaining()
 }

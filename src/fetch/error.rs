@@ -171,6 +171,7 @@ mod tests {
             Failure::timed_out(TimeLimit::Attempt),
             Failure::timed_out(TimeLimit::Call),
             Failure::timed_out(TimeLimit::Batch),
+            Failure::new(ErrorKind::NoTimer),
             Failure::with(ErrorKind::Service, refused()),
             Failure::with(ErrorKind::Body, refused()),
             Failure::new(ErrorKind::TooLarge { limit: 7 }),

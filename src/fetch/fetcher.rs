@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{
     Source,
     budget::Budget,
-    call::Terms,
+    call::{Batch, Terms},
     item::{Call, IntoRequest},
     parse::{INLINE, Place},
     progress::Board,
@@ -37,14 +37,17 @@ const BODY_LIMIT: u64 = 10 << 20;
 /// [`Client::service`](crate::ureq::Client::service), and is cloned for each attempt, so that what
 /// calls share (connections, a rate limit) has to be shared by clones: most layers of tower are, and
 /// for the others there is its `Buffer`. One clone of a batch is asked at a time whether it is ready, in
-/// the order of the attempts: see [`Fetches`] for why. `B` is what the service takes for the body of a request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
+/// the order of the attempts: see [`Fetches`] for why. `B` is what the service takes for the body of a
+/// request: [`Bytes`] with [`new`](Self::new), anything that is made of `Bytes` with
 /// [`with_body`](Self::with_body).
 ///
 /// A fetcher is made once and kept: all its batches share the service and the retry budget. How many
 /// calls are in flight and how long they may take is for each batch.
 ///
 /// Times are kept by the runtime that the stream is polled on. Where there is none, or one without a
-/// timer, a thread does it, for each call that waits.
+/// timer, a thread does it, for each call that waits. If the system refuses that thread, the call fails
+/// ([`ErrorKind::NoTimer`](super::ErrorKind::NoTimer)), none is tried again after a pause, and a batch
+/// that waits for its input is not woken at its end.
 ///
 /// # Examples
 ///
@@ -120,10 +123,8 @@ impl<S, B> Fetcher<S, B> {
             terms: Terms {
                 timeout: None,
                 attempt_timeout: None,
-                end: None,
                 body_limit: BODY_LIMIT,
                 retry: None,
-                turnstile: Arc::default(),
                 location: Location::caller(),
             },
             place: Place {
@@ -199,8 +200,10 @@ impl<S, B> Fetcher<S, B> {
         self
     }
 
-    /// How long one attempt may take, from when the service is asked whether it is ready to the end
-    /// of the body. Defaults to no limit but that of the item.
+    /// How long one attempt may take, from when it gets in line to ask the service whether it is ready
+    /// to the end of the body. Defaults to no limit but that of the item.
+    ///
+    /// One of a batch asks at a time, so what those before it wait there counts as well.
     pub fn attempt_timeout(mut self, time: Duration) -> Self {
         self.terms.attempt_timeout = Some(time);
         self
@@ -299,16 +302,12 @@ impl<S, B> Fetcher<S, B> {
             end,
             place: self.place.clone(),
         };
-        let terms = Arc::new(Terms {
-            end,
-            turnstile: Arc::default(),
-            ..self.terms.clone()
-        });
+        let batch = Arc::new(Batch::new(self.terms.clone(), end));
         let service = self.service.clone();
         let theirs = board.clone();
         let begin = Box::new(
             move |call: Call| -> futures_util::future::BoxFuture<'static, _> {
-                Box::pin(terms.clone().fetch(service.clone(), theirs.clone(), call))
+                Box::pin(batch.clone().fetch(service.clone(), theirs.clone(), call))
             },
         );
         Fetches::new(items, plan, board, begin)

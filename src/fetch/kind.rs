@@ -13,6 +13,9 @@ pub enum ErrorKind {
     BadUrl,
     /// The time was up.
     TimedOut(TimeLimit),
+    /// There was a time limit and nobody to keep it: the stream is polled where no runtime has a timer,
+    /// and the system refused a thread. The call is dropped, whatever had come of it.
+    NoTimer,
     /// The service failed: what it said is the `source()`. If it panicked, or a closure of
     /// [`Retry`](super::Retry) did, that is a [`longshore::Error`](crate::Error).
     Service,
@@ -54,6 +57,7 @@ impl fmt::Display for ErrorKind {
             Self::TimedOut(TimeLimit::Attempt) => f.write_str("the time for an attempt was up"),
             Self::TimedOut(TimeLimit::Call) => f.write_str("the time for the call was up"),
             Self::TimedOut(TimeLimit::Batch) => f.write_str("the time for all calls was up"),
+            Self::NoTimer => f.write_str("there is no thread to keep the time of the call"),
             Self::Service => f.write_str("the call failed"),
             Self::Body => f.write_str("the body of the response broke off"),
             Self::TooLarge { limit } => {

@@ -38,6 +38,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
             source.is_some_and(|source| is_final(source))
         }
         ErrorKind::BadUrl
+        | ErrorKind::NoTimer
         | ErrorKind::TooLarge { .. }
         | ErrorKind::Status(_)
         | ErrorKind::Parse

@@ -13,7 +13,7 @@
 //! | `item`, `url` | what can be fetched, and what is shown of it |
 //! | `stream`, `hosts`, `alarm`, `ordered` | [`Fetches`]: taking items in, driving them, giving results out |
 //! | `fetched`, `error`, `kind` | what becomes of an item |
-//! | `call`, `deadline`, `body` | one item: its attempts, its time, its body |
+//! | `call`, `deadline`, `moment`, `body` | one item: its attempts, its time, its body |
 //! | `turnstile` | one item at a time, where there is a line for room |
 //! | `retry`, `known`, `budget`, `retry_after` | whether there is another attempt, and when |
 //! | `parse` | making something of a body, off the runtime where it is large |
@@ -39,6 +39,7 @@ mod hosts;
 mod item;
 mod kind;
 mod known;
+mod moment;
 mod ordered;
 mod parse;
 mod progress;

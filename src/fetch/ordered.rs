@@ -61,6 +61,9 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Fetched<T>>> {
         let mut this = self.project();
+        // Before the calls: they go on without a budget where one who gave way is polled again in the same
+        // turn, and with what they give this would never be seen to give way.
+        let share = ready!(this.budget.poll_share(cx));
         // The calls first, even if the next result is here already: they go on only when they are
         // polled, and many polls may pass before all that was kept is given out. What is kept counts
         // as taken, so that this comes to an end.
@@ -75,17 +78,17 @@ where
                 Poll::Pending => break Poll::Pending,
             }
         };
-        if !this.kept.contains_key(this.next) {
+        let next = this.kept.remove(this.next);
+        // What was kept may be a lot, and given out for nothing it would keep the runtime's other tasks
+        // waiting. And a share that is given back takes with it what was counted after it.
+        if next.is_some() || counted {
+            share.was_taken();
+        }
+        if next.is_none() {
             return rest;
         }
-        // What came in this turn was counted when it came. What was kept from before may be a lot, and
-        // given out for nothing it would keep the runtime's other tasks waiting.
-        if !counted {
-            ready!(this.budget.poll_share(cx)).was_taken();
-        }
-        let fetched = this.kept.remove(this.next);
         *this.next += 1;
-        Poll::Ready(fetched)
+        Poll::Ready(next)
     }
 }
 

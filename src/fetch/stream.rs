@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -14,15 +13,13 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{
-    Source,
     alarm::Alarm,
     call::Done,
-    error::Failure,
     fetched::Fetched,
     hosts::Hosts,
     item::{Call, IntoRequest},
     ordered::Ordered,
-    parse::{Parser, Place, unreadable},
+    parse::Place,
     progress::{Board, Progress},
 };
 use crate::{job::Budget, sync::Arc};
@@ -50,9 +47,8 @@ pin_project! {
     /// Where the service has to wait until it is ready, as that of our client in a full lane, one item
     /// at a time does, and the place that this was granted is held until the stream is polled again. So
     /// a stream that is kept and not polled may keep one place of its lane (and of the lane that
-    /// [parses](super::Fetcher::parse_on)), and with our client one more for each body in flight that is
-    /// larger than 256 KiB. In a lane with no more room than that, do not await another job of that lane
-    /// between two results: it might never get a place.
+    /// [parses](super::Fetcher::parse_on)). In a lane with room for no more than one, do not await another
+    /// job of that lane between two results: it might never get a place.
     ///
     /// # Cancel safety
     ///
@@ -142,127 +138,18 @@ where
         Ordered::new(self)
     }
 
-    #[track_caller]
-    fn assert_fresh(&self) {
-        let fresh = self.taken == 0 && !self.exhausted;
-        assert!(fresh, "the stream has been polled already");
-    }
-}
-
-impl<I> Fetches<I, Response<Bytes>>
-where
-    I: Stream,
-{
-    /// Makes something of each response, whatever its status.
-    ///
-    /// `f` is called where the stream is polled if the body is small, and in a lane otherwise: see
-    /// [`Fetcher::parse_on`](super::Fetcher::parse_on). It is within the item's time. If it panics,
-    /// that is the item's error.
+    /// The same items, with something else begun of each.
     ///
     /// # Panics
     ///
-    /// If the stream has been polled before.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::io::{Read, Write};
-    /// use futures::StreamExt;
-    /// use longshore::fetch::Fetcher;
-    /// # use longshore::{Lane, ureq::Client};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    /// # let url = format!("http://{}/", listener.local_addr().unwrap());
-    /// # std::thread::spawn(move || {
-    /// #     let mut peer = listener.accept().unwrap().0;
-    /// #     let _ = peer.read(&mut [0; 1024]);
-    /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n1 2").unwrap();
-    /// # });
-    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
-    /// # let service = Client::new(Lane::builder("web").limit(4).build(), agent).service();
-    /// let fetches = Fetcher::new(service).fetch_all([url]);
-    /// let mut texts = fetches.parse(|response| String::from_utf8(response.into_body().into()));
-    /// assert_eq!(texts.next().await.unwrap().result.unwrap(), "1 2");
-    /// # }
-    /// ```
+    /// If it has been polled before.
     #[track_caller]
-    pub fn parse<U, E, F>(self, f: F) -> Fetches<I, U>
-    where
-        F: Fn(Response<Bytes>) -> Result<U, E> + Send + Sync + 'static,
-        U: Send + 'static,
-        E: Into<Source>,
-    {
-        self.parse_with(move |response| f(response).map_err(unreadable))
-    }
-
-    /// Reads each response as JSON.
-    ///
-    /// A status that is not one of success (200 to 299) is an error,
-    /// [`ErrorKind::Status`](super::ErrorKind::Status), whatever the body; what is not JSON of the
-    /// type is one of kind [`Json`](super::ErrorKind::Json). As for where it is read, and within
-    /// which time, see [`parse`](Self::parse).
-    ///
-    /// # Panics
-    ///
-    /// If the stream has been polled before.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::io::{Read, Write};
-    /// use futures::StreamExt;
-    /// use longshore::fetch::Fetcher;
-    /// # use longshore::{Lane, ureq::Client};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    /// # let url = format!("http://{}/", listener.local_addr().unwrap());
-    /// # std::thread::spawn(move || {
-    /// #     let mut peer = listener.accept().unwrap().0;
-    /// #     let _ = peer.read(&mut [0; 1024]);
-    /// #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1, 2]").unwrap();
-    /// # });
-    /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
-    /// # let service = Client::new(Lane::builder("web").limit(4).build(), agent).service();
-    /// let mut numbers = Fetcher::new(service).fetch_all([url]).json::<Vec<u32>>();
-    /// assert_eq!(numbers.next().await.unwrap().result.unwrap(), [1, 2]);
-    /// # }
-    /// ```
-    #[cfg(feature = "json")]
-    #[track_caller]
-    pub fn json<U>(self) -> Fetches<I, U>
-    where
-        U: serde::de::DeserializeOwned + Send + 'static,
-    {
-        self.parse_with(|response| {
-            let status = response.status();
-            if !status.is_success() {
-                return Err(Failure::new(super::ErrorKind::Status(status)));
-            }
-            let value = serde_json::from_slice(response.body());
-            value.map_err(|error| Failure::with(super::ErrorKind::Json, error))
-        })
-    }
-
-    #[track_caller]
-    fn parse_with<U, F>(self, f: F) -> Fetches<I, U>
-    where
-        F: Fn(Response<Bytes>) -> Result<U, Failure> + Send + Sync + 'static,
-        U: Send + 'static,
-    {
+    pub(super) fn and_then<U>(self, f: impl FnOnce(Begin<T>) -> Begin<U>) -> Fetches<I, U> {
         self.assert_fresh();
-        let parser = Parser::new(f, self.plan.place.clone(), Location::caller());
-        let mut begin = self.begin;
         Fetches {
             items: self.items,
             in_flight: FuturesUnordered::new(),
-            begin: Box::new(move |call| {
-                let (call, parser) = (begin(call), parser.clone());
-                Box::pin(async move { parser.finish(call.await).await })
-            }),
+            begin: f(self.begin),
             plan: self.plan,
             hosts: self.hosts,
             taken: 0,
@@ -271,6 +158,17 @@ where
             over: self.over,
             budget: Budget::default(),
         }
+    }
+
+    /// Where responses are parsed.
+    pub(super) fn place(&self) -> Place {
+        self.plan.place.clone()
+    }
+
+    #[track_caller]
+    fn assert_fresh(&self) {
+        let fresh = self.taken == 0 && !self.exhausted;
+        assert!(fresh, "the stream has been polled already");
     }
 }
 

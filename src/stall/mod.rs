@@ -51,6 +51,7 @@ mod looking;
 mod place;
 mod proc;
 mod profile;
+mod profile_for;
 mod report;
 mod samples;
 mod slot;
@@ -82,8 +83,8 @@ pub use self::{
     deny::{Deny, deny},
     proc::BlockingCall,
     profile::{Profile, Row},
+    profile_for::ProfileFor,
     report::{Cause, Certainty, Stall},
-    samples::ProfileFor,
     watch::Watch,
     watched::{Watched, watched},
     watching::Watching,

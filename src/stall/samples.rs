@@ -9,8 +9,6 @@
 use std::{
     cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
-    future::Future,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -161,8 +159,21 @@ impl Samples {
         self.complete(named(rows), lasted);
     }
 
+    /// The profile, when it is there.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Profile> {
+        let waker = cx.waker().clone();
+        let mut taken = self.taken.lock();
+        let before = match &taken.profile {
+            Some(profile) => return Poll::Ready(profile.clone()),
+            None => taken.waker.replace(waker),
+        };
+        drop(taken);
+        drop(before);
+        Poll::Pending
+    }
+
     /// Nobody waits for them.
-    fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         let mut taken = self.taken.lock();
         let rows = std::mem::take(&mut taken.rows);
         let waker = taken.waker.take();
@@ -197,41 +208,12 @@ fn named(mut rows: Vec<Counted>) -> Vec<Counted> {
     rows
 }
 
-/// The future of [`Watching::profile_for`](super::Watching::profile_for).
-#[derive(Debug)]
-#[must_use = "futures do nothing unless they are polled"]
-pub struct ProfileFor {
-    pub(super) samples: Arc<Samples>,
-}
-
-impl Future for ProfileFor {
-    type Output = Profile;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Profile> {
-        let waker = cx.waker().clone();
-        let mut taken = self.samples.taken.lock();
-        let before = match &taken.profile {
-            Some(profile) => return Poll::Ready(profile.clone()),
-            None => taken.waker.replace(waker),
-        };
-        drop(taken);
-        drop(before);
-        Poll::Pending
-    }
-}
-
-impl Drop for ProfileFor {
-    /// The watchdog takes no more samples for it.
-    fn drop(&mut self) {
-        self.samples.abandon();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{borrow::Cow, path::PathBuf};
 
     use super::*;
+    use crate::stall::profile_for::ProfileFor;
 
     const MILLIS: Duration = Duration::from_millis(1);
 
@@ -252,8 +234,8 @@ mod tests {
         }
     }
 
-    fn poll(future: &mut ProfileFor) -> Poll<Profile> {
-        Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+    fn poll(samples: &Samples) -> Poll<Profile> {
+        samples.poll(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
@@ -266,13 +248,12 @@ mod tests {
             samples.add(&sample, 10 * MILLIS);
         }
         samples.add(&sample(Some("recvfrom"), Some("10.0.0.8:80")), 10 * MILLIS);
-        let mut future = ProfileFor { samples };
-        let began = future.samples.began;
-        assert!(!future.samples.is_over(began));
-        assert!(poll(&mut future).is_pending());
-        assert!(future.samples.is_over(began + 1000 * MILLIS));
-        future.samples.add(&sample(Some("late"), None), MILLIS);
-        let Poll::Ready(profile) = poll(&mut future) else {
+        let began = samples.began;
+        assert!(!samples.is_over(began));
+        assert!(poll(&samples).is_pending());
+        assert!(samples.is_over(began + 1000 * MILLIS));
+        samples.add(&sample(Some("late"), None), MILLIS);
+        let Poll::Ready(profile) = poll(&samples) else {
             panic!("the time is over")
         };
         let times: Vec<u64> = profile.rows.iter().map(|row| row.samples).collect();
@@ -302,9 +283,8 @@ mod tests {
             };
             samples.add(&sample, MILLIS);
         }
-        let mut future = ProfileFor { samples };
-        future.samples.finish(Instant::now());
-        let Poll::Ready(profile) = poll(&mut future) else {
+        samples.finish(Instant::now());
+        let Poll::Ready(profile) = poll(&samples) else {
             panic!("it is over")
         };
         let calls: Vec<String> = profile
@@ -337,9 +317,8 @@ mod tests {
             sample.call.as_mut().expect("it has one").path = Some(path);
             samples.add(&sample, MILLIS);
         }
-        let mut future = ProfileFor { samples };
-        future.samples.finish(Instant::now());
-        let Poll::Ready(profile) = poll(&mut future) else {
+        samples.finish(Instant::now());
+        let Poll::Ready(profile) = poll(&samples) else {
             panic!("it is over")
         };
         assert_eq!(profile.rows.len(), ROWS + 1);

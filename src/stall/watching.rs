@@ -6,7 +6,8 @@ use tokio::runtime::{self, Handle, Runtime};
 
 use super::{
     allow::allow,
-    samples::{ProfileFor, Samples},
+    profile_for::ProfileFor,
+    samples::Samples,
     slot::{Scope, Slot},
     subject::Subject,
     watchdog,

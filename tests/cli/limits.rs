@@ -62,6 +62,24 @@ fn an_offloaded_call_has_its_files_or_is_refused_before() {
 }
 
 #[test]
+fn what_needs_few_connections_is_not_refused_for_want_of_many() {
+    let arguments = ["compare", "--quiet", "--speed=1000", "--calls=512"];
+    let with = |strategies: &str| {
+        let arguments = [&arguments[..], &["--strategies", strategies]].concat();
+        Running::start(shell("ulimit -n 256; exec", &arguments)).end()
+    };
+    with("serial").expect_code(0);
+    with("serial,naive,rayon").expect_code(0);
+    for many in ["offloaded", "spawn_blocking", "native", "serial,native"] {
+        let done = with(many).expect_code(1);
+        assert!(
+            done.stderr.contains("the limit of open files is 256"),
+            "{many}: {done:#?}"
+        );
+    }
+}
+
+#[test]
 fn hardly_any_open_files_are_an_error_and_no_hang() {
     for limit in [8, 12, 16, 20, 24] {
         let arguments = ["compare", "--limit", "1", "--calls", "2", "--speed", "100"];

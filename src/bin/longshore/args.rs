@@ -90,6 +90,8 @@ Your own endpoints (--url, --urls):
   It first says what it will send. For targets that are not on this machine it then asks, or
   wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are
   honoured and shown; targets on this machine and the embedded server are always reached directly.
+  The certificates of the system are read by native when its client is built, before the clock
+  starts, and by the others with their first call of https.
   An answer counts as failed if its status is 400 or more, or if its size differs from the first
   answer of the same URL (see --any-size). Passwords and the values of a query are sent, and shown
   as ***: in the terminal, in the JSON and on the page.

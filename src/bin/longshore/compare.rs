@@ -13,17 +13,11 @@ use crate::runner::{Message, Outcome, Run, Runner};
 use crate::server::{Server, Site, planned_body, planned_path};
 use crate::strategy::Strategy;
 use crate::summary::{self, Summary};
-use crate::target::{self, Target};
-use crate::value::plural;
+use crate::target::Target;
 use crate::wire::{Call, Order};
-use crate::{conclusion, consent, limits, page, plan, progress::Progress, signals, table};
-
-/// Open files beside those of calls: pipes, the runtime's, standard input and output.
-const OTHER_FILES: u64 = 24;
-
-/// Open files of an offloaded call: its connection, and what its thread is woken by, which is an `eventfd`
-/// or, where there is none, a pair of sockets.
-const FILES_OFFLOADED: u64 = if cfg!(target_os = "linux") { 2 } else { 3 };
+use crate::{
+    answers, conclusion, consent, limits, page, plan, progress::Progress, signals, table, targets,
+};
 
 /// Calls of a comparison of the reader's own endpoints, unless there are more URLs.
 const OWN_CALLS: u32 = 20;
@@ -74,7 +68,7 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
     let differing = match work.latencies {
         // The planned answers are known, and were checked one by one.
         Some(_) => Vec::new(),
-        None => summary::hold_together(&mut runs, &work.urls, args.any_size),
+        None => answers::hold_together(&mut runs, &work.urls, args.any_size),
     };
     let rows = summary::of(runs, work.calls.len());
     let cores = available_parallelism().map_or(1, usize::from);
@@ -133,7 +127,7 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
     let latencies = plan::latencies(calls, total_ms, args.seed)
         .map_err(|error| Exit::usage(error.to_string()))?;
     let limit = args.limit.unwrap_or(calls.min(512));
-    enough_files(limit.min(calls), &args.strategies)?;
+    limits::enough_files(args, calls, limit, 1)?;
 
     let failed = |error| Exit::error(format!("could not start the embedded server: {error}"));
     let site = Site::Planned {
@@ -167,7 +161,7 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
 
 /// Reads the reader's own endpoints, and asks before it goes on.
 fn own(args: &Compare) -> Result<Work, Exit> {
-    let targets = target::read(&args.url, args.urls.as_deref()).map_err(Exit::usage)?;
+    let targets = targets::read(&args.url, args.urls.as_deref()).map_err(Exit::usage)?;
     let proxies = if args.no_proxy {
         Proxies::default()
     } else {
@@ -178,7 +172,7 @@ fn own(args: &Compare) -> Result<Work, Exit> {
     let at_least = u32::try_from(targets.len()).expect("few URLs are taken");
     let count = args.calls.unwrap_or(OWN_CALLS.max(at_least));
     let limit = args.limit.unwrap_or(OWN_LIMIT);
-    enough_files(limit.min(count), &args.strategies)?;
+    limits::enough_files(args, count, limit, at_least)?;
 
     let cycle: Vec<&Target> = targets.iter().cycle().take(count as usize).collect();
     consent::ask(args, &targets, &cycle, limit, &ways)?;
@@ -196,26 +190,6 @@ fn own(args: &Compare) -> Result<Work, Exit> {
         limit,
         latencies: None,
     })
-}
-
-/// Refuses a comparison that would fail for want of open files in the middle.
-fn enough_files(calls: u32, strategies: &[Strategy]) -> Result<(), Exit> {
-    let (each, why) = match strategies.contains(&Strategy::Offloaded) {
-        true => (
-            FILES_OFFLOADED,
-            format!(", {FILES_OFFLOADED} each for offloaded"),
-        ),
-        false => (1, String::new()),
-    };
-    let needed = u64::from(calls) * each + OTHER_FILES;
-    match limits::open_files() {
-        Some(limit) if limit < needed => Err(Exit::error(format!(
-            "the limit of open files is {limit} (ulimit -n), and {} at once may need {needed}{why}: \
-             raise it, or lower --limit",
-            plural(calls, "call"),
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Runs all strategies in all rounds, until a signal comes or a process cannot be started.

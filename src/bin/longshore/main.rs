@@ -12,6 +12,7 @@
 //!
 //! It uses the library as any other program would, through its public API.
 
+mod answers;
 mod args;
 mod child;
 mod compare;
@@ -38,6 +39,7 @@ mod strategy;
 mod summary;
 mod table;
 mod target;
+mod targets;
 mod usage;
 mod value;
 mod wire;

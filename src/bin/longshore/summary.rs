@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::runner::{Outcome, Run};
 use crate::strategy::Strategy;
-use crate::wire::{Answer, Ended, Failure, Stalls};
+use crate::wire::{Ended, Failure, Stalls};
 
 /// What is known of a strategy after all rounds.
 #[derive(Debug)]
@@ -201,49 +201,9 @@ fn spread(mut walls: Vec<f64>) -> Option<Spread> {
     })
 }
 
-/// Holds the answers of the reader's own endpoints against the first good one of the same URL:
-/// strategies that were given different answers did not do the same work. Returns a line for each
-/// URL whose answers differ. Those that differ from the first become failures, unless only the size
-/// does and `any_size` allows it.
-pub(crate) fn hold_together(runs: &mut [Run], urls: &[String], any_size: bool) -> Vec<String> {
-    let mut first: BTreeMap<usize, (Strategy, Answer)> = BTreeMap::new();
-    let mut differing: BTreeMap<usize, String> = BTreeMap::new();
-    for run in runs {
-        let strategy = run.strategy;
-        for call in &mut run.calls {
-            let url = call.index % urls.len();
-            let Ok(answer) = &call.answer else { continue };
-            let (other, wanted) = first
-                .entry(url)
-                .or_insert_with(|| (strategy, answer.clone()));
-            if wanted == answer {
-                continue;
-            }
-            let detail = format!(
-                "status {}, {} bytes (first, for {other}: status {}, {} bytes)",
-                answer.status, answer.bytes, wanted.status, wanted.bytes
-            );
-            differing
-                .entry(url)
-                .or_insert_with(|| format!("{}: {strategy}: {detail}", urls[url]));
-            if wanted.status != answer.status || !any_size {
-                let status = Some(answer.status);
-                *call = Ended {
-                    answer: Err(Failure {
-                        status,
-                        ..Failure::new("different answer", detail)
-                    }),
-                    ..call.clone()
-                };
-            }
-        }
-    }
-    differing.into_values().collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Outcome, Run, hold_together, in_flight, of, spread};
+    use super::{Outcome, Run, in_flight, of, spread};
     use crate::strategy::Strategy;
     use crate::wire::{Answer, Ended, Failure, Totals};
 
@@ -332,22 +292,5 @@ pub(crate) mod tests {
         );
         assert_eq!(spread(vec![1.0, 2.0]).expect("two rounds").median, 1.5);
         assert_eq!(spread(vec![]), None);
-    }
-
-    #[test]
-    fn answers_that_differ_from_the_first_are_failures() {
-        let urls = ["http://127.0.0.1/".to_owned()];
-        let runs = || {
-            vec![
-                run(Strategy::Serial, 1.0, vec![call(0, 1.0, 5)]),
-                run(Strategy::Native, 1.0, vec![call(0, 1.0, 4)]),
-            ]
-        };
-        let mut strict = runs();
-        assert_eq!(hold_together(&mut strict, &urls, false).len(), 1);
-        assert!(strict[0].calls[0].answer.is_ok() && strict[1].calls[0].answer.is_err());
-        let mut lenient = runs();
-        assert_eq!(hold_together(&mut lenient, &urls, true).len(), 1);
-        assert!(lenient[1].calls[0].answer.is_ok());
     }
 }

@@ -6,7 +6,6 @@
 //! back instead.
 
 use std::fmt;
-use std::io::Read as _;
 
 use base64::Engine as _;
 use url::{Host, Url};
@@ -15,9 +14,6 @@ use crate::value::shown;
 
 /// A longer URL is refused by most servers, and is a slip more often than a wish.
 pub(crate) const LONGEST: usize = 8 * 1024;
-/// No more is read of a file of URLs, nor more URLs taken.
-const FILE_BYTES: u64 = 16 * 1024 * 1024;
-const MOST: usize = 10_000;
 
 /// An endpoint: its URL without user information, and the header made from that.
 #[derive(Clone, PartialEq, Eq)]
@@ -142,63 +138,6 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Target({self})")
     }
-}
-
-/// Reads the URLs of `--url` and `--urls`, in this order.
-///
-/// # Errors
-///
-/// One line that names the option, and the line of the file.
-pub(crate) fn read(urls: &[String], file: Option<&str>) -> Result<Vec<Target>, String> {
-    let mut targets = Vec::new();
-    for text in urls {
-        targets.push(Target::parse(text).map_err(|reason| format!("--url {reason}"))?);
-    }
-    if let Some(path) = file {
-        let text =
-            contents(path).map_err(|reason| format!("--urls '{}': {reason}", shown(path)))?;
-        let before = targets.len();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                let target = Target::parse(line).map_err(|reason| {
-                    format!("--urls '{}', line {}: {reason}", shown(path), number + 1)
-                })?;
-                targets.push(target);
-            }
-        }
-        if targets.len() == before {
-            return Err(format!(
-                "--urls '{}': has no URL in it, one a line",
-                shown(path)
-            ));
-        }
-    }
-    if targets.len() > MOST {
-        return Err(format!(
-            "{} URLs are too many: at most {MOST}",
-            targets.len()
-        ));
-    }
-    Ok(targets)
-}
-
-fn contents(path: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = if path == "-" {
-        std::io::stdin()
-            .lock()
-            .take(FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(format!("is longer than {} MiB", FILE_BYTES >> 20));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "is not text (UTF-8)".to_owned())?;
-    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// `url` with the values of its query hidden: a key there is as good as a password. The names say what

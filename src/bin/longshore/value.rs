@@ -39,7 +39,7 @@ pub(crate) fn count(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, 
 pub(crate) fn decimal(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |text| {
         let wrong = || format!("must be a number from {} to {}", range.start(), range.end());
-        let number = plain_decimal(text).ok_or_else(wrong)?;
+        let number = Decimal::parse(text).ok_or_else(wrong)?.to_float();
         if range.contains(&number) {
             Ok(number)
         } else {
@@ -52,59 +52,86 @@ pub(crate) fn decimal(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64
 pub(crate) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone {
-    move |text| {
-        let wrong = || {
-            format!(
-                "must be a duration from {} to {}, with its unit: 750ms, 1.5s, 2m",
-                short(*range.start()),
-                short(*range.end())
-            )
-        };
-        let (digits, unit_ms) = if let Some(digits) = text.strip_suffix("ms") {
-            (digits, 1.0)
-        } else if let Some(digits) = text.strip_suffix('s') {
-            (digits, 1_000.0)
-        } else if let Some(digits) = text.strip_suffix('m') {
-            (digits, 60_000.0)
-        } else {
-            return Err(wrong());
-        };
-        let number = plain_decimal(digits).ok_or_else(wrong)?;
-        // Rounded to whole microseconds, so that 0.1s is 100ms and not a little more.
-        let micros = (number * unit_ms * 1_000.0).round();
-        if !(0.0..=1e15).contains(&micros) {
-            return Err(wrong());
-        }
-        let value = Duration::from_micros(micros as u64);
-        if range.contains(&value) {
-            Ok(value)
-        } else {
-            Err(wrong())
-        }
-    }
+    move |text| with_unit(&range, text).map(|(value, _)| value)
 }
 
 /// [`duration`], for what is counted in milliseconds: a part of one is refused rather than dropped.
 pub(crate) fn duration_ms(
     range: RangeInclusive<Duration>,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone {
-    let parse = duration(range);
-    move |text| {
-        parse(text).and_then(|value| match value.subsec_micros() % 1_000 {
-            0 => Ok(value),
-            _ => Err("must be whole milliseconds: 1234ms, 1.234s".to_owned()),
-        })
+    move |text| match with_unit(&range, text)? {
+        (value, ms) if ms.is_whole() => Ok(value),
+        _ => Err("must be whole milliseconds: 1234ms, 1.234s".to_owned()),
     }
 }
 
-/// Digits with at most one point, nothing else; at most 15 characters, which a float holds exactly.
-fn plain_decimal(text: &str) -> Option<f64> {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let points = text.bytes().filter(|&byte| byte == b'.').count();
-    if digits == 0 || points > 1 || digits + points != text.len() || text.len() > 15 {
-        return None;
+/// A number with its unit: rounded to whole microseconds, and as it was written, in milliseconds.
+fn with_unit(range: &RangeInclusive<Duration>, text: &str) -> Result<(Duration, Decimal), String> {
+    let wrong = || {
+        format!(
+            "must be a duration from {} to {}, with its unit: 750ms, 1.5s, 2m",
+            short(*range.start()),
+            short(*range.end())
+        )
+    };
+    let (digits, unit_ms) = if let Some(digits) = text.strip_suffix("ms") {
+        (digits, 1)
+    } else if let Some(digits) = text.strip_suffix('s') {
+        (digits, 1_000)
+    } else if let Some(digits) = text.strip_suffix('m') {
+        (digits, 60_000)
+    } else {
+        return Err(wrong());
+    };
+    let ms = Decimal::parse(digits).ok_or_else(wrong)?.times(unit_ms);
+    let micros = u64::try_from(ms.times(1_000).round()).map_err(|_| wrong())?;
+    let value = Duration::from_micros(micros);
+    if range.contains(&value) {
+        Ok((value, ms))
+    } else {
+        Err(wrong())
     }
-    text.parse().ok()
+}
+
+/// A number as it was written, and no other one that is next to it.
+#[derive(Clone, Copy)]
+struct Decimal {
+    /// All the digits, before the point and after it.
+    digits: u128,
+    /// What they are divided by: as many noughts as digits after the point.
+    by: u128,
+}
+
+impl Decimal {
+    /// Digits with at most one point, nothing else; at most 15 characters, which a float holds exactly.
+    fn parse(text: &str) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let digits = format!("{whole}{part}");
+        if text.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self {
+            digits: digits.parse().ok()?,
+            by: 10_u128.pow(u32::try_from(part.len()).ok()?),
+        })
+    }
+
+    fn times(self, factor: u128) -> Self {
+        let digits = self.digits * factor;
+        Self { digits, ..self }
+    }
+
+    fn is_whole(self) -> bool {
+        self.digits.is_multiple_of(self.by)
+    }
+
+    fn round(self) -> u128 {
+        (self.digits + self.by / 2) / self.by
+    }
+
+    fn to_float(self) -> f64 {
+        self.digits as f64 / self.by as f64
+    }
 }
 
 /// A duration as a reader would write it: `750ms`, `1.5s`, `2m`.
@@ -200,7 +227,16 @@ mod tests {
         let parse = duration_ms(MS(1)..=MS(60_000));
         assert_eq!(parse("1.234s"), Ok(MS(1_234)));
         assert_eq!(parse("1m"), Ok(MS(60_000)));
-        for wrong in ["1.9ms", "1.2345s", "0.5001s"] {
+        assert_eq!(parse("1.000ms"), Ok(MS(1)));
+        for wrong in [
+            "1.9ms",
+            "1.0004ms",
+            "1.0000000001ms",
+            "1.2345s",
+            "0.5001s",
+            "0.50000000001s",
+            "0.1000000001m",
+        ] {
             let reason = parse(wrong).expect_err(wrong);
             assert!(reason.starts_with("must be whole milliseconds"), "{reason}");
         }

@@ -16,6 +16,7 @@ mod progress;
 mod readiness;
 mod retries;
 mod service;
+mod timeless;
 mod times;
 #[cfg(feature = "ureq")]
 mod verdicts;

@@ -89,6 +89,7 @@ fn behind_a_slow_item_no_more_is_kept_than_is_said() {
     });
 }
 
+/// Also where it is what a runtime waits for: nothing but the budget tells the turns of that apart.
 #[test]
 fn giving_out_in_order_keeps_no_other_task_waiting() {
     crate::support::watched(|| {
@@ -99,12 +100,15 @@ fn giving_out_in_order_keeps_no_other_task_waiting() {
             });
             let other = tokio::spawn(async {});
             let mut fetches = Fetcher::new(service)
-                .fetch_all(vec!["http://host/"; 1000])
+                .fetch_all(vec!["http://host/"; 100_000])
                 .ordered();
-            for index in 0..1000 {
-                assert_eq!(fetches.next().await.unwrap().index, index);
+            let mut given = 0;
+            while !other.is_finished() {
+                assert_eq!(fetches.next().await.unwrap().index, given);
+                given += 1;
             }
-            assert!(other.is_finished());
+            // What one turn of Tokio's allows.
+            assert!(given <= 128, "{given} before the other had a turn");
         });
     });
 }

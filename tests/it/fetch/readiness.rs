@@ -13,13 +13,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use http::{Request, Response};
 use longshore::{
     Lane,
-    fetch::{ErrorKind, Fetcher, Retry, TimeLimit},
+    fetch::{ErrorKind, Fetched, Fetcher, Retry, TimeLimit},
 };
-use tokio::time::timeout;
+use tokio::time::{advance, timeout};
 use tower_service::Service;
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
     service::{Chunks, Stage},
     times::paused,
 };
-use crate::support::{AT_ONCE, Gate, eventually, watch_over};
+use crate::support::{AT_ONCE, Door, Gate, eventually, watch_over};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -156,6 +156,67 @@ fn a_service_that_never_gets_ready_is_known_not_to_have_been_asked() {
     });
 }
 
+#[test]
+fn a_service_that_gets_ready_only_when_the_time_is_up_is_not_called() {
+    paused(|| async {
+        let stage = Stage::open();
+        let limited = tower::limit::ConcurrencyLimit::new(stage.clone(), 1);
+        let fetcher = Fetcher::new(limited.clone());
+        for (fetcher, limit) in [
+            (fetcher.clone().attempt_timeout(SECOND), TimeLimit::Attempt),
+            (fetcher.clone().timeout(SECOND), TimeLimit::Call),
+            (fetcher.total_timeout(SECOND), TimeLimit::Batch),
+        ] {
+            let mut holder = limited.clone();
+            poll_fn(|cx| holder.poll_ready(cx)).await.unwrap();
+            let mut fetches = fetcher.fetch_all(["http://host/"; 3]);
+            assert!(fetches.next().now_or_never().is_none());
+            // Nobody has looked at the clock when the place is there.
+            advance(2 * SECOND).await;
+            drop(holder);
+            let all: Vec<_> = fetches.collect().await;
+            let kinds = all.iter().map(|fetched| {
+                let error = fetched.result.as_ref().expect_err("it was too late");
+                error.kind()
+            });
+            assert_eq!(kinds.collect::<Vec<_>>(), [ErrorKind::TimedOut(limit); 3]);
+        }
+        assert_eq!(stage.asked().len(), 0);
+    });
+}
+
+#[test]
+fn a_place_to_parse_in_that_comes_when_the_time_is_up_is_given_back() {
+    paused(|| async {
+        let lane = watch_over(Lane::builder("one").limit(1).queue(0).build());
+        let parsed = Arc::new(AtomicU32::new(0));
+        let counted = parsed.clone();
+        let holder = lane.reserve().await.unwrap();
+        let fetcher = Fetcher::new(Stage::open())
+            .timeout(SECOND)
+            .parse_on(&lane)
+            .parse_inline(0);
+        let mut fetches = fetcher.fetch_all(["http://host/"; 3]).parse(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, io::Error>(())
+        });
+        assert!(fetches.next().now_or_never().is_none());
+        advance(2 * SECOND).await;
+        drop(holder);
+        let all: Vec<_> = fetches.collect().await;
+        let late = ErrorKind::TimedOut(TimeLimit::Call);
+        let is_late = |error: &longshore::fetch::Error| error.kind() == late;
+        assert_eq!(all.len(), 3);
+        assert!(
+            all.iter()
+                .all(|fetched| fetched.result.as_ref().is_err_and(is_late)),
+            "{all:?}"
+        );
+        let stats = lane.stats();
+        assert_eq!((parsed.load(Ordering::SeqCst), stats.submitted), (0, 0));
+    });
+}
+
 /// A lane with room for four, which a stream stands in line for and leaves alone: three are there for others.
 async fn leaves_room_for_others(lane: &Lane) {
     eventually("nothing goes on in the lane", || {
@@ -169,48 +230,50 @@ async fn leaves_room_for_others(lane: &Lane) {
     }
 }
 
+/// Sixteen items through a lane for four at once, whose stream is left alone when the first is over.
+async fn keeps_one_place_at_most<S, T>(fetches: impl FnOnce(&Lane, Door) -> S)
+where
+    S: Stream<Item = Fetched<T>> + Unpin,
+{
+    let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
+    let gate = Gate::new();
+    let mut fetches = fetches(&lane, gate.door());
+    assert!(fetches.next().now_or_never().is_none());
+    gate.arrived(4).await;
+    gate.open();
+    assert!(fetches.next().await.unwrap().result.is_ok());
+    leaves_room_for_others(&lane).await;
+    assert_eq!(fetches.count().await, 15);
+    assert_eq!(lane.stats().peak_running, 4);
+}
+
 /// C7.
 #[test]
 fn a_stream_that_nobody_polls_keeps_one_place_of_its_lane_at_most() {
-    on_both(|| async {
-        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
-        let gate = Gate::new();
-        let door = gate.door();
-        let service = lane.service(move |_: Request<Bytes>| {
-            door.pass();
-            Response::new(Chunks::default())
-        });
-        let fetcher = Fetcher::new(service).concurrency(16);
-        let mut fetches = fetcher.fetch_all(["http://host/"; 16]);
-        assert!(fetches.next().now_or_never().is_none());
-        gate.arrived(4).await;
-        gate.open();
-        assert!(fetches.next().await.unwrap().result.is_ok());
-        leaves_room_for_others(&lane).await;
-        assert_eq!(fetches.count().await, 15);
-        assert_eq!(lane.stats().peak_running, 4);
+    on_both(|| {
+        keeps_one_place_at_most(|lane, door| {
+            let service = lane.service(move |_: Request<Bytes>| {
+                door.pass();
+                Response::new(Chunks::default())
+            });
+            let fetcher = Fetcher::new(service).concurrency(16);
+            fetcher.fetch_all(["http://host/"; 16])
+        })
     });
 }
 
 /// C7.
 #[test]
 fn a_stream_that_nobody_polls_keeps_one_place_of_the_lane_that_parses_at_most() {
-    on_both(|| async {
-        let lane = watch_over(Lane::builder("four").limit(4).queue(0).build());
-        let gate = Gate::new();
-        let door = gate.door();
-        let fetcher = Fetcher::new(Stage::open()).parse_on(&lane).parse_inline(0);
-        let mut parsed = fetcher.fetch_all(["http://host/"; 16]).parse(move |_| {
-            door.pass();
-            Ok::<_, io::Error>(())
-        });
-        assert!(parsed.next().now_or_never().is_none());
-        gate.arrived(4).await;
-        gate.open();
-        assert!(parsed.next().await.unwrap().result.is_ok());
-        leaves_room_for_others(&lane).await;
-        assert_eq!(parsed.count().await, 15);
-        assert_eq!(lane.stats().peak_running, 4);
+    on_both(|| {
+        keeps_one_place_at_most(|lane, door| {
+            let fetcher = Fetcher::new(Stage::open()).parse_on(lane).parse_inline(0);
+            let fetches = fetcher.fetch_all(["http://host/"; 16]);
+            fetches.parse(move |_| {
+                door.pass();
+                Ok::<_, io::Error>(())
+            })
+        })
     });
 }
 

@@ -11,6 +11,7 @@ mod spawn_blocking;
 
 use std::fmt;
 use std::sync::{Arc, mpsc};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -56,6 +57,17 @@ impl Strategy {
             Self::SpawnBlocking => "spawn_blocking",
             Self::Rayon => "rayon",
             Self::Native => "native",
+        }
+    }
+
+    /// How many calls it makes at once, if there are as many, where no more than `limit` are to be.
+    pub(crate) fn at_once(self, runtime: Runtime, limit: u32) -> u32 {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        let cores = || u32::try_from(cores()).unwrap_or(u32::MAX);
+        match (self, runtime) {
+            (Self::Serial, _) | (Self::Naive, Runtime::Current) => 1,
+            (Self::Naive, Runtime::Multi) | (Self::Rayon, _) => cores(),
+            (Self::Offloaded | Self::SpawnBlocking | Self::Native, _) => limit,
         }
     }
 
