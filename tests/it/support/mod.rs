@@ -21,7 +21,7 @@ pub(crate) use self::{
     hazard::{DropFlag, Ending, PanicOnDrop},
     leaving::Leaving,
     place::{Flavour, Place, Source, everywhere_runs, on_a_worker_runs, places, sources},
-    process::{NoMoreThreads, cpu_time, resident, sleeps, threads_named},
+    process::{NoMoreThreads, cpu_time, resident, sleeps, thread_cpu_time, threads_named},
     watchdog::{watch_over, watched},
 };
 
