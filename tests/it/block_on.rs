@@ -47,14 +47,16 @@ everywhere! {
     /// K5: what nobody waits for any more does not wait either.
     async fn it_ends_with_its_job(place: Place) {
         let lane = place.lane(1);
-        for times_out in [false, true] {
+        // Begun again if its time is up before it waits, as it may be on a machine that is busy.
+        let mut time = Duration::from_millis(100);
+        let mut rounds = vec![true, false];
+        while let Some(times_out) = rounds.pop() {
             let (say, mut said) = mpsc::unbounded_channel();
             let (futures_end, watched) = (DropFlag::default(), DropFlag::default());
             let captured = futures_end.watched();
             let mut handle = lane.clone();
             if times_out {
-                // Enough for it to begin on a machine that is busy.
-                handle = lane.timeout(Duration::from_millis(500));
+                handle = lane.timeout(time);
             }
             let task = handle.offload_with(move |job| {
                 let ended = job.block_on(async {
@@ -64,13 +66,19 @@ everywhere! {
                 });
                 say.send(Some(ended)).unwrap();
             });
-            assert_eq!(said.recv().await.unwrap(), None);
-            let begun = Instant::now();
+            if said.recv().await != Some(None) {
+                assert!(times_out && task.await.unwrap_err().is_timeout());
+                is_as_new(&lane).await;
+                time *= 4;
+                rounds.push(true);
+                continue;
+            }
             if times_out {
                 assert!(task.await.unwrap_err().is_timeout());
             } else {
                 drop(task);
             }
+            let begun = Instant::now();
             assert_eq!(said.recv().await.unwrap(), Some(Err(Cancelled)));
             assert!(begun.elapsed() < AT_ONCE);
             assert_eq!((futures_end.dropped(), watched.dropped()), (1, 0));

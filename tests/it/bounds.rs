@@ -6,7 +6,7 @@ use longshore::{Error, lane::Threads};
 
 use crate::support::{
     Child, Flavour, Gate, Place, Source, assert_books, in_child, is_as_new, resident, settles,
-    watched,
+    thread_cpu_time, watched,
 };
 
 everywhere! {
@@ -80,7 +80,7 @@ everywhere! {
     }
 
     /// S4. Nearly all in less than a millisecond: this thread may be put off the processor now and
-    /// then. And all together in two seconds, in the best of three tries.
+    /// then. And all together in two seconds of its time there, in the best of three tries.
     async fn a_hundred_thousand_refusals_are_quick(place: Place) {
         const CALLS: u32 = 100_000;
         let lane = place.bounded(1, 0);
@@ -91,14 +91,14 @@ everywhere! {
         let (mut tries, mut took) = (0, Duration::MAX);
         while tries < 3 && took > Duration::from_secs(2) {
             tries += 1;
-            let begun = Instant::now();
+            let before = thread_cpu_time();
             let mut slow = 0;
             for _ in 0..CALLS {
                 let call = Instant::now();
                 assert!(lane.try_offload(|| ()).unwrap_err().is_full());
                 slow += u32::from(call.elapsed() > Duration::from_millis(1));
             }
-            took = begun.elapsed();
+            took = thread_cpu_time() - before;
             assert!(slow < CALLS / 100, "{slow} took more than a millisecond");
         }
         assert!(took <= Duration::from_secs(2), "{took:?}, at best");

@@ -21,7 +21,7 @@ everywhere! {
     async fn no_mix_of_departures_lets_more_jobs_run_than_the_limit(place: Place) {
         const LIMIT: usize = 4;
         let lane = place.lane(LIMIT);
-        let (meter, never) = (Meter::default(), Gate::new());
+        let meter = Meter::default();
         let over = Arc::new(AtomicBool::new(false));
         let sampler = std::thread::spawn({
             let (lane, over) = (lane.clone(), over.clone());
@@ -33,6 +33,7 @@ everywhere! {
             }
         });
         for round in 0..4_u32 {
+            let never = Gate::new();
             let callers = FuturesUnordered::new();
             for ending in Ending::ALL {
                 for leaving in Leaving::ALL {
@@ -57,13 +58,14 @@ everywhere! {
             let opener = async {
                 // Those that never end would otherwise fill the lane for good.
                 eventually("all slots are taken by those that never end, or none", || {
-                    let stats = lane.stats();
-                    never.count() - never.passed() == LIMIT || stats.waiting + stats.running == 0
+                    let (passed, stats) = (never.passed(), lane.stats());
+                    never.count() - passed == LIMIT || stats.waiting + stats.running == 0
                 })
                 .await;
                 never.open();
             };
-            let (_, told) = futures::join!(opener, callers.collect::<Vec<_>>());
+            // The callers first: before they have handed anything in there is nothing to wait for.
+            let (told, ()) = futures::join!(callers.collect::<Vec<_>>(), opener);
             assert_eq!(told.len(), Ending::ALL.len() * Leaving::ALL.len() - 1);
         }
         is_as_new(&lane).await;
@@ -93,6 +95,8 @@ everywhere! {
             never_started += usize::from(error.never_started());
             assert!(meter.inside() <= 2);
         }
+        // One whose time is up just when it is taken comes in later.
+        eventually("those that started are inside", || meter.inside() == 8 - never_started).await;
         assert_eq!(never_started, 8 - meter.entered());
         assert_eq!(lane.stats().draining, meter.inside());
         gate.open();
@@ -139,7 +143,7 @@ everywhere! {
         drop(tasks);
         assert_eq!(lane.stats().draining, 3);
 
-        let waits = lane.timeout(Duration::from_millis(250)).offload(|| ());
+        let waits = lane.offload(|| ());
         match lane.offload(|| ()).await {
             Err(Error::QueueFull { draining, running, limit, waiting, queue, .. }) => {
                 assert_eq!((draining, running, limit), (3, 0, 3));
@@ -147,7 +151,9 @@ everywhere! {
             }
             other => panic!("expected a refusal, got {other:?}"),
         }
-        let error = waits.await.unwrap_err();
+        drop(waits);
+        let hasty = lane.timeout(Duration::from_millis(20)).offload(|| ());
+        let error = hasty.await.unwrap_err();
         assert!(error.is_timeout() && error.never_started(), "{error:?}");
 
         gate.open();

@@ -131,10 +131,10 @@ everywhere_and_on_workers! {
         assert_eq!(results.len(), 40);
         for (n, result) in results.into_iter().enumerate() {
             match (n, result) {
-                (7, Err(error)) => assert!(error.is_panic()),
+                // A very busy machine may need too long for any of them.
+                (7, Err(error)) => assert!(error.is_panic() || error.is_timeout(), "{error:?}"),
                 (13, Err(error)) => assert!(error.is_timeout()),
                 (_, Ok(value)) => assert_eq!(value as usize, n),
-                // A very busy machine may need too long for any of them.
                 (_, Err(error)) => assert!(error.is_timeout(), "{n}: {error:?}"),
             }
         }

@@ -69,7 +69,9 @@ fn a_job_that_joins_is_not_held_up_by_the_jobs_behind_it() {
         let lane = watch_over(Lane::builder("join").limit(2).rayon(pool(2)).build());
         Flavour::MultiThread.runtime().block_on(async {
             let small = Arc::new(AtomicUsize::new(0));
-            let seen = small.clone();
+            // How many had run when nothing held it up any more.
+            let at_end = Arc::new(AtomicUsize::new(usize::MAX - PLENTY));
+            let (seen, ends) = (small.clone(), at_end.clone());
             let gate = Gate::new();
             let door = gate.door();
             let joins = lane.offload(move || {
@@ -85,6 +87,7 @@ fn a_job_that_joins_is_not_held_up_by_the_jobs_behind_it() {
                     while seen.load(Ordering::SeqCst) < 50 {
                         std::thread::yield_now();
                     }
+                    ends.store(seen.load(Ordering::SeqCst), Ordering::SeqCst);
                 };
                 rayon::join(until_stolen, a_few_have_run);
             });
@@ -95,8 +98,10 @@ fn a_job_that_joins_is_not_held_up_by_the_jobs_behind_it() {
             let callers: Vec<_> = (0..64)
                 .map(|_| {
                     let (lane, small, joins) = (lane.clone(), small.clone(), joins.clone());
+                    let at_end = at_end.clone();
                     tokio::spawn(async move {
-                        while !joins.is_finished() && small.load(Ordering::SeqCst) < PLENTY {
+                        let plenty = || at_end.load(Ordering::SeqCst) + PLENTY;
+                        while !joins.is_finished() && small.load(Ordering::SeqCst) < plenty() {
                             let small = small.clone();
                             let job = lane.offload(move || {
                                 // Enough that callers are quicker than the lane.
@@ -114,7 +119,8 @@ fn a_job_that_joins_is_not_held_up_by_the_jobs_behind_it() {
                 caller.await.unwrap();
             }
             let ran = small.load(Ordering::SeqCst);
-            assert!(ran < PLENTY, "it had to wait until no more came");
+            let plenty = at_end.load(Ordering::SeqCst) + PLENTY;
+            assert!(ran < plenty, "it had to wait until no more came");
             let joins = Arc::into_inner(joins).expect("the callers are gone");
             joins.await.unwrap();
             is_as_new(&lane).await;

@@ -66,7 +66,7 @@ fn a_refused_thread_is_an_error_at_once() {
                         (round, 0, 0)
                     );
                 }
-                assert!(begun.elapsed() < Duration::from_secs(2), "{source:?}");
+                assert!(begun.elapsed() < Duration::from_secs(10), "{source:?}");
                 assert!(lane.jobs().is_empty());
             });
             if source == Source::Tokio {
@@ -108,16 +108,16 @@ fn a_thousand_refusals_cost_next_to_nothing() {
             });
         }
         // Tokio says so with a panic, which is told on stderr, a thousand times.
-        let tokios = Duration::from_millis(if source == Source::Tokio { 300 } else { 0 });
+        let tokios = Duration::from_millis(if source == Source::Tokio { 1_200 } else { 0 });
         assert!(
-            used <= tokios + Duration::from_millis(200),
+            used <= tokios + Duration::from_millis(800),
             "{source:?}: {used:?}"
         );
         assert!(
-            at_rest <= Duration::from_millis(20),
+            at_rest <= Duration::from_millis(80),
             "{source:?}: {at_rest:?}"
         );
-        assert!(look <= Duration::from_millis(10), "{source:?}: {look:?}");
+        assert!(look <= Duration::from_millis(40), "{source:?}: {look:?}");
     });
 }
 
@@ -284,7 +284,7 @@ fn when_threads_can_be_had_again_the_lane_uses_its_whole_limit() {
             drop(refusing);
             for i in 0..5 {
                 let told = lane
-                    .timeout(Duration::from_secs(5))
+                    .timeout(Duration::from_secs(15))
                     .offload(move || i)
                     .await;
                 assert_eq!(told.unwrap(), i, "{source:?} {flavour:?}");

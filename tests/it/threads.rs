@@ -43,7 +43,8 @@ everywhere! {
             .collect();
         gate.arrived(3).await;
         let stats = lane.stats();
-        assert!(stats.workers + stats.starting <= 4, "{stats:?}");
+        // One for each, and one for each of the first two to be taken if nobody was on the way then.
+        assert!(stats.workers + stats.starting <= 5, "{stats:?}");
         gate.open();
         for task in tasks {
             task.await.unwrap();
@@ -141,7 +142,7 @@ impl OneThread {
     fn is_given_back(ask: &dyn Fn(mpsc::Sender<()>)) {
         let (say, said) = mpsc::channel();
         ask(say);
-        let told = said.recv_timeout(Duration::from_secs(8));
+        let told = said.recv_timeout(Duration::from_secs(15));
         assert_eq!(told, Ok(()), "the thread was not given back");
     }
 }
@@ -173,8 +174,8 @@ fn an_idle_lane_gives_its_thread_back_to_the_pool() {
 fn threads_leave_when_the_last_handle_is_dropped() {
     watched(|| {
         for place in places() {
-            let mut quickest = Duration::MAX;
-            for round in 0..10 {
+            let (mut quickest, start) = (Duration::MAX, Instant::now());
+            for round in 0.. {
                 let OneThread { runtime, lane, ask } = OneThread::new(place);
                 let mut begun = Instant::now();
                 let _context = runtime.enter();
@@ -195,13 +196,16 @@ fn threads_leave_when_the_last_handle_is_dropped() {
                 }
                 OneThread::is_given_back(&ask);
                 quickest = quickest.min(begun.elapsed());
-            }
-            // From before the thread was idle. One of Tokio's would have stayed for 10 ms from then.
-            if place.source != Source::Threads {
-                assert!(
-                    quickest < Duration::from_millis(9),
-                    "{place:?}: {quickest:?}"
-                );
+                // From before the thread was idle. One of Tokio's would have stayed for 10 ms from then.
+                let at_once = match place.source {
+                    Source::Threads => true,
+                    _ => quickest < Duration::from_millis(9),
+                };
+                // On a machine that is busy with other things it may take a few more.
+                if round >= 9 && (at_once || start.elapsed() > Duration::from_secs(2)) {
+                    assert!(at_once, "{place:?}: {quickest:?}");
+                    break;
+                }
             }
         }
     });

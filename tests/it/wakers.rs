@@ -189,7 +189,7 @@ fn an_outcome_that_is_there_does_not_wait_for_the_next_job() {
                     let ahead: Vec<_> = (0..short).map(|_| lane.offload(job)).collect();
                     let looked_out_for = lane.offload(job);
                     let (tell, told) = mpsc::channel();
-                    let next = lane.offload(move || told.recv_timeout(Duration::from_secs(10)));
+                    let next = lane.offload(move || told.recv_timeout(Duration::from_secs(15)));
                     futures::executor::block_on(looked_out_for).unwrap();
                     tell.send(()).unwrap();
                     next.await.unwrap().expect("told in time");

@@ -45,11 +45,12 @@ fn agent(config: Config) -> Agent {
     longshore::ureq::agent(config)
 }
 
-/// A configuration that does not depend on the environment, and in which no call lasts for ever.
+/// A configuration that does not depend on the environment, and in which no call lasts for ever: longer
+/// than any test waits for the end of one that it has cancelled.
 fn config() -> ConfigBuilder<AgentScope> {
     Config::builder()
         .proxy(None)
-        .timeout_global(Some(Duration::from_secs(10)))
+        .timeout_global(Some(Duration::from_secs(60)))
 }
 
 /// An agent with no more than that.

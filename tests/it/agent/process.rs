@@ -13,9 +13,7 @@ use super::{
     peers::{Peer, site},
     peers_elsewhere, with_peers_elsewhere,
 };
-use crate::support::{
-    AT_ONCE, Child, Flavour, Place, Source, eventually, in_child, is_as_new, watched,
-};
+use crate::support::{Child, Flavour, Place, Source, eventually, in_child, is_as_new, watched};
 
 /// A thousand calls that time out: no thread, no socket and no slot is left of them.
 #[test]
@@ -98,7 +96,8 @@ fn a_process_that_was_stopped_keeps_its_deadlines() {
                 .unwrap();
             let goes_on = Instant::now();
             let told: Vec<_> = tasks.collect().await;
-            assert!(goes_on.elapsed() < Duration::from_millis(1_500) + AT_ONCE);
+            // The last is due after a second and a half; two more if the time that it stood were not counted.
+            assert!(goes_on.elapsed() < Duration::from_secs(3));
             for told in told {
                 assert_was_late(told);
             }

@@ -12,7 +12,7 @@ use std::{
 
 use longshore::{Bridge, bridge::Error};
 
-use super::{FLAVOURS, seven, started};
+use super::{FLAVOURS, is_over, seven, started};
 use crate::support::{AT_ONCE, DropFlag, Flavour, settles, threads_named, watched};
 
 /// R6, R9. On every flavour, from async code, a drop neither waits nor panics; threads are gone in
@@ -183,7 +183,7 @@ fn a_call_that_races_with_the_end_of_its_bridge_ends() {
             while Instant::now() < until {
                 thread::yield_now();
             }
-            bridge.shutdown(Duration::ZERO).wait().unwrap();
+            is_over(&bridge);
             match caller.join().expect("it does not unwind") {
                 Ok(()) => served += 1,
                 Err(Error::ShutDown) => cut += usize::from(begun.load(Ordering::SeqCst)),

@@ -288,14 +288,16 @@ fn a_runtime_whose_threads_all_wait_is_an_error_and_not_a_hang() {
             .build()
             .unwrap();
         let (tell, told) = mpsc::channel();
-        for _ in 0..3 {
-            let tell = tell.clone();
-            runtime.spawn(async move {
-                let bridge = Bridge::current().expect("it is in one");
-                tell.send(bridge.call(seven())).expect("it is heard");
-            });
-        }
-        drop(tell);
+        // All are there before the first waits.
+        runtime.spawn(async move {
+            for _ in 0..3 {
+                let tell = tell.clone();
+                tokio::spawn(async move {
+                    let bridge = Bridge::current().expect("it is in one");
+                    tell.send(bridge.call(seven())).expect("it is heard");
+                });
+            }
+        });
         let told: Vec<_> = told.iter().collect();
         assert_eq!(told.len(), 3);
         let is_told = |told: &Result<u32, Error>| match told {

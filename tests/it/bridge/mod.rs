@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::Flavour;
+use crate::support::{Flavour, settles};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::CurrentThread, Flavour::MultiThread];
 
@@ -29,6 +29,14 @@ fn started(name: &str, flavour: Flavour) -> Bridge {
         Flavour::MultiThread => builder.workers(2).start(),
     }
     .expect("threads can be had")
+}
+
+/// Shuts the bridge down, until it says that nothing is left. Once is not enough on a busy machine, where
+/// what was cancelled may take longer than a shutdown waits for it.
+fn is_over(bridge: &Bridge) {
+    settles("the bridge is over", || {
+        bridge.shutdown(Duration::ZERO).wait().is_ok()
+    });
 }
 
 /// Needs a runtime's timer, its I/O and its tasks.

@@ -9,6 +9,7 @@ use std::{
 
 use longshore::{Bridge, Job, bridge::Error};
 
+use super::is_over;
 use crate::support::{Door, DropFlag, Flavour, Gate, NoMoreThreads, each_in_a_child, watched};
 
 #[test]
@@ -169,7 +170,7 @@ fn a_scope_waits_for_the_drop_of_a_task_that_was_never_polled() {
                 }
                 // It is open later than a scope that does not wait is over.
                 thread::spawn(move || {
-                    thread::sleep(Duration::from_millis(50));
+                    thread::sleep(Duration::from_millis(5));
                     opener.open();
                 });
             })
@@ -182,7 +183,7 @@ fn a_scope_waits_for_the_drop_of_a_task_that_was_never_polled() {
 fn a_scope_of_a_bridge_that_was_shut_down_is_not_begun() {
     watched(|| {
         let bridge = Bridge::start().unwrap();
-        bridge.shutdown(std::time::Duration::ZERO).wait().unwrap();
+        is_over(&bridge);
         let told = bridge.scope(|_| unreachable!("it is not called"));
         assert!(matches!(told, Err::<(), _>(Error::ShutDown)));
     });

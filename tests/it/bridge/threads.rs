@@ -1,6 +1,9 @@
 //! The threads that a bridge starts: when, by which names, and what is said of those that are refused.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use longshore::{Bridge, bridge::Error};
 
@@ -27,10 +30,13 @@ fn the_clock_has_a_thread_only_while_it_is_needed() {
             assert_eq!(bridge.call(seven()).unwrap(), 7);
             assert_eq!(clocks(), 0);
             for _ in 0..3 {
-                let time = Duration::from_millis(5);
+                let (time, begun) = (Duration::from_millis(5), Instant::now());
                 let pending = std::future::pending::<()>();
                 assert!(bridge.call_timeout(time, pending).unwrap_err().is_timeout());
-                assert_eq!(clocks(), 1);
+                // It stays for a second.
+                let clocks = clocks();
+                let is_late = begun.elapsed() >= Duration::from_secs(1);
+                assert!(clocks == 1 || clocks == 0 && is_late, "{clocks}");
             }
             settles("the clock ends", || clocks() == 0);
         }

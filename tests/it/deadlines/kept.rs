@@ -17,13 +17,13 @@ use tokio::time::Instant;
 
 use super::{SHORT, at, others, timed_out};
 use crate::support::{
-    AT_ONCE, Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free,
-    is_as_new, places, settles, watch_over, watched,
+    Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free, is_as_new,
+    places, settles, watch_over, watched,
 };
 
 /// How late a deadline may be on a machine that is busy with other things; the best of several may
 /// be [`IN_TIME`].
-const LATE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(8);
 
 everywhere_and_on_workers! {
     /// K3.
@@ -84,24 +84,31 @@ everywhere_and_on_workers! {
     async fn a_deadline_that_passes_on_a_thread_says_so_and_frees_the_caller(place: Place) {
         let lane = place.lane(3);
         let gate = Gate::new();
-        // Long enough to be on a thread by then, on any machine.
-        let time = Duration::from_millis(400);
+        // Long enough to be on a thread by then; more if the machine is too busy.
+        let mut time = Duration::from_millis(400);
+        let (mut stuck, mut in_vain) = (0, 0);
         let mut quickest = Duration::MAX;
         // One more thread is stuck each time.
-        for stuck in 1..=3 {
+        while stuck < 3 {
             let door = gate.door();
             let begun = Instant::now();
             let told = lane.timeout(time).offload(move || door.pass()).await;
             let took = begun.elapsed();
             let (phase, waited, ran) = timed_out(told);
+            if phase == Phase::Waiting && in_vain < 4 {
+                in_vain += 1;
+                time *= 2;
+                continue;
+            }
+            stuck += 1;
             assert_eq!(phase, Phase::Running);
             assert!(ran > Duration::ZERO && waited + ran >= time, "{waited:?} {ran:?}");
             assert!(waited + ran <= took && took < time + LATE, "{took:?}");
-            quickest = quickest.min(took);
+            quickest = quickest.min(took - time);
             let stats = lane.stats();
-            assert_eq!((stats.draining, stats.timed_out), (stuck, stuck as u64));
+            assert_eq!((stats.draining, stats.timed_out), (stuck, (stuck + in_vain) as u64));
         }
-        assert!(quickest < time + IN_TIME, "{quickest:?}");
+        assert!(quickest < IN_TIME, "{quickest:?}");
         gate.open();
         is_as_new(&lane).await;
         every_slot_is_free(&lane).await;
@@ -114,11 +121,12 @@ everywhere_and_on_workers! {
         let (door, endless) = (gate.door(), blocked.door());
         let ahead = lane.offload(move || door.pass());
         gate.arrived(1).await;
-        let time = Duration::from_millis(600);
+        // Enough to be on a thread by then, on any machine.
+        let time = Duration::from_secs(2);
         let begun = Instant::now();
         let task = lane.timeout(time).offload_with(move |job| {
             let left = job.remaining().expect("it has a deadline");
-            assert!(left <= Duration::from_millis(500), "{left:?}");
+            assert!(left <= time - Duration::from_millis(100), "{left:?}");
             endless.pass();
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -273,11 +281,14 @@ fn a_hook_that_takes_long_does_not_put_off_the_next_deadline() {
         let lane = watch_over(at(Source::Threads).builder(2).build());
         let (gate, slow) = (Gate::new(), Gate::new());
         let (door, hook) = (gate.door(), slow.door());
-        let first = lane.timeout(SHORT).offload_with(move |job| {
+        // Enough for the first to begin. The hook takes the rest of the time of the second, and that is
+        // more than this may be late.
+        let (soon, later) = (Duration::from_secs(1), Duration::from_secs(3));
+        let late = Duration::from_millis(1_500);
+        let first = lane.timeout(soon).offload_with(move |job| {
             let _guard = job.on_cancel(move || hook.pass());
             door.pass();
         });
-        let later = Duration::from_secs(2);
         let (begun, door) = (Instant::now(), gate.door());
         let second = lane.timeout(later).offload(move || door.pass());
         settles("the hook runs", || slow.count() == 1);
@@ -287,7 +298,7 @@ fn a_hook_that_takes_long_does_not_put_off_the_next_deadline() {
         slow.open();
         let due = Instant::now();
         timed_out(block_on(second));
-        assert!(due.elapsed() < AT_ONCE, "{:?}", due.elapsed());
+        assert!(due.elapsed() < late, "{:?}", due.elapsed());
         timed_out(block_on(first));
         gate.open();
         settles("nothing is left", || lane.stats().workers == 0);

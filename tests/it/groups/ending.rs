@@ -5,7 +5,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{Arc, mpsc},
     task::{Context, Wake, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::FutureExt as _;
@@ -30,7 +30,7 @@ everywhere! {
         let mut group = Group::builder("patient").limit(1).build();
         group.offload(&lane, move || { door.pass(); 1 });
         group.spawn(async { 2 }); // in the group's queue, and still started
-        let mut shutdown = Box::pin(group.shutdown(Duration::from_secs(60)));
+        let mut shutdown = Box::pin(group.shutdown(Duration::from_secs(3_600)));
         assert!(futures::poll!(&mut shutdown).is_pending());
         let late = group.spawn(async { 3 }).await.unwrap_err();
         assert!(matches!(late, Error::Stopped { cause: Stop::Closed, .. }), "{late}");
@@ -59,10 +59,11 @@ everywhere! {
         let door = gate.door();
         inner.label("inner one").offload(&lane, move || door.pass());
         gate.arrived(2).await;
-        let begun = Instant::now();
         let stuck = group.shutdown(Duration::from_millis(50)).await.unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(3));
-        assert_eq!((stuck.finished, stuck.cancelled, dropped.dropped()), (0, 3, 1));
+        assert_eq!((stuck.finished, stuck.cancelled), (0, 3));
+        // On a busy machine the future is dropped later than the first waits for it.
+        eventually("the future is dropped", || dropped.dropped() == 1).await;
+        let stuck = group.shutdown(Duration::ZERO).await.unwrap_err();
         let [job, within] = stuck.children.as_slice() else { panic!("{stuck}") };
         assert_eq!((&*job.group, job.label.as_deref()), ("report", Some("deaf one")));
         assert_eq!(job.lane.as_deref(), Some(lane.name()));
@@ -74,7 +75,7 @@ everywhere! {
         assert!(said.starts_with("2 children did not end: "), "{said}");
         assert!(said.contains("deaf one") && said.contains("report"), "{said}");
         gate.open();
-        assert!(group.shutdown(Duration::from_secs(60)).await.is_ok());
+        assert!(group.shutdown(Duration::from_secs(3_600)).await.is_ok());
         is_as_new(&lane).await;
     }
 
@@ -125,7 +126,7 @@ everywhere! {
         let spawner = group.spawner();
         let reports = futures::join!(group.shutdown(SOON), spawner.shutdown(SOON), group.shutdown(SOON));
         assert!(reports.0.is_err() && reports.1.is_err() && reports.2.is_err());
-        let mut patient = Box::pin(group.shutdown(Duration::from_secs(60)));
+        let mut patient = Box::pin(group.shutdown(Duration::from_secs(3_600)));
         assert!(futures::poll!(&mut patient).is_pending());
         gate.open();
         patient.await.unwrap();
@@ -280,7 +281,7 @@ async fn a_wait_that_is_given_up_leaves_no_waker() {
     let idle = Arc::new(Idle);
     for _ in 0..3 {
         let waker = Waker::from(idle.clone());
-        let mut shutdown = Box::pin(group.shutdown(Duration::from_secs(60)));
+        let mut shutdown = Box::pin(group.shutdown(Duration::from_secs(3_600)));
         let polled = shutdown.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending());
         assert!(Arc::strong_count(&idle) > 2);

@@ -1,8 +1,13 @@
 //! G5: groups in groups.
 
-use std::{future::pending, sync::mpsc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use longshore::{
     CancelToken, Error, Group,
     error::Stop,
@@ -12,6 +17,30 @@ use tokio::time::Instant;
 
 use super::{endless, is_over};
 use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new, settles};
+
+type End = BoxFuture<'static, Vec<Result<(), Error>>>;
+
+/// Looks after the inner group where it is called, which is before anything else happens; and when that is
+/// over, whether the outer one is.
+struct Hears {
+    both: Mutex<Option<[End; 2]>>,
+    say: mpsc::Sender<bool>,
+}
+
+impl Wake for Hears {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(self.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut both = self.both.lock().unwrap();
+        if let Some([inner, outer]) = &mut *both
+            && inner.as_mut().poll(&mut context).is_ready()
+        {
+            let told = outer.as_mut().poll(&mut context).is_ready();
+            let _ = self.say.send(told);
+            *both = None;
+        }
+    }
+}
 
 everywhere! {
     /// G5.
@@ -112,7 +141,7 @@ everywhere! {
         let (idle, deep): (Group<()>, Group<()>) = (outer.nested("idle").build(), busy.nested("deep").build());
         busy.offload(&lane, move || door.pass());
         gate.arrived(1).await;
-        let shutdown = outer.shutdown(Duration::from_secs(60));
+        let shutdown = outer.shutdown(Duration::from_secs(3_600));
         let late: Group<()> = outer.nested("late").build();
         for group in [&busy, &idle, &deep, &late] {
             let refused = group.spawn(async {}).await.unwrap_err();
@@ -131,9 +160,16 @@ everywhere! {
         for _ in 0..50 {
             let outer = Group::<()>::new();
             let inner: Group<()> = outer.nested("inner").build();
-            inner.offload(&lane, || ());
-            inner.join_all().await;
-            assert!(futures::poll!(Box::pin(outer.join_all())).is_ready());
+            let gate = Gate::new();
+            let door = gate.door();
+            inner.offload(&lane, move || door.pass());
+            let (say, said) = mpsc::channel();
+            let both = [inner.join_all().boxed(), outer.join_all().boxed()];
+            let hears = Arc::new(Hears { both: Mutex::new(Some(both)), say });
+            hears.clone().wake();
+            assert!(said.try_recv().is_err(), "the gate is shut");
+            gate.open();
+            assert!(said.recv().unwrap());
         }
         is_as_new(&lane).await;
     }

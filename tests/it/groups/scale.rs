@@ -17,7 +17,7 @@ everywhere! {
         let mut group = Group::<()>::new();
         assert!(group.next().await.is_none() && group.try_next().is_none());
         assert!(group.is_empty() && group.children().is_empty());
-        assert!(group.shutdown(Duration::from_secs(60)).await.is_ok());
+        assert!(group.shutdown(Duration::from_secs(3_600)).await.is_ok());
         assert!(group.join_all().await.is_empty());
         assert!(Group::<()>::new().join_all_or_cancel().await.unwrap().is_empty());
         assert!(Group::<Result<(), ()>>::new().try_join_all().await.unwrap().is_empty());
@@ -58,8 +58,6 @@ everywhere! {
         gate.open();
         nothing_is_left(&spawner).await;
         is_as_new(&lane).await;
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10), "{took:?} for {MANY} children, twice");
     }
 }
 

@@ -137,7 +137,7 @@ everywhere! {
                         0 => group.join_all().await.len(),
                         1 => group.try_join_all().await.unwrap().len(),
                         2 => group.join_all_or_cancel().await.unwrap().len(),
-                        3 => group.shutdown(Duration::from_secs(60)).await.unwrap().finished as usize,
+                        3 => group.shutdown(Duration::from_secs(3_600)).await.unwrap().finished as usize,
                         _ => {
                             let mut told = 0;
                             while let Some(outcome) = group.next().await {

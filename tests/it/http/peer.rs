@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Longer than any test takes. A peer that waits for longer has been forgotten by its test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a peer was asked.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore::lane::JobState;
 use tokio::sync::oneshot;
 
-use crate::support::{Gate, Place, assert_books, is_as_new};
+use crate::support::{DropFlag, Gate, Place, assert_books, eventually, is_as_new, settles};
 
 everywhere! {
     /// K8: what a job waits for besides another job is not held up by that one.
@@ -49,8 +49,12 @@ everywhere! {
         let outer = lane.offload_with(move |job| {
             let mut kept = inner.offload(move || door.pass());
             let looked = job.block_on(async { futures::poll!(&mut kept).is_ready() });
-            // Another lane's: the first has no part in this.
-            let waited = job.block_on(other.offload(|| 7));
+            // Another lane's: the first has no part in this. It is over when this one has lent its slot.
+            let waits = inner.clone();
+            let waited = job.block_on(other.offload(move || {
+                settles("its slot may be had", || waits.stats().suspended == 1);
+                7
+            }));
             (looked.unwrap(), waited.unwrap().unwrap(), kept.is_finished())
         });
         assert_eq!(outer.await.unwrap(), (false, 7, false));
@@ -63,17 +67,26 @@ everywhere! {
         let lane = place.lane(1);
         let (inner, blocked) = (lane.clone(), Gate::new());
         let door = blocked.door();
+        let ((go_on, told), given_up) = (oneshot::channel::<()>(), DropFlag::default());
+        let watched = given_up.watched();
         let outer = lane.offload_with(move |job| {
             let mut kept = inner.offload_with(move |job| {
                 let interrupt = door.clone();
                 let _guard = job.on_cancel(move || interrupt.open());
                 door.pass();
             });
-            let soon = Duration::from_millis(5);
-            let _ = job.block_on(async { tokio::time::timeout(soon, &mut kept).await });
+            let _ = job.block_on(async {
+                let _given_up = watched;
+                tokio::select! {
+                    _ = &mut kept => {}
+                    _ = told => {}
+                }
+            });
             kept.cancel();
         });
         blocked.arrived(1).await;
+        go_on.send(()).unwrap();
+        eventually("it waits for its slot alone", || given_up.dropped() == 1).await;
         drop(outer);
         is_as_new(&lane).await;
         assert_eq!(lane.stats().cancelled, 2);

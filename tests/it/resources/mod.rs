@@ -73,7 +73,8 @@ impl Maker {
     }
 
     fn alive(&self) -> usize {
-        self.made() - self.dropped()
+        // Others may be made and dropped between the two looks.
+        self.made().saturating_sub(self.dropped())
     }
 }
 

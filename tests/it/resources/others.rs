@@ -21,7 +21,9 @@ fn deadpool_sync_runs_what_nobody_waits_for_and_stays_poisoned() {
         let wrapper = wrapper.unwrap();
         let (gate, ran) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
         let (door, counted) = (gate.door(), ran.clone());
-        let busy = wrapper.interact(move |_| door.pass());
+        let mut busy = Box::pin(wrapper.interact(move |_| door.pass()));
+        assert!(futures::poll!(&mut busy).is_pending());
+        gate.arrived(1).await;
         let behind = wrapper.interact(move |_| counted.fetch_add(1, Ordering::SeqCst));
         let both = async { tokio::join!(busy, behind) };
         let left = tokio::time::timeout(Duration::from_millis(20), both).await;

@@ -20,19 +20,21 @@ fn a_lingering_worker_does_not_hold_up_the_end_of_a_runtime() {
     watched(|| {
         for place in places() {
             let lane = watch_over(place.keeping_threads(Duration::from_secs(3_600), 4));
-            let mut quickest = Duration::MAX;
-            for _ in 0..15 {
+            let (mut quickest, start) = (Duration::MAX, Instant::now());
+            for round in 1.. {
                 let runtime = place.flavour.runtime();
                 runtime.block_on(every_slot_is_free(&lane));
                 let begun = Instant::now();
                 drop(runtime);
                 quickest = quickest.min(begun.elapsed());
+                // A worker on Tokio's pool would linger for 10 ms, one on own threads for an hour.
+                let at_once = quickest < Duration::from_millis(9);
+                // On a machine that is busy with other things it may take a few more.
+                if round >= 15 && (at_once || start.elapsed() > Duration::from_secs(5)) {
+                    assert!(at_once, "{place:?}: {quickest:?}");
+                    break;
+                }
             }
-            // A worker on Tokio's pool would linger for 10 ms, one on own threads for an hour.
-            assert!(
-                quickest < Duration::from_millis(9),
-                "{place:?}: {quickest:?}"
-            );
         }
     });
 }
@@ -61,9 +63,8 @@ fn a_runtime_does_not_wait_for_jobs_on_own_threads() {
                         .collect()
                 });
                 settles("eight run", || gate.count() == 8);
-                let begun = Instant::now();
+                // It would wait for ever.
                 drop(runtime);
-                assert!(begun.elapsed() < Duration::from_secs(2));
                 // Nothing is lost: those that ran, and those that waited, go on.
                 gate.open();
                 for (i, task) in tasks.into_iter().enumerate() {
@@ -239,7 +240,8 @@ fn deadlines_on_tokio_s_pool_are_kept_while_their_runtime_ends() {
             let (door, hook) = (gate.door(), gate.door());
             let running = {
                 let _context = runtime.enter();
-                lane.timeout(Duration::from_millis(60))
+                // Enough for it to begin.
+                lane.timeout(Duration::from_secs(1))
                     .offload_with(move |job| {
                         let _guard = job.on_cancel(move || hook.open());
                         door.pass();

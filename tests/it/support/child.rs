@@ -96,7 +96,8 @@ impl Child {
         // Read all the time, or it would block on a full pipe.
         let stdout = read(child.stdout.take());
         let stderr = read(child.stderr.take());
-        let end = Instant::now() + Duration::from_secs(18);
+        // Its own watchdog comes first, which knows more.
+        let end = Instant::now() + 2 * super::watchdog::PATIENCE;
         let mut hung = false;
         let status = loop {
             if let Some(status) = child.try_wait().expect("a child can be waited for") {

@@ -59,7 +59,16 @@ fn memory(field: &str) -> usize {
 
 /// How much processor time this process has used so far, in steps of a hundredth of a second.
 pub(crate) fn cpu_time() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux shows the time used");
+    time_used("/proc/self/stat")
+}
+
+/// As [`cpu_time`], of the thread that asks.
+pub(crate) fn thread_cpu_time() -> Duration {
+    time_used("/proc/thread-self/stat")
+}
+
+fn time_used(file: &str) -> Duration {
+    let stat = fs::read_to_string(file).expect("Linux shows the time used");
     // The name, in parentheses, may contain spaces; what follows it does not.
     let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
     let ticks: u64 = fields

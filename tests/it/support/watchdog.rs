@@ -12,7 +12,7 @@ use std::{
 use longshore::Lane;
 
 /// Longer than any test takes, on a machine with a lot else to do.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is shown of a test that hangs.
 pub(super) type Lanes = Arc<Mutex<Vec<Lane>>>;
