@@ -33,7 +33,7 @@ async fn page(lane: &Lane, agent: &Agent, server: &Server) -> Result<String, Box
     while let Some(answer) = answers.next().await {
         answer??;
     }
-    Ok(rates(agent, &server.url("/delay/300"))?)
+    Ok(rates(agent, &server.url("/delay/1000"))?)
 }
 
 /// The same, with the rates off the runtime as well.
@@ -49,7 +49,7 @@ async fn page_repaired(
     while let Some(answer) = answers.next().await {
         answer??;
     }
-    let (agent, url) = (agent.clone(), server.url("/delay/300"));
+    let (agent, url) = (agent.clone(), server.url("/delay/1000"));
     Ok(lane.offload(move || rates(&agent, &url)).await??)
 }
 

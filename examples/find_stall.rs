@@ -125,7 +125,7 @@ fn price_service() -> io::Result<SocketAddr> {
             let Ok(mut stream) = stream else { return };
             thread::spawn(move || {
                 let _ = stream.read_exact(&mut [0]);
-                thread::sleep(Duration::from_millis(400));
+                thread::sleep(Duration::from_secs(1));
                 let _ = stream.write_all(b"!");
             });
         }
