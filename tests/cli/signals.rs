@@ -7,34 +7,57 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::run::{Running, Serving, command, run, shell};
+use crate::peer::Peer;
+use crate::run::{Done, Running, Serving, command, run, shell};
 
 /// How soon a run ends that is told to.
 const PROMPT: Duration = Duration::from_millis(500);
 
 /// Has something end promptly, which gives how long it took from the signal on: in one of three tries, as
-/// the machine may have other things to do.
+/// the machine may have other things to do. What comes to an end before it has said all counts as late.
 #[track_caller]
-pub(crate) fn promptly(mut ends: impl FnMut() -> Duration) {
-    let mut tries = (0..3).map(|_| ends());
+pub(crate) fn promptly(ends: impl FnMut() -> Duration) {
+    promptly_once_in(3, ends);
+}
+
+/// The same, with so many tries.
+#[track_caller]
+fn promptly_once_in(tries: u32, mut ends: impl FnMut() -> Duration) {
+    let mut tries = (0..tries).map(|_| ends());
     assert!(tries.any(|took| took <= PROMPT), "it took longer each time");
+}
+
+/// Runs the comparison with a server that has answered serial and will not answer naive, and sends a
+/// signal then. Gives what it leaves, and after what time.
+pub(crate) fn in_the_middle(more: &[&str], signal: Signal) -> (Done, Duration) {
+    let peer = Peer::start();
+    peer.answer(20);
+    let arguments = [
+        "compare",
+        "--calls=20",
+        "--timeout=10m",
+        "--url",
+        &peer.url(),
+    ];
+    let mut running = Running::start(command(&[&arguments[..], more].concat()));
+    running.wait_for("naive: 20 calls");
+    peer.until_asked(21);
+    let sent = Instant::now();
+    running.signal(signal);
+    let done = running.end();
+    (done, sent.elapsed())
 }
 
 #[test]
 fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
     let is_partial = |signal, code| {
-        let mut running = Running::start(command(&["compare", "--speed", "10"]));
-        // In the middle: serial is done, naive is not.
-        running.wait_for("naive: 20 calls");
-        let sent = Instant::now();
-        running.signal(signal);
-        let done = running.end();
-        let took = sent.elapsed();
+        let (done, took) = in_the_middle(&[], signal);
         let done = done.expect_code(code);
-        assert!(
-            done.stdout.contains("serial") && done.stdout.contains("naive (partial)"),
-            "{done:#?}"
-        );
+        if !done.stdout.contains("naive (partial)") {
+            // It has not come to its last words, for which it has less than the half second.
+            return Duration::MAX;
+        }
+        assert!(done.stdout.contains("serial"), "{done:#?}");
         assert!(
             done.stdout
                 .contains("not run: offloaded, spawn_blocking, rayon, native"),
@@ -51,11 +74,20 @@ fn a_signal_prints_what_there_is_and_says_that_it_is_partial() {
 fn a_signal_leaves_valid_json_behind() {
     let server = Serving::start(&[]);
     let url = server.url("/hang");
-    let mut running = Running::start(command(&["compare", "--json", "--url", &url]));
-    running.wait_for("this sends 120 GET requests");
-    running.signal(Signal::INT);
-    let report = running.end().expect_code(130).json();
-    assert_eq!(report["interrupted"], true);
+    promptly(|| {
+        let mut running = Running::start(command(&["compare", "--json", "--url", &url]));
+        running.wait_for("this sends 120 GET requests");
+        let sent = Instant::now();
+        running.signal(Signal::INT);
+        let done = running.end();
+        let took = sent.elapsed();
+        let done = done.expect_code(130);
+        if done.stdout.is_empty() {
+            return Duration::MAX;
+        }
+        assert_eq!(done.json()["interrupted"], true);
+        took
+    });
 }
 
 #[test]
@@ -77,7 +109,8 @@ fn two_signals_end_it_as_well() {
 fn a_signal_ends_it_while_nobody_reads_its_output() {
     let calls = ["--calls", "2000", "--total", "2s", "--strategies", "native"];
     let arguments = [&["compare", "--json", "--speed", "1000"], &calls[..]].concat();
-    promptly(|| {
+    // It uses most of that time: it is not ended before the time for its last words is up.
+    promptly_once_in(10, || {
         let mut command = command(&arguments);
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
         command.stdout(writer);

@@ -17,11 +17,36 @@ fn number(row: &Value, field: &str) -> f64 {
         .unwrap_or_else(|| panic!("{field} of {row}"))
 }
 
+/// Runs of the same comparison, as many as are needed.
+struct Rounds<'a> {
+    arguments: &'a [&'a str],
+    reports: Vec<Value>,
+}
+
+impl<'a> Rounds<'a> {
+    /// One to begin with.
+    fn of(arguments: &'a [&'a str]) -> Self {
+        let reports = vec![run(arguments).expect_code(0).json()];
+        Self { arguments, reports }
+    }
+
+    /// Something that a machine with other things to do may spoil, and does not spoil in each of five runs.
+    #[track_caller]
+    fn once(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        let in_one = (0..5).any(|round| {
+            if round == self.reports.len() {
+                self.reports.push(run(self.arguments).json());
+            }
+            is_so(&self.reports[round])
+        });
+        assert!(in_one, "{what}: {:#?}", self.reports);
+    }
+}
+
 #[test]
 fn naive_gains_nothing_and_a_lane_does() {
-    let report = run(&["compare", "--json", "--speed", "10"])
-        .expect_code(0)
-        .json();
+    let mut rounds = Rounds::of(&["compare", "--json", "--speed", "10"]);
+    let report = rounds.reports[0].clone();
     let row = |name| strategy(&report, name);
     let wall = |name| number(row(name), "wall_s");
 
@@ -30,25 +55,26 @@ fn naive_gains_nothing_and_a_lane_does() {
     assert!(wall("serial") >= 1.8 && wall("naive") >= 1.8);
     for fast in ["offloaded", "spawn_blocking", "native"] {
         // How much faster is for `a_lane_is_as_good_as_native` to say.
-        assert!(wall("serial") > 2.0 * wall(fast), "{fast}: {}", wall(fast));
-        assert!(number(row(fast), "speedup") > 2.0);
+        rounds.once(fast, |report| {
+            let wall = |name| number(strategy(report, name), "wall_s");
+            wall("serial") > 2.0 * wall(fast) && number(strategy(report, fast), "speedup") > 2.0
+        });
     }
-    assert!(number(row("naive"), "speedup") < 1.5);
+    rounds.once("naive gains nothing", |report| {
+        number(strategy(report, "naive"), "speedup") < 1.5
+    });
 
     let late = |name| number(row(name), "heartbeat_late_max_ms");
     assert!(late("naive") > 1_700.0, "{}", late("naive"));
-    // A machine with other things to do may hold up the heartbeat of any: not every time.
-    let alone_late = |report: &Value| {
+    rounds.once("naive alone is late", |report| {
         let late = |name| number(strategy(report, name), "heartbeat_late_max_ms");
         late("naive") > 4.0 * late("offloaded") && late("naive") > 4.0 * late("native")
-    };
-    let again = ["--speed=10", "--strategies=naive,offloaded,native"];
-    let again = || run(&[&["compare", "--json"], &again[..]].concat()).json();
-    assert!(alone_late(&report) || (0..4).any(|_| alone_late(&again())));
+    });
 
     assert_eq!(row("naive")["peak_in_flight"], 1);
-    // All twenty at once, unless the machine is too busy to start them in time.
-    assert!(row("offloaded")["peak_in_flight"].as_u64() > Some(10));
+    rounds.once("all twenty at once", |report| {
+        strategy(report, "offloaded")["peak_in_flight"].as_u64() > Some(10)
+    });
 
     for name in STRATEGIES {
         let row = row(name);
@@ -77,7 +103,9 @@ fn naive_gains_nothing_and_a_lane_does() {
         }
     }
     if cfg!(target_os = "linux") {
-        assert!(number(row("offloaded"), "peak_threads") > 10.0);
+        rounds.once("on a thread each", |report| {
+            number(strategy(report, "offloaded"), "peak_threads") > 10.0
+        });
         assert!(number(row("native"), "peak_threads") < 10.0);
     }
 
@@ -127,14 +155,18 @@ fn naive_calls_block_one_worker_each_on_a_runtime_of_more_threads() {
         "serial,naive,offloaded",
     ];
     let arguments = [&["compare", "--json", "--speed", "10"], &arguments[..]].concat();
-    let report = run(&arguments).expect_code(0).json();
+    let mut rounds = Rounds::of(&arguments);
+    let report = rounds.reports[0].clone();
     let cores = report["machine"]["cores"].as_f64().expect("a number");
     let wall = |name| number(strategy(&report, name), "wall_s");
     // As many at once as there are workers, and no more.
     let peak = strategy(&report, "naive")["peak_in_flight"].as_f64();
     assert!(peak <= Some(cores), "{peak:?}");
     assert!(wall("naive") >= 1.8 / cores, "{}", wall("naive"));
-    assert!(wall("serial") > 2.0 * wall("offloaded"));
+    rounds.once("a lane gains", |report| {
+        let wall = |name| number(strategy(report, name), "wall_s");
+        wall("serial") > 2.0 * wall("offloaded")
+    });
     assert_eq!(report["runtime"], "multi");
 
     // And that is said, above the table and below it.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use longshore::stall::{Cause, Certainty, Watch};
+use longshore::stall::{Cause, Certainty, Watch, allow};
 
 use crate::support::{Flavour, Gate, Watched, compute, in_time};
 
@@ -34,7 +34,7 @@ fn a_stall_is_reported_although_the_pool_has_computed_meanwhile() {
                 compute(threshold + Duration::from_millis(200));
                 is_over.store(true, SeqCst);
             });
-            computes.recv().unwrap();
+            allow("a test", || computes.recv().unwrap());
             // Until it is told.
             gate.wait();
             assert!(
@@ -76,11 +76,14 @@ fn beside_a_thread_that_computes_a_stall_is_reported_later() {
     in_time(|| {
         let watched = Watched::new(Flavour::MultiThread);
         let (gate, opener) = Gate::new();
+        let (say, computes) = mpsc::channel();
         watched.runtime.spawn_blocking(move || {
+            say.send(()).unwrap();
             while !gate.is_open() {
                 std::hint::spin_loop();
             }
         });
+        computes.recv().unwrap();
         let (stall, end) = watched.stall(|gate| gate.wait());
         drop(opener);
         assert_eq!(stall.cause, Cause::LockWait, "{stall}");

@@ -237,17 +237,21 @@ fn the_longest_threshold_is_never_reached() {
         for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
             let watched_runtime = Watched::with(flavour, longest());
             let watching = watched_runtime.watching.clone();
-            let profile = watched_runtime.is_quiet(async move {
-                let profile = watching.profile_for(Duration::from_secs(1));
-                let blocks = watched(async move {
-                    compute(Duration::from_millis(50));
-                    wait_for_looks(&watching, LOOKS / 2);
-                });
-                tokio::spawn(blocks).await.unwrap();
-                profile.await
+            watched_runtime.is_quiet(async move {
+                // Until it is seen.
+                loop {
+                    let profile = watching.profile_for(Duration::from_secs(1));
+                    let theirs = watching.clone();
+                    let blocks = watched(async move {
+                        compute(Duration::from_millis(50));
+                        wait_for_looks(&theirs, LOOKS / 2);
+                    });
+                    tokio::spawn(blocks).await.unwrap();
+                    if !profile.await.rows.is_empty() {
+                        break;
+                    }
+                }
             });
-            // Seen it was.
-            assert!(!profile.rows.is_empty(), "{profile}");
             assert_quiet(&watched_runtime.watching, &watched_runtime.begun);
         }
     });

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use longshore::stall::{Watch, watched};
 
-use crate::support::{Flavour, Gate, LOOKS, PATIENCE, Watched, wait_for_looks};
+use crate::support::{Flavour, Gate, LOOKS, PATIENCE, Watched, settles, wait_for_looks};
 
 on_both! {
     /// Tokio gives up all other tasks at once, and waits for the one that does not go on.
@@ -19,7 +19,7 @@ on_both! {
             }
             Flavour::MultiThread => {
                 runtime.spawn(async move { gate.wait() });
-                wait_for_looks(&theirs, LOOKS);
+                settles("it is told", || theirs.stalls() == 1);
                 drop(runtime);
             }
         });

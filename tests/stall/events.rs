@@ -52,9 +52,11 @@ fn a_stall_is_an_event_and_its_end_is_another() {
             begun["message"].contains("move it behind longshore::offload"),
             "{begun:?}"
         );
-        assert_eq!(
-            (&*begun["cause"], &*begun["certainty"]),
-            ("LockWait", "OneCall")
+        assert_eq!(begun["cause"], "LockWait");
+        // On its way there the thread may have waited for a page of memory, too.
+        assert!(
+            ["OneCall", "OnePoll"].contains(&&*begun["certainty"]),
+            "{begun:?}"
         );
         assert!(begun["call"].starts_with("futex"), "{begun:?}");
         for fields in [&begun, &ended] {

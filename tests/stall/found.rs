@@ -9,8 +9,9 @@ use std::{
 };
 
 use longshore::stall::{Cause, Certainty, Stall, Watch, watched};
+use tokio::task::JoinHandle;
 
-use crate::support::{Flavour, Gate, PATIENCE, Watched};
+use crate::support::{Flavour, Gate, Opener, PATIENCE, Watched};
 
 #[track_caller]
 pub(crate) fn assert_sound(stall: &Stall, end: &Stall) {
@@ -59,8 +60,8 @@ fn what_is_ignored_does_not_hide_the_next() {
 on_both! {
     fn a_sleep_is_named_with_its_length(flavour: Flavour) {
         let watched = Watched::new(flavour);
-        let length = Duration::from_millis(700);
-        let (stall, end) = watched.stall(move |_| thread::sleep(length));
+        let length = Duration::from_secs(2);
+        let (stall, end) = watched.stall(move |gate| gate.sleep_until_open(length));
         assert_sound(&stall, &end);
         assert_eq!(stall.certainty, Certainty::OneCall);
         let call = stall.call.as_ref().expect("the call is known");
@@ -115,7 +116,7 @@ on_both! {
         let watched = Watched::new(flavour);
         let (stall, end) = watched.stall(|gate| {
             while !gate.is_open() {
-                thread::sleep(Duration::from_millis(15));
+                thread::sleep(Duration::from_millis(45));
             }
         });
         assert_sound(&stall, &end);
@@ -203,7 +204,7 @@ on_both! {
 
     fn the_first_poll_of_a_fresh_runtime_is_seen(flavour: Flavour) {
         for _ in 0..3 {
-            let watched = Watched::new(flavour);
+            let watched = Watched::fresh(&mut flavour.builder(), Watch::new());
             let (stall, end) = watched.stall(|gate| gate.wait());
             assert_sound(&stall, &end);
             assert_eq!(stall.cause, Cause::LockWait);
@@ -221,34 +222,62 @@ fn a_stall_after_another_is_told_again() {
     assert_eq!(watched.watching.stalls(), 3);
 }
 
+/// So many gates, and who opens them.
+fn gates(count: usize) -> (Vec<Gate>, Vec<Opener>) {
+    (0..count).map(|_| Gate::new()).unzip()
+}
+
+impl Watched {
+    /// Has tasks on the thread of a runtime that waits at its gate each, all of them in the queue before the
+    /// first runs, and opens the gate of each when it is reported.
+    #[track_caller]
+    fn one_by_one(
+        &self,
+        openers: Vec<Opener>,
+        task: impl Fn(usize) -> JoinHandle<()> + Send,
+    ) -> Vec<Stall> {
+        let count = openers.len();
+        thread::scope(|scope| {
+            let (watching, runtime) = (&self.watching, &self.runtime);
+            scope.spawn(move || {
+                watching.block_on(runtime, async {
+                    let tasks: Vec<_> = (0..count).map(task).collect();
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                });
+            });
+            let told = openers.into_iter().enumerate().map(|(at, opener)| {
+                let told = self.begun.recv_timeout(PATIENCE);
+                drop(opener);
+                told.unwrap_or_else(|_| panic!("stall {at} is not reported"))
+            });
+            told.collect()
+        })
+    }
+}
+
 /// A service that is busy never parks its workers.
 #[test]
 fn calls_without_a_pause_are_told_one_by_one() {
     crate::support::in_time(|| {
         let watched = Watched::new(Flavour::CurrentThread);
-        let (watching, runtime) = (&watched.watching, &watched.runtime);
-        let calls = 3;
+        let (gates, openers) = gates(3);
         let begun = Instant::now();
-        watching.block_on(runtime, async {
-            let tasks: Vec<_> = (0..calls)
-                .map(|_| tokio::spawn(async { thread::sleep(Duration::from_millis(400)) }))
-                .collect();
-            for task in tasks {
-                task.await.unwrap();
-            }
+        let told = watched.one_by_one(openers, |at| {
+            let gate = gates[at].clone();
+            tokio::spawn(async move { gate.wait() })
         });
         let all = begun.elapsed();
         let mut together = Duration::ZERO;
-        for call in 0..calls {
-            let stall = watched.begun.recv_timeout(PATIENCE);
-            let stall = stall.unwrap_or_else(|_| panic!("call {call} is not reported"));
+        for stall in told {
             assert_eq!(stall.certainty, Certainty::OneCall, "{stall:?}");
             let end = watched.ended.recv_timeout(PATIENCE).expect("it ends");
             together += end.total.expect("it is over");
         }
         // Each is the length of one, and not of all that were before it: twice as much.
         assert!(together < all * 3 / 2, "{together:?} of {all:?}");
-        assert_eq!(watching.stalls(), calls);
+        assert_eq!(watched.watching.stalls(), 3);
     });
 }
 
@@ -292,24 +321,19 @@ fn among_many_polls_each_that_blocks_is_found() {
 fn a_watched_poll_does_not_hide_the_next_that_is_not() {
     crate::support::in_time(|| {
         let watched_runtime = Watched::new(Flavour::CurrentThread);
-        let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
-        let nap = |millis| thread::sleep(Duration::from_millis(millis));
-        let pairs = 4;
-        watching.block_on(runtime, async {
-            let mut tasks = Vec::new();
-            for pair in 0..pairs {
+        let (gates, openers) = gates(8);
+        watched_runtime.one_by_one(openers, |at| {
+            let gate = gates[at].clone();
+            let blocks = async move {
+                gate.wait();
                 // At another point between two looks each time.
-                let millis = 250 + 3 * pair;
-                tasks.push(tokio::spawn(watched(async move { nap(millis) })));
-                tasks.push(tokio::spawn(async move { nap(millis) }));
-            }
-            for task in tasks {
-                task.await.unwrap();
+                thread::sleep(Duration::from_micros(1_300 * at as u64));
+            };
+            if at % 2 == 0 {
+                tokio::spawn(watched(blocks))
+            } else {
+                tokio::spawn(blocks)
             }
         });
-        for stall in 0..2 * pairs {
-            let told = watched_runtime.begun.recv_timeout(PATIENCE);
-            told.unwrap_or_else(|_| panic!("stall {stall} is not reported"));
-        }
     });
 }

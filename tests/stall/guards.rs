@@ -13,12 +13,26 @@ use longshore::{
 
 use crate::support::{Flavour, LOOKS, child, in_child, in_time, looks, passes};
 
-/// Long enough to be seen in any case.
-const LONG: Duration = Duration::from_millis(600);
+/// Long enough to be seen in any case: twenty times the threshold.
+const LONG: Duration = Duration::from_secs(2);
 
 /// Far below every threshold, and long enough for the thread to go to sleep at all: of 50 µs, one in some
 /// hundreds is over by then, if another thread has the processor just when the timer is set.
 const NAP: Duration = Duration::from_millis(5);
+
+/// Has a test run in a process of its own: while threads begin and end, a page that is read for the first
+/// time may have to wait, which is a sleep.
+macro_rules! alone {
+    ($flavour:ident) => {
+        if !in_child() {
+            let test = match $flavour {
+                Flavour::CurrentThread => "on_current_thread",
+                Flavour::MultiThread => "on_multi_thread",
+            };
+            return passes(child(&format!("{}::{test}", module_path!())));
+        }
+    };
+}
 
 /// What a future panics with.
 fn panic_of(flavour: Flavour, test: impl Future<Output = ()>) -> Option<String> {
@@ -77,6 +91,7 @@ on_both! {
     }
 
     fn strict_has_no_threshold(flavour: Flavour) {
+        alone!(flavour);
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict();
@@ -92,6 +107,7 @@ on_both! {
 
     /// Whatever does not sleep: yielding, computing, sleeping in Tokio, and waiting for others.
     fn strict_says_nothing_of_what_does_not_sleep(flavour: Flavour) {
+        alone!(flavour);
         // One worker, which has nobody to wait for: Tokio's timers have a lock.
         let runtime = flavour.builder().worker_threads(1).build().unwrap();
         runtime.block_on(async {
@@ -118,6 +134,7 @@ on_both! {
 
     /// What is too long and has slept is told once.
     fn strict_does_not_repeat_what_was_told(flavour: Flavour) {
+        alone!(flavour);
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict();
@@ -132,6 +149,7 @@ on_both! {
     }
 
     fn strict_can_be_said_twice(flavour: Flavour) {
+        alone!(flavour);
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict().strict();
@@ -141,6 +159,7 @@ on_both! {
     }
 
     fn strict_leaves_out_what_is_to_be_ignored(flavour: Flavour) {
+        alone!(flavour);
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = Watch::new().ignore("stall/guards.rs").deny().strict();
@@ -151,6 +170,7 @@ on_both! {
 
     /// The sleep was allowed, and is not the fault of the poll around it.
     fn what_is_allowed_may_panic(flavour: Flavour) {
+        alone!(flavour);
         let runtime = flavour.builder().build().unwrap();
         runtime.block_on(async {
             let guard = stall::deny().strict();
@@ -169,8 +189,13 @@ on_both! {
     }
 }
 
+/// In a process of its own, as above.
 #[test]
 fn guards_that_run_side_by_side_see_their_own_runtime_only() {
+    if !in_child() {
+        let name = "::guards_that_run_side_by_side_see_their_own_runtime_only";
+        return passes(child(&format!("{}{name}", module_path!())));
+    }
     in_time(|| {
         thread::scope(|scope| {
             for test in 0..8 {
@@ -210,8 +235,7 @@ fn what_is_ignored_by_its_place_is_not_reported() {
     });
 }
 
-/// In a process of its own: while threads begin and end, a page that is read for the first time may have to
-/// wait, which is a sleep.
+/// In a process of its own, as above.
 #[test]
 fn strict_allows_what_is_allowed_and_counts_the_rest() {
     if !in_child() {

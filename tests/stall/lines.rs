@@ -116,11 +116,16 @@ on_both! {
     /// Nothing of the task is the program's own, and who drives the runtime has not made it block.
     fn of_a_task_of_others_nobody_here_is_to_blame(flavour: Flavour) {
         let watched = Watched::new(flavour);
-        let foreign = std::future::ready(Duration::from_millis(700)).map(thread::sleep);
-        watched.watching.block_on(&watched.runtime, async {
-            tokio::spawn(foreign).await.unwrap();
-        });
-        let stall = watched.begun.recv_timeout(PATIENCE).expect("it is reported");
+        let foreign = || std::future::ready(Duration::from_secs(2)).map(thread::sleep);
+        // As often as it takes.
+        let stall = loop {
+            watched.watching.block_on(&watched.runtime, async {
+                tokio::spawn(foreign()).await.unwrap();
+            });
+            if let Ok(stall) = watched.begun.recv_timeout(Duration::from_millis(300)) {
+                break stall;
+            }
+        };
         assert_eq!((stall.cause, stall.certainty), (Cause::BlockingCall, Certainty::OneCall));
         let stack = stall.stack.as_ref().expect("it is there");
         assert!(stack.to_string().contains("sleep"), "{stack}");
@@ -134,10 +139,12 @@ fn opened() -> Gate {
     gate
 }
 
-fn blocks(runtime: &Runtime, watching: &Watching, how: fn()) {
+fn blocks(runtime: &Runtime, watching: &Watching, how: fn(&Gate)) {
     let before = watching.stalls();
-    let blocked = runtime.spawn(async move { how() });
+    let (gate, opener) = Gate::new();
+    let blocked = runtime.spawn(async move { how(&gate) });
     settles("it is seen", || watching.stalls() > before);
+    drop(opener);
     runtime.block_on(blocked).unwrap();
     wait_for_looks(watching, 3);
 }
@@ -145,16 +152,23 @@ fn blocks(runtime: &Runtime, watching: &Watching, how: fn()) {
 /// Neither has a peer or a path to be told from the other by.
 #[test]
 fn two_lines_that_sleep_are_two_sites() {
-    const NAP: Duration = Duration::from_millis(400);
+    // In the first of them it is seen, or there would be more to be told apart.
+    const NAP: Duration = Duration::from_secs(2);
     if in_child() {
         let (runtime, watching) = Watch::new()
             .build(&mut Flavour::MultiThread.builder())
             .unwrap();
         for _ in 0..2 {
-            blocks(&runtime, &watching, || thread::sleep(NAP));
-            blocks(&runtime, &watching, || {
-                std::hint::black_box(1);
-                thread::sleep(NAP);
+            blocks(&runtime, &watching, |gate| {
+                while !gate.is_open() {
+                    thread::sleep(NAP);
+                }
+            });
+            blocks(&runtime, &watching, |gate| {
+                while !gate.is_open() {
+                    std::hint::black_box(1);
+                    thread::sleep(NAP);
+                }
             });
         }
         drop((watching, runtime));

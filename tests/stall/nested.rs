@@ -17,7 +17,7 @@ on_both! {
                 // On a multi-thread runtime this is on no worker, so that only the polls tell of it.
                 watching.block_on(runtime, async {
                     while !gate.is_open() {
-                        watched(async { thread::sleep(Duration::from_millis(15)) }).await;
+                        watched(async { thread::sleep(Duration::from_millis(45)) }).await;
                     }
                 });
             });

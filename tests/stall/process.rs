@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use longshore::stall::{Cause, Certainty};
+use longshore::stall::{Cause, Certainty, Watch};
 use rustix::{
     process::{DumpableBehavior, Pid, Signal, kill_process, set_dumpable_behavior},
     thread::set_thread_uid,
@@ -39,7 +39,7 @@ impl Drop for Killed {
 #[test]
 fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
     if in_child() {
-        return naps([20, 20]);
+        return naps(Watch::new(), [20, 20]);
     }
     in_time(|| {
         let name = this_test!("a_process_that_is_stopped_and_goes_on_reports_nothing");
@@ -52,18 +52,20 @@ fn a_process_that_is_stopped_and_goes_on_reports_nothing() {
 #[test]
 fn a_process_that_is_stopped_in_a_long_sleep_reports_nothing() {
     if in_child() {
-        return naps([20, 60]);
+        // Of a long threshold, as others may keep the machine from seeing the end of one in time.
+        let watch = Watch::new().threshold(5 * Duration::from_millis(100));
+        return naps(watch, [5 * 20, 5 * 60]);
     }
     in_time(|| {
         let name = this_test!("a_process_that_is_stopped_in_a_long_sleep_reports_nothing");
-        is_stopped(child(name), &[1200, 400]);
+        is_stopped(child(name), &[5 * 1200, 5 * 400]);
     });
 }
 
 /// Has workers sleep for so many milliseconds each, over and over, and compute, while the process is
 /// stopped.
-fn naps(times: [u64; 2]) {
-    let multi = Watched::new(Flavour::MultiThread);
+fn naps(watch: Watch, times: [u64; 2]) {
+    let multi = Watched::with(Flavour::MultiThread, watch);
     for time in times {
         multi.runtime.spawn(async move {
             loop {
@@ -78,7 +80,7 @@ fn naps(times: [u64; 2]) {
     println!("ready");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
-    wait_for_looks(&multi.watching, LOOKS);
+    wait_for_looks(&multi.watching, 5 * LOOKS);
     assert_quiet(&multi.watching, &multi.begun);
 }
 
@@ -187,7 +189,8 @@ fn a_process_that_may_not_be_looked_into_is_told_less() {
             "{stall:?}"
         );
         assert!(end.total.is_some());
-        let (stall, _) = watched.stall(|_| thread::sleep(Duration::from_millis(700)));
+        let sleeps = |gate: Gate| gate.sleep_until_open(Duration::from_secs(2));
+        let (stall, _) = watched.stall(sleeps);
         assert_eq!(
             (stall.cause, stall.call.as_ref()),
             (Cause::BlockingCall, None),
@@ -205,7 +208,8 @@ fn a_process_that_may_not_be_looked_into_is_told_less() {
 fn a_stripped_binary_is_told_all_the_same() {
     if in_child() {
         let watched = Watched::new(Flavour::MultiThread);
-        let (stall, _) = watched.stall(|_| thread::sleep(Duration::from_millis(700)));
+        let sleeps = |gate: Gate| gate.sleep_until_open(Duration::from_secs(2));
+        let (stall, _) = watched.stall(sleeps);
         assert_eq!(
             stall.call.as_ref().map(|call| &*call.syscall),
             Some("clock_nanosleep")

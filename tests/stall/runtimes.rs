@@ -84,7 +84,7 @@ on_both! {
             }
             Flavour::MultiThread => {
                 runtime.spawn(async move { gate.wait() });
-                wait_for_looks(&theirs, LOOKS);
+                settles("it is told", || theirs.stalls() == 1);
                 // Returns when the worker is free.
                 drop(runtime);
             }
@@ -277,11 +277,12 @@ fn a_runtime_that_is_there_already_is_watched() {
         for from_outside in [false, true] {
             let runtime = Flavour::MultiThread.builder().build().unwrap();
             let (watch, begun, ended) = listen(Watch::new());
-            let _watching = if from_outside {
+            let watching = if from_outside {
                 watch.attach(runtime.handle()).unwrap()
             } else {
                 runtime.block_on(async { watch.attach(&Handle::current()).unwrap() })
             };
+            wait_for_looks(&watching, LOOKS);
             let (gate, opener) = Gate::new();
             runtime.spawn(async move { gate.wait() });
             let stall = begun.recv_timeout(PATIENCE);

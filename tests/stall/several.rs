@@ -96,6 +96,9 @@ on_both! {
             runtime.block_on(async move {
                 let handle = Handle::current();
                 let watching = [low.attach(&handle).unwrap(), high.attach(&handle).unwrap()];
+                for watching in &watching {
+                    looks(watching, LOOKS).await;
+                }
                 tokio::spawn(async move { gate.wait() }).await.unwrap();
                 for watching in &watching {
                     looks(watching, LOOKS / 2).await;

@@ -9,10 +9,10 @@ use std::{
 };
 
 use longshore::stall::{Cause, Watch};
-use tokio::task::block_in_place;
+use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, assert_quiet, in_time, listen, wait_for_looks,
+    Flavour, Gate, LOOKS, PATIENCE, assert_quiet, in_time, listen, settles, wait_for_looks,
 };
 
 /// Attached, a worker is on another thread, and the one it was on has ended.
@@ -72,12 +72,13 @@ pub(crate) fn successor_stalls() {
     let theirs = gate.clone();
     let (tell, in_place) = mpsc::channel();
     runtime.spawn(async move {
-        block_in_place(|| {
-            tell.send(()).unwrap();
-            theirs.wait();
-        });
+        tell.send(Handle::current().metrics().worker_park_count(0))
+            .unwrap();
+        block_in_place(|| theirs.wait());
     });
-    in_place.recv().unwrap();
+    let parks = in_place.recv().unwrap();
+    let metrics = runtime.metrics();
+    settles("it parks", || metrics.worker_park_count(0) > parks);
     wait_for_looks(&watching, 5);
     assert_quiet(&watching, &begun);
     runtime.spawn(async move {

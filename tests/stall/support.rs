@@ -13,10 +13,10 @@ use std::{
 };
 
 use longshore::stall::{Stall, Watch, Watching};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Runtime, RuntimeFlavor};
 
 /// How long "in the end" may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// So many looks, 10 ms apart or more, are more than twice the default threshold.
 pub(crate) const LOOKS: u64 = 40;
@@ -116,6 +116,13 @@ impl Gate {
         *self.0.0.lock().unwrap()
     }
 
+    /// Blocks the thread in one sleep after the other.
+    pub(crate) fn sleep_until_open(&self, length: Duration) {
+        while !self.is_open() {
+            thread::sleep(length);
+        }
+    }
+
     fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
@@ -145,7 +152,21 @@ impl Watched {
         Self::built_by(&mut flavour.builder(), watch)
     }
 
+    /// Its workers have their threads, and have been idle once.
     pub(crate) fn built_by(builder: &mut Builder, watch: Watch) -> Self {
+        let fresh = Self::fresh(builder, watch);
+        let metrics = fresh.runtime.metrics();
+        // That of a current-thread runtime is whoever drives it.
+        if fresh.runtime.handle().runtime_flavor() == RuntimeFlavor::MultiThread {
+            settles("the workers are idle", || {
+                (0..metrics.num_workers()).all(|worker| metrics.worker_park_count(worker) > 0)
+            });
+        }
+        fresh
+    }
+
+    /// As it is at its very beginning.
+    pub(crate) fn fresh(builder: &mut Builder, watch: Watch) -> Self {
         let (watch, begun, ended) = listen(watch);
         let (runtime, watching) = watch.build(builder).unwrap();
         Self {

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use longshore::stall::Watch;
+use longshore::stall::{Watch, Watching};
+use tokio::runtime::Runtime;
 
 use crate::{
     nobody::{becomes_nobody, no_more_threads},
@@ -21,16 +22,25 @@ use crate::{
 };
 
 /// Blocks a worker until it was looked at for long.
-fn block(runtime: &tokio::runtime::Runtime, watching: &longshore::stall::Watching) {
+fn block(runtime: &Runtime, watching: &Watching) {
+    block_in(runtime, watching, Gate::wait);
+}
+
+/// The same in this, which blocks until the gate is opened.
+fn block_in(runtime: &Runtime, watching: &Watching, how: fn(&Gate)) {
     let before = watching.stalls();
     let (gate, opener) = Gate::new();
-    let blocked = runtime.spawn(async move { gate.wait() });
+    let blocked = runtime.spawn(async move { how(&gate) });
     settles("it is seen", || watching.stalls() > before);
     wait_for_looks(watching, 3);
     drop(opener);
     runtime.block_on(blocked).unwrap();
     // The same worker may be taken next, and that has to be another stall.
     wait_for_looks(watching, 3);
+}
+
+fn sleep(gate: &Gate) {
+    gate.sleep_until_open(Duration::from_secs(2));
 }
 
 #[test]
@@ -87,7 +97,7 @@ fn a_limit_holds_for_each_site() {
         }
         assert_eq!(watching.stalls(), 4);
         // Another site has its own count.
-        runtime.spawn(async { thread::sleep(Duration::from_millis(600)) });
+        block_in(&runtime, &watching, sleep);
         settles("the other is told", || calls.load(SeqCst) == 3);
     });
 }
@@ -102,8 +112,8 @@ fn without_anybody_to_tell_each_site_is_printed_once() {
         for _ in 0..3 {
             block(&runtime, &watching);
         }
-        runtime.spawn(async { thread::sleep(Duration::from_millis(400)) });
-        settles("the other is seen", || watching.stalls() == 4);
+        block_in(&runtime, &watching, sleep);
+        assert_eq!(watching.stalls(), 4);
         wait_for_looks(&watching, LOOKS);
         // To look names up may take the thread that tells longer than that.
         drop((runtime, watching));

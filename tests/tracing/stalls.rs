@@ -16,13 +16,22 @@ use crate::seen::{Seen, runtimes, seen};
 fn a_stall_is_an_event_and_its_end_another() {
     for (runtime, name) in runtimes().into_iter().zip(["stalls-one", "stalls-two"]) {
         let task = runtime.block_on(async {
-            let watch = Watch::new().threshold(Duration::from_millis(30));
-            let watching = watch.attach(&Handle::current()).unwrap();
+            let watching = Watch::new().attach(&Handle::current()).unwrap();
             let before = seen().len();
-            let blocks = watched(async { thread::sleep(Duration::from_millis(400)) });
+            let end = Instant::now() + Duration::from_secs(60);
+            // Until it is told.
+            let blocks = watched(async move {
+                let told = || {
+                    seen()[before..]
+                        .iter()
+                        .any(|seen| is_about(seen, "stalled_for"))
+                };
+                while !told() && Instant::now() < end {
+                    thread::sleep(Duration::from_millis(400));
+                }
+            });
             tokio::spawn(blocks).await.unwrap();
             // The worker may not have parked yet, and the watch ends what it has to say when it does.
-            let end = Instant::now() + Duration::from_secs(8);
             while !seen()[before..].iter().any(|seen| is_about(seen, "total")) {
                 assert!(Instant::now() < end, "{name}: {:?}", seen());
                 tokio::time::sleep(Duration::from_millis(1)).await;

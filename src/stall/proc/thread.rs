@@ -253,7 +253,7 @@ mod tests {
             let _ = gate.recv();
         });
         let eye = Eye::on(told.recv().expect("it says its number"));
-        let end = std::time::Instant::now() + Duration::from_secs(8);
+        let end = std::time::Instant::now() + Duration::from_secs(60);
         let (first, second) = loop {
             assert!(std::time::Instant::now() < end, "it is never asleep");
             let pair = (eye.look().expect("it lives"), eye.look().expect("it lives"));
@@ -264,16 +264,29 @@ mod tests {
         assert_eq!(first.account, second.account);
         drop(open);
         thread.join().expect("it does not panic");
-        assert_eq!(eye.look(), None, "it has ended");
+        // The system may take a moment longer than `join` does.
+        while eye.look().is_some() {
+            assert!(std::time::Instant::now() < end, "it has ended");
+        }
     }
 
     #[test]
     fn going_to_sleep_is_counted() {
-        let before = switches_of_this_thread().expect("Linux counts them");
-        thread::sleep(Duration::from_millis(1));
-        let after = switches_of_this_thread().expect("Linux counts them");
-        assert!(after > before);
-        let (a, b) = (switches_of_this_thread(), switches_of_this_thread());
-        assert_eq!(a, b, "to ask is not to sleep");
+        let count = || switches_of_this_thread().expect("Linux counts them");
+        let end = std::time::Instant::now() + Duration::from_secs(8);
+        loop {
+            let before = count();
+            // It may be over before the thread has left its processor, if that is given to another one.
+            thread::sleep(Duration::from_millis(1));
+            if count() > before {
+                break;
+            }
+            assert!(std::time::Instant::now() < end, "it is never counted");
+        }
+        // But for a page that has to be read.
+        assert!(
+            (0..10).any(|_| count() == count()),
+            "to ask is not to sleep"
+        );
     }
 }

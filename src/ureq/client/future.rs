@@ -234,9 +234,11 @@ mod tests {
     fn a_small_response_is_handed_over_whole_by_one_wake_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (go, gone) = std::sync::mpsc::channel();
         let peer = std::thread::spawn(move || {
             let mut peer = listener.accept().unwrap().0;
             let _ = peer.read(&mut [0; 1024]);
+            gone.recv().unwrap();
             let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
             peer.write_all(whole).unwrap();
             peer
@@ -249,24 +251,20 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
 
         let mut call = client.get(url).send();
-        // Where the thread was quicker there was nothing to be woken for.
-        let quick = Pin::new(&mut call).poll(&mut cx);
+        // Nothing is there before there is somebody to be woken.
+        assert!(Pin::new(&mut call).poll(&mut cx).is_pending());
+        go.send(()).unwrap();
         let peer = peer.join().unwrap();
-        let response = match quick {
-            Poll::Ready(response) => response.unwrap(),
-            Poll::Pending => {
-                while count.0.load(Ordering::SeqCst) == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                let Poll::Ready(response) = Pin::new(&mut call).poll(&mut cx) else {
-                    panic!("it was woken");
-                };
-                response.unwrap()
-            }
+        while count.0.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let Poll::Ready(response) = Pin::new(&mut call).poll(&mut cx) else {
+            panic!("it was woken");
         };
+        let response = response.unwrap();
         let body = futures_util::FutureExt::now_or_never(response.bytes());
         assert_eq!(body.expect("all of it is there").unwrap(), "hello");
-        assert!(count.0.load(Ordering::SeqCst) <= 1);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
         drop(peer);
         assert_eq!(lane.stats().completed, 1);
     }

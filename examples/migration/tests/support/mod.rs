@@ -17,7 +17,7 @@ use migration::{Browser, Goods, Program, Step, Stub};
 use serde_json::{Value, json};
 
 /// What a test may take; nothing in it should come near.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a test wants otherwise.
 pub struct Settings {

@@ -141,8 +141,19 @@ mod tests {
         let address = server(hurried);
         for start in [head, body] {
             let began = Instant::now();
-            let said = dripped(begin(connect(address), start));
-            assert!(said.starts_with("HTTP/1.1 408 Request Timeout"), "{said}");
+            // Nothing is said to one that has not begun in time, as this thread may be too slow; and the one
+            // before may still hold the place.
+            loop {
+                let said = dripped(begin(connect(address), start));
+                if said.starts_with("HTTP/1.1 408 Request Timeout") {
+                    break;
+                }
+                assert!(
+                    said.is_empty() || said.starts_with("HTTP/1.1 503"),
+                    "{said}"
+                );
+                assert!(began.elapsed() < WATCHDOG, "nobody is told");
+            }
             assert!(began.elapsed() >= SHORT);
             // On a kept connection too, from when it has begun.
             let said = dripped(begin(kept(address), start));
