@@ -82,7 +82,10 @@ fn check_script(
         took < Duration::from_millis(300) + AT_ONCE,
         "{name}: {took:?}"
     );
-    assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "1", "{name}");
+    let next = agent.get(peer.url("/ok")).config();
+    let next = next.timeout_global(Some(Duration::from_secs(10))).build();
+    let next = next.call().unwrap().body_mut().read_to_string();
+    assert_eq!(next.unwrap(), "1", "{name}");
     settles("the connection is gone", || peer.ended() >= 1);
 }
 

@@ -98,7 +98,10 @@ async fn play(place: Place, scenes: Vec<Stuck>) {
             let authority = authority.clone();
             async move {
                 // On a machine that is very busy the timeout may come first: not what is asked here.
-                while !cancel_once(place, stuck, leaving, authority.clone()).await {}
+                let mut timeout = TIMEOUT;
+                while !cancel_once(place, stuck, leaving, timeout, authority.clone()).await {
+                    timeout *= 2;
+                }
             }
         })
         .buffer_unordered(AT_A_TIME)
@@ -111,6 +114,7 @@ async fn cancel_once(
     place: Place,
     stuck: Stuck,
     leaving: Leaving,
+    timeout: Duration,
     authority: Arc<Authority>,
 ) -> bool {
     let cell = format!("{stuck:?}, {leaving:?}, {place:?}");
@@ -134,9 +138,10 @@ async fn cancel_once(
     let mut was_stuck = false;
     let now = eventually(&cell, || {
         was_stuck = is_stuck();
-        was_stuck || outcome.lock().unwrap().is_some()
+        // Before it was begun, its time may be up as well.
+        was_stuck || outcome.lock().unwrap().is_some() || lane.stats().timed_out > 0
     });
-    let told = leaving.leave(&lane, TIMEOUT, job, now).await;
+    let told = leaving.leave(&lane, timeout, job, now).await;
 
     // The thread.
     let left = Instant::now();

@@ -92,7 +92,9 @@ in_and_out_of_a_job! {
             let took = begun.elapsed();
             assert!(["timeout", "tls"].contains(&kind(&error)), "{drips}: {error:?}");
             assert!(took < TIMEOUT + AT_ONCE, "{drips}: {took:?}");
-            assert_eq!(get(&agent, &peer.url("/ok")).unwrap(), "1");
+            let next = agent.get(peer.url("/ok")).config();
+            let next = next.timeout_connect(Some(Duration::from_secs(10))).build();
+            assert_eq!(next.call().unwrap().body_mut().read_to_string().unwrap(), "1");
         }
     }
 

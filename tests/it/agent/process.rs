@@ -109,7 +109,8 @@ fn a_process_that_was_stopped_keeps_its_deadlines() {
 }
 
 /// Its lane says so; or its thread was on its feet before the runtime, and has seen for itself.
-fn assert_was_late(told: Result<Result<String, Error>, longshore::Error>) {
+#[track_caller]
+pub(super) fn assert_was_late(told: Result<Result<String, Error>, longshore::Error>) {
     match told {
         Err(error) => assert!(error.is_timeout(), "{error:?}"),
         Ok(told) => {

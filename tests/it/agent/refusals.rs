@@ -9,7 +9,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ureq::{Agent, SendBody};
@@ -20,7 +20,7 @@ use super::{
     plain_agent,
     scene::{Counted, STILL},
 };
-use crate::support::{AT_ONCE, Child, cpu_time, in_child, settles, watched};
+use crate::support::{Child, cpu_time, in_child, settles, watched};
 
 const REFUSAL: &str = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
 
@@ -140,7 +140,7 @@ fn a_peer_that_has_said_something_else_is_waited_for() {
         return Child::new(test).passes();
     }
     watched(|| {
-        let timeout = AT_ONCE;
+        let timeout = Duration::from_secs(1);
         let peer = Peer::new(site);
         let agent = agent(config().timeout_global(Some(timeout)).build());
         let taken = Arc::default();
@@ -148,6 +148,6 @@ fn a_peer_that_has_said_something_else_is_waited_for() {
         let error = send_much(&agent, &peer.url("/reads-nothing?interim"), &taken).unwrap_err();
         assert_eq!(kind(&error), "timeout", "{error:?}");
         let used = cpu_time() - before;
-        assert!(used < timeout / 2, "{used:?}");
+        assert!(used < timeout * 3 / 4, "{used:?}");
     });
 }

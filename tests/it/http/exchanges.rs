@@ -115,12 +115,16 @@ everywhere! {
             held.door().pass();
             Ok(())
         });
-        let call = client.get(peer.url("/x")).timeout(Duration::from_millis(500)).send();
-        let error = call.await.unwrap_err();
-        assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
-        assert!(!error.is_retryable(), "it was sent: {error:?}");
-        assert_eq!(error.url(), Some(&*peer.url("/x")));
-        assert_eq!(error.phase(), Some(Phase::Head));
+        for time in [500, 4_000].map(Duration::from_millis) {
+            let error = client.get(peer.url("/x")).timeout(time).send().await.unwrap_err();
+            assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
+            assert_eq!(error.url(), Some(&*peer.url("/x")));
+            // Unless it was not even sent by then, on a machine that is busy.
+            if error.phase() == Some(Phase::Head) && !error.is_retryable() {
+                break;
+            }
+            assert!(time < Duration::from_secs(4), "it was sent: {error:?}");
+        }
         // While it waits for its lane it is another matter.
         let busy = Gate::new();
         let door = busy.door();

@@ -27,7 +27,7 @@ const TIMES: [Duration; 3] = [
     LONGEST,
 ];
 
-const LONGEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// The roads that an end of the caller's takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,11 @@ everywhere! {
                 let peer = Peer::new(site);
                 let asks = peer.url("/elsewhere");
                 let told = leave(place, leaving, time, &asks, || peer.reached() > 0).await;
-                eventually("the connection is closed", || peer.record(0).end.is_some()).await;
-                assert_eq!(peer.connections(), 1);
+                // Stopped very early, there may be none yet.
+                let is_closed = |id| peer.record(id).end.is_some();
+                eventually("the connection is closed", || (0..peer.connections()).all(is_closed)).await;
                 if told.is_of(&peer.url("/silent"), Phase::Head) {
+                    assert_eq!(peer.connections(), 1);
                     break;
                 }
                 assert!(time < LONGEST, "{leaving:?}: {told:?}");

@@ -111,9 +111,11 @@ everywhere! {
             let one = client.get(peer.url("/")).send().await.unwrap();
             let two = client.get(peer.url("/")).send().await.unwrap();
             holds_no_slot(&lane).await;
+            // Either peer takes either word, so both are there before anybody waits for what follows.
+            go_on.send(()).unwrap();
+            go_on.send(()).unwrap();
             let mut read = Vec::new();
             for response in [one, two] {
-                go_on.send(()).unwrap();
                 read.push(response.bytes().await.unwrap());
             }
             assert_eq!(read[0], read[1]);
@@ -157,28 +159,35 @@ everywhere! {
 
     /// K3. Between two reads its thread hears of it as of any cancel.
     async fn a_deadline_that_passes_between_two_reads_is_told_as_one(place: Place) {
-        let gate = Gate::new();
-        let door = gate.door();
-        let slow = move |_: http::Request<SendBody<'_>>, _: MiddlewareNext<'_>| {
-            let reader = Slow { door: door.clone(), given: 0 };
-            Ok(http::Response::new(ureq::Body::builder().reader(reader)))
-        };
-        let lane = place.lane(1);
-        let agent = longshore::ureq::agent(config().middleware(slow).build());
-        let client = Client::new(lane.clone(), agent);
-        let call = client.get("http://127.0.0.1:1/").timeout(Duration::from_millis(500)).send();
-        let mut body = call.await.unwrap().stream();
-        eventually("its time is up", || lane.stats().timed_out == 1).await;
-        gate.open();
-        eventually("its thread has left", || lane.stats().draining == 0).await;
-        let error = loop {
-            match body.next().await.expect("it has no end") {
-                Ok(chunk) => assert_eq!(chunk, "x"),
-                Err(error) => break error,
-            }
-        };
-        assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
-        is_as_new(&lane).await;
+        for time in [500, 4_000].map(Duration::from_millis) {
+            let gate = Gate::new();
+            let door = gate.door();
+            let slow = move |_: http::Request<SendBody<'_>>, _: MiddlewareNext<'_>| {
+                let reader = Slow { door: door.clone(), given: 0 };
+                Ok(http::Response::new(ureq::Body::builder().reader(reader)))
+            };
+            let lane = place.lane(1);
+            let agent = longshore::ureq::agent(config().middleware(slow).build());
+            let client = Client::new(lane.clone(), agent);
+            let mut body = match client.get("http://127.0.0.1:1/").timeout(time).send().await {
+                Ok(response) => response.stream(),
+                // On a machine that is busy it passes before there is anything to read.
+                Err(error) if error.is_timeout() && time == Duration::from_millis(500) => continue,
+                Err(error) => panic!("{error:?}"),
+            };
+            eventually("its time is up", || lane.stats().timed_out == 1).await;
+            gate.open();
+            eventually("its thread has left", || lane.stats().draining == 0).await;
+            let error = loop {
+                match body.next().await.expect("it has no end") {
+                    Ok(chunk) => assert_eq!(chunk, "x"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(error.is_timeout() && !error.is_cancelled(), "{error:?}");
+            is_as_new(&lane).await;
+            break;
+        }
     }
 
     /// H6. What was read before, by another job, does not make a broken connection an end.

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -110,9 +110,10 @@ impl Connection {
     }
 }
 
-/// A server that is there until the test ends.
+/// A server. It accepts until it is dropped, and goes on with what it has accepted by then.
 pub(crate) struct Peer {
     address: SocketAddr,
+    gone: Arc<AtomicBool>,
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -128,14 +129,22 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
         let peer = Self {
             address: listener.local_addr().expect("it is bound"),
+            gone: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
             asked: Arc::default(),
         };
-        let (connections, open) = (peer.connections.clone(), peer.open.clone());
+        let (gone, connections, open) = (
+            peer.gone.clone(),
+            peer.connections.clone(),
+            peer.open.clone(),
+        );
         let serve = Arc::new(serve);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if gone.load(Ordering::SeqCst) {
+                    break;
+                }
                 connections.fetch_add(1, Ordering::SeqCst);
                 open.fetch_add(1, Ordering::SeqCst);
                 let (serve, open) = (serve.clone(), open.clone());
@@ -187,6 +196,14 @@ impl Peer {
     /// What it was asked, in order.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+        // Out of `accept`.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
 }
 

@@ -215,7 +215,8 @@ everywhere! {
                         }
                         let (framing, body) = body.split_once('|').unwrap();
                         conn.send(format!("HTTP/1.1 302 Found\r\nLocation: /new\r\n{framing}"))?;
-                        conn.is_taken();
+                        // Not in one piece, and well within the time that the client has for it.
+                        conn.linger();
                         conn.send(body)?;
                     }
                     Ok(())

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often each is done.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 5;
 
 /// Half of the calls take no longer, and that is a hundred times what they take.
 const SOON: Duration = Duration::from_millis(5);

@@ -5,14 +5,16 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
 /// A socket that has the port, and refuses whoever wants to connect.
 pub(crate) struct Closed(OwnedFd);
 
 impl Closed {
     pub(crate) fn new() -> Self {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        // A child would have the port, and keep it.
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)
             .expect("there are descriptors left");
         bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port is free");
         Self(socket)
