@@ -11,7 +11,9 @@ use longshore::{
 use tokio::time::Instant;
 
 use super::{endless, is_over};
-use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new, settles};
+use crate::support::{
+    DropFlag, Flavour, Gate, Meter, Place, eventually, is_as_new, settles, watched,
+};
 
 everywhere! {
     /// G5.
@@ -192,4 +194,26 @@ everywhere! {
         }
         is_as_new(&lane).await;
     }
+}
+
+/// A token may be above another in many ways: two for each of these groups.
+#[test]
+fn groups_that_are_cancelled_by_the_groups_they_are_in_cost_no_more_than_others() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let mut outer = Group::<()>::builder("0").build();
+            let first = outer.token();
+            let mut above = Vec::new();
+            for level in 1..40 {
+                let inner = outer.nested(format!("{level}"));
+                let inner = inner.cancelled_by(&outer.token()).build();
+                above.push(std::mem::replace(&mut outer, inner));
+            }
+            outer.spawn(async {});
+            assert!(outer.next().await.unwrap().is_ok());
+            assert!(!outer.token().is_cancelled());
+            first.cancel();
+            assert!(outer.token().is_cancelled());
+        });
+    });
 }
