@@ -217,3 +217,27 @@ fn groups_that_are_cancelled_by_the_groups_they_are_in_cost_no_more_than_others(
         });
     });
 }
+
+/// Each level takes some of the stack, where a child is put in and where a group goes: of a thread's two
+/// megabytes so little that nobody nests as deep by intention.
+#[test]
+fn groups_may_be_nested_five_hundred_deep() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let mut groups = vec![Group::<()>::builder("0").build()];
+            for level in 1..500 {
+                groups.push(groups[level - 1].nested(format!("{level}")).build());
+            }
+            let (first, last) = (groups[0].token(), groups.last_mut().unwrap());
+            last.spawn(async {});
+            assert!(last.next().await.unwrap().is_ok());
+            last.spawn(pending());
+            first.cancel();
+            assert!(last.next().await.unwrap().unwrap_err().is_cancelled());
+            // Each is held by the one within alone, from here on.
+            let last = groups.pop();
+            drop(groups);
+            drop(last);
+        });
+    });
+}
