@@ -13,7 +13,7 @@ pub(super) enum Alarm {
     Never,
     /// Its timer is made when it is first polled, on the clock of whoever does that.
     At(Instant),
-    Set(Timer),
+    Set(Timer, Instant),
     Rung,
 }
 
@@ -26,12 +26,18 @@ impl Alarm {
     pub(super) fn has_rung(&mut self, cx: &mut Context<'_>) -> bool {
         if let Self::At(end) = *self {
             let left = end.saturating_duration_since(Instant::now());
-            *self = Self::Set(Timer::after(left));
+            *self = Self::Set(Timer::after(left), end);
         }
-        if let Self::Set(timer) = self
+        if let Self::Set(timer, end) = self
             && Pin::new(timer).poll(cx).is_ready()
         {
-            *self = Self::Rung;
+            *self = if Instant::now() >= *end {
+                Self::Rung
+            } else {
+                // No thread could be had to keep the time. The next turn asks again.
+                cx.waker().wake_by_ref();
+                Self::At(*end)
+            };
         }
         matches!(self, Self::Rung)
     }

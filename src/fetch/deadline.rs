@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    task::coop::{poll_proceed, unconstrained},
+    task::coop::{has_budget_remaining, poll_proceed},
     time::Instant,
 };
 
@@ -66,9 +66,14 @@ impl Deadline {
                 return Poll::Ready(result);
             }
             let left = || at.saturating_duration_since(Instant::now());
-            let timer = timer.get_or_insert_with(|| Timer::after(left()));
-            // A timer has a budget to keep to as well, and would not ring where a call uses all of it.
-            ready!(pin!(unconstrained(timer)).poll(cx));
+            let ring = timer.get_or_insert_with(|| Timer::after(left()));
+            ready!(pin!(ring).poll(cx));
+            if !left().is_zero() {
+                // No thread could be had to keep the time. The next turn asks again.
+                timer = None;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // What is there already may be more than the task may take in one turn, and others of the
             // batch may have taken before. Not without a budget: a peer that is always ready would
             // have the thread for itself.
@@ -92,7 +97,10 @@ pub(super) fn after(begun: Instant, time: Option<Duration>) -> Option<Instant> {
 
 /// Whether it may have been for want of budget that there was nothing. The task has another turn then.
 fn is_spent(cx: &mut Context<'_>) -> bool {
-    // Whoever counts one and finds none left for what is within gives that one back.
-    let one = poll_proceed(cx);
-    one.is_pending() || poll_proceed(cx).is_pending()
+    // Whoever counts one and finds none left for what is within gives that one back. Nor is it asked for
+    // where there is none: the scheduler would keep the waker.
+    !has_budget_remaining() || {
+        let _one = poll_proceed(cx);
+        !has_budget_remaining()
+    }
 }

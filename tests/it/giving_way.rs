@@ -179,8 +179,20 @@ const SOME: usize = 500;
 
 /// Runs the function in somebody else's loop, which blocks a thread that polls tasks.
 fn in_a_foreign_loop(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    in_a_foreign_loop_on(&[Flavour::CurrentThread, Flavour::MultiThread], body);
+}
+
+/// The same, where that thread is not the only one that could look at the timers.
+fn in_a_foreign_loop_beside_timers(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    in_a_foreign_loop_on(&[Flavour::MultiThread], body);
+}
+
+fn in_a_foreign_loop_on(
+    flavours: &'static [Flavour],
+    body: impl AsyncFn(Lane) + Copy + Send + 'static,
+) {
     watched(move || {
-        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+        for &flavour in flavours {
             let runtime = flavour.runtime();
             let lane = watch_over(Lane::builder("foreign").limit(4).build());
             let theirs = lane.clone();
@@ -233,6 +245,59 @@ fn in_a_foreign_loop_a_fetcher_goes_on() {
         });
         let urls = (0..SOME).map(|n| format!("http://host/{n}"));
         let fetches = longshore::fetch::Fetcher::new(service).fetch_all(urls);
+        assert_eq!(fetches.count().await, SOME);
+    });
+}
+
+/// Uses up what a task may do in one turn.
+async fn spend(lane: &Lane) {
+    for _ in 0..SOME {
+        drop(lane.reserve().await.unwrap());
+    }
+}
+
+#[test]
+fn in_a_foreign_loop_times_pass_for_those_who_have_done_much() {
+    in_a_foreign_loop_beside_timers(async |lane| {
+        let gate = Gate::new();
+        let door = gate.door();
+        let held = Lane::builder("held").limit(1);
+        let held = held.own_threads(Threads::new()).build();
+        let job = held.offload(move || door.pass());
+        spend(&lane).await;
+        let stuck = held.shutdown(Duration::from_millis(20)).await;
+        assert_eq!(stuck.unwrap_err().cancelled, 1);
+        gate.open();
+        assert!(job.await.unwrap_err().is_cancelled());
+        let gate = Gate::new();
+        let door = gate.door();
+        let mut group = Group::new();
+        group.offload(&lane, move || door.pass());
+        settles("it is there", || gate.count() == 1);
+        spend(&lane).await;
+        let stuck = group.shutdown(Duration::from_millis(20)).await;
+        assert_eq!(stuck.unwrap_err().cancelled, 1);
+        gate.open();
+        drop(group.next().await);
+    });
+}
+
+#[cfg(feature = "fetch")]
+#[test]
+fn in_a_foreign_loop_a_fetcher_tries_again() {
+    in_a_foreign_loop_beside_timers(async |_| {
+        let failed = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: http::Request<bytes::Bytes>| {
+            let fails =
+                request.uri().path() == "/400" && failed.fetch_add(1, Ordering::SeqCst) == 0;
+            let response = http::Response::builder().status(if fails { 503 } else { 200 });
+            std::future::ready(response.body(String::new()))
+        });
+        let urls = (0..SOME).map(|n| format!("http://host/{n}"));
+        let pause = Duration::from_millis(1);
+        let retry = longshore::fetch::Retry::new(2).idempotent();
+        let fetcher = longshore::fetch::Fetcher::new(service).retry(retry.backoff(pause, pause));
+        let fetches = fetcher.fetch_all(urls);
         assert_eq!(fetches.count().await, SOME);
     });
 }

@@ -1,7 +1,11 @@
 //! What becomes of times where no thread can be had to keep them: outside of a runtime.
 
 use std::{
-    sync::mpsc,
+    panic,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +13,7 @@ use std::{
 use futures::executor::block_on;
 use longshore::{Error, Lane, lane::Threads};
 
-use crate::support::{AT_ONCE, Child, NoMoreThreads, in_child, watched};
+use crate::support::{AT_ONCE, Child, Flavour, NoMoreThreads, in_child, watched};
 
 /// What a future comes to, which takes no time.
 #[track_caller]
@@ -113,6 +117,40 @@ fn a_shutdown_whose_grace_nobody_can_measure_does_not_wait() {
     });
 }
 
+/// Of a fetcher it holds all the same: what waits for it is polled again until it is over.
+#[cfg(feature = "fetch")]
+#[test]
+fn a_fetcher_whose_time_nobody_can_keep_takes_its_time() {
+    use futures::StreamExt;
+    use longshore::fetch::Fetcher;
+
+    const TIME: Duration = Duration::from_millis(100);
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::a_fetcher_whose_time_nobody_can_keep_takes_its_time"
+        );
+        return Child::new(test).passes();
+    }
+    without_threads(|| {
+        let _none = NoMoreThreads::from_here_on();
+        let service = tower::service_fn(|_: http::Request<bytes::Bytes>| {
+            std::future::pending::<Result<http::Response<String>, std::io::Error>>()
+        });
+        let fetcher = Fetcher::new(service);
+        let begun = Instant::now();
+        let call = fetcher.clone().timeout(TIME).fetch_all(["http://host/"]);
+        let fetched = block_on(call.collect::<Vec<_>>());
+        assert!(fetched[0].result.is_err());
+        assert!(begun.elapsed() >= TIME, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        let no_items = futures::stream::pending::<&str>();
+        let batch = fetcher.total_timeout(TIME).fetch_stream(no_items);
+        assert_eq!(block_on(batch.count()), 0);
+        assert!(begun.elapsed() >= TIME, "{:?}", begun.elapsed());
+    });
+}
+
 /// K3. What is due runs hooks and drops on the thread that keeps the time, and these may park it.
 #[test]
 fn what_parks_the_thread_that_keeps_the_time_delays_no_deadline() {
@@ -137,4 +175,81 @@ fn what_parks_the_thread_that_keeps_the_time_delays_no_deadline() {
         drop(end);
         block_on(busy).unwrap();
     });
+}
+
+/// Counts the panics of this process from here on, those that are caught included.
+fn panics() -> &'static AtomicUsize {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        hook(info);
+    }));
+    &PANICS
+}
+
+/// Tokio panics where it is asked for the time of a runtime that has gone. That is caught, but the process's
+/// hook would hear of it.
+#[test]
+fn a_grace_outlives_its_runtime_without_a_panic() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::a_grace_outlives_its_runtime_without_a_panic"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let panics = panics();
+        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+            let lane = own_threads("outlives");
+            let (running, go) = held(&lane);
+            let runtime = flavour.runtime();
+            let grace = Duration::from_millis(300);
+            let (begun, mut shutdown) = (Instant::now(), Box::pin(lane.shutdown(grace)));
+            runtime.block_on(async { assert!(futures::poll!(&mut shutdown).is_pending()) });
+            drop(runtime);
+            assert_eq!(block_on(shutdown).unwrap_err().cancelled, 1);
+            assert!(begun.elapsed() >= grace);
+            drop(go);
+            assert!(block_on(running).unwrap_err().is_cancelled());
+        }
+        assert_eq!(panics.load(Ordering::SeqCst), 0);
+    });
+}
+
+/// Nor is there a way to ask a runtime whether it keeps time. It is found out once.
+#[test]
+fn of_a_runtime_without_a_timer_there_is_one_panic() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::of_a_runtime_without_a_timer_there_is_one_panic"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let panics = panics();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            for _ in 0..20 {
+                let lane = own_threads("timeless");
+                let (running, go) = held(&lane);
+                let stuck = lane.shutdown(Duration::from_millis(1)).await;
+                assert_eq!(stuck.unwrap_err().cancelled, 1);
+                drop(go);
+                assert!(running.await.unwrap_err().is_cancelled());
+                let timed = lane_with_a_deadline().await;
+                assert!(timed.unwrap_err().is_timeout());
+            }
+        });
+        assert_eq!(panics.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A job that waits for its turn until its time is up.
+async fn lane_with_a_deadline() -> Result<(), Error> {
+    let lane = own_threads("due");
+    let (_running, _go) = held(&lane);
+    lane.timeout(Duration::from_millis(1)).offload(|| ()).await
 }
