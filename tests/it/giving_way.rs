@@ -17,7 +17,10 @@ use longshore::{
     lane::{Map, Threads},
 };
 
-use crate::support::{Flavour, Gate, eventually, is_as_new, places, settles, watch_over, watched};
+use crate::support::{
+    Child, Flavour, Gate, eventually, in_child, is_as_new, places, settles, watch_over,
+    watched,
+};
 
 /// More by far than a task may do in one turn.
 const MANY: usize = 2_000;
@@ -299,6 +302,43 @@ fn in_a_foreign_loop_a_fetcher_tries_again() {
         let fetcher = longshore::fetch::Fetcher::new(service).retry(retry.backoff(pause, pause));
         let fetches = fetcher.fetch_all(urls);
         assert_eq!(fetches.count().await, SOME);
+    });
+}
+
+/// As of a map's results; where no lane has come to know what a task's waker is like. In a process of its
+/// own, as that is known once for all.
+#[test]
+fn a_group_of_futures_with_outcomes_ready_lets_timers_go_off() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::a_group_of_futures_with_outcomes_ready_lets_timers_go_off"
+        );
+        return Child::new(test).passes();
+    }
+    async fn takes_its_time() {
+        let mut group = Group::new();
+        (0..MANY).for_each(|n| drop(group.spawn(async move { n })));
+        eventually("all are over", || group.is_empty()).await;
+        let beats = Arc::new(AtomicUsize::new(0));
+        let count = beats.clone();
+        let heart = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        while group.next().await.is_some() {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(20) {}
+        }
+        let beats = beats.load(Ordering::SeqCst);
+        assert!(beats >= 5, "{beats} beats");
+        heart.abort();
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        runtime.block_on(runtime.spawn(takes_its_time())).unwrap();
     });
 }
 
