@@ -18,7 +18,7 @@ use longshore::{
 };
 
 use crate::support::{
-    Child, Flavour, Gate, eventually, in_child, is_as_new, places, settles, watch_over,
+    Child, Flavour, Gate, eventually, in_child, is_as_new, places, resident, settles, watch_over,
     watched,
 };
 
@@ -302,6 +302,34 @@ fn in_a_foreign_loop_a_fetcher_tries_again() {
         let fetcher = longshore::fetch::Fetcher::new(service).retry(retry.backoff(pause, pause));
         let fetches = fetcher.fetch_all(urls);
         assert_eq!(fetches.count().await, SOME);
+    });
+}
+
+/// What nobody lets go on leaves nothing behind for the day that the runtime's thread comes back. In a
+/// process of its own, whose memory nobody else uses.
+#[test]
+fn in_a_foreign_loop_a_map_takes_no_memory_for_what_it_has_done() {
+    const MANY: usize = 100_000;
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::in_a_foreign_loop_a_map_takes_no_memory_for_what_it_has_done"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let lane = Lane::builder("foreign").limit(2).build();
+        let in_task = async move {
+            futures::executor::block_on(async {
+                assert_eq!(lane.map(0..1_000, |n| n).count().await, 1_000);
+                let before = resident();
+                assert_eq!(lane.map(0..MANY, |n| n).count().await, MANY);
+                resident().saturating_sub(before)
+            })
+        };
+        let runtime = Flavour::MultiThread.runtime();
+        let grown = runtime.block_on(runtime.spawn(in_task)).unwrap();
+        assert!(grown / MANY < 64, "{grown} bytes");
     });
 }
 
