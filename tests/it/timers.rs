@@ -1,4 +1,5 @@
-//! What becomes of times where no thread can be had to keep them: outside of a runtime.
+//! What becomes of times where a runtime does not keep them, outside of one for instance, and no thread can be
+//! had to do so.
 
 use std::{
     panic,
