@@ -148,7 +148,7 @@ impl List {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -165,20 +165,25 @@ mod tests {
     /// Else a burst of jobs, each of which has its task looked for, would take quadratic time.
     #[test]
     fn to_find_each_of_many_takes_about_as_long_as_to_put_them_in() {
-        let (mut list, begun) = (List::default(), Instant::now());
-        let numbers: Vec<_> = (0..OTHERS).map(|n| insert(&mut list, job(n, 0))).collect();
-        let entered = begun.elapsed();
-        for n in (0..OTHERS).rev() {
-            assert!(list.take(job(n, 1)).is_none());
-            assert!(list.take(job(n, 0)).is_some());
+        // The best of some tries: on a busy machine each of them may be held up.
+        let (mut entered, mut found) = (Duration::MAX, Duration::MAX);
+        for _ in 0..5 {
+            let (mut list, begun) = (List::default(), Instant::now());
+            let numbers: Vec<_> = (0..OTHERS).map(|n| insert(&mut list, job(n, 0))).collect();
+            entered = entered.min(begun.elapsed());
+            let begun = Instant::now();
+            for n in (0..OTHERS).rev() {
+                assert!(list.take(job(n, 1)).is_none());
+                assert!(list.take(job(n, 0)).is_some());
+            }
+            found = found.min(begun.elapsed());
+            assert_eq!(list.awake(), 0);
+            for number in numbers {
+                list.remove(number);
+            }
+            assert!(list.holds_nothing());
         }
-        let took = begun.elapsed();
-        assert!(took < 50 * entered, "{entered:?}, and then {took:?}");
-        assert_eq!(list.awake(), 0);
-        numbers
-            .into_iter()
-            .for_each(|number| drop(list.remove(number)));
-        assert!(list.holds_nothing());
+        assert!(found < 50 * entered, "{entered:?}, and then {found:?}");
     }
 
     #[test]
