@@ -170,9 +170,10 @@
 //!
 //! Three things end the process, and no library can catch them: a stack overflow, an abort (which
 //! includes every panic under `panic = "abort"`), and a captured value that panics in its `Drop`
-//! while another panic unwinds. (Under `panic = "abort"` that goes for two panics of Tokio's, too,
+//! while another panic unwinds. (Under `panic = "abort"` that goes for three panics of Tokio's, too,
 //! which are caught otherwise and only seen by the panic hook: it has no thread to spare for its
-//! pool, or was asked to keep a deadline on a runtime that was built without a timer.) And threads
+//! pool, was asked to keep a deadline on a runtime that was built without a timer, or is asked for the
+//! first time whether a time is over when the runtime that was to keep it has just ended.) And threads
 //! are used again: what a job leaves in thread-locals, later jobs on that thread find. A job can wait for
 //! other jobs of its lane, in [`Job::block_on`], but what it waits for in ways that cannot be seen, a
 //! channel say, may stand in line behind it for ever.

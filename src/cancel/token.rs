@@ -1,6 +1,6 @@
 //! One switch for many jobs.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, ptr};
 
 use super::hooks::{Cancel, Cancels, HookGuard, cancelled_with, on_cancel};
 use crate::sync::{Arc, Mutex, Weak};
@@ -113,7 +113,13 @@ impl State {
     /// in between, and holds for all of them from its beginning.
     fn is_cancelled(&self) -> bool {
         let (mut next, mut others) = (Some(self), Vec::new());
+        // Nearly always there is one way up. Where there are several, they may come together again and
+        // again, and are twice as many each time: from the first fork on no token is asked twice.
+        let (mut forked, mut asked) = (false, BTreeSet::new());
         while let Some(token) = next.take().or_else(|| others.pop()) {
+            if forked && !asked.insert(ptr::from_ref(token)) {
+                continue;
+            }
             if token.cancel.is_cancelled() {
                 return true;
             }
@@ -125,6 +131,7 @@ impl State {
                     }
                 } else if let Some(other) = next.replace(&**above) {
                     others.push(other);
+                    forked = true;
                 }
             }
         }

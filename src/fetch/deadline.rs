@@ -2,13 +2,13 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
-    task::coop::{has_budget_remaining, poll_proceed, unconstrained},
+    task::coop::{has_budget_remaining, poll_proceed},
     time::Instant,
 };
 
@@ -64,8 +64,7 @@ impl Deadline {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            // A timer has a budget to keep to as well, and would not ring where a call uses all of it.
-            ready!(pin!(unconstrained(&mut moment)).poll(cx))?;
+            ready!(Pin::new(&mut moment).poll(cx))?;
             // What is there already may be more than the task may take in one turn, and others of the
             // batch may have taken before. Not without a budget: a peer that is always ready would
             // have the thread for itself.

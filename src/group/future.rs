@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Panic, Phase, call_quietly, catch, drop_quietly},
+    job::this_is_of_a_task,
     sync::Arc,
 };
 
@@ -83,6 +84,7 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        this_is_of_a_task(cx.waker());
         let mut this = self.project();
         *this.phase = Phase::Running;
         let polled = catch(this.location, || {

@@ -14,8 +14,6 @@ use super::{
     builder::Builder,
     core::{Shared, unnamed},
     info::ChildInfo,
-    join,
-    join::Failed,
     shutdown::{Shutdown, Stuck},
     spawner::Spawner,
     starting::Starting,
@@ -230,6 +228,9 @@ impl<T: Send + 'static> Group<T> {
     /// and waited for and reported on with it. Nothing goes the other way: to cancel the inner group
     /// leaves the outer one alone, and its outcomes are its own owner's.
     ///
+    /// What concerns all the groups that one is in takes some of the stack for each, where a child is put
+    /// in for instance: a few hundred, one in the other, are no trouble, tens of thousands overflow it.
+    ///
     /// # Examples
     ///
     /// ```
@@ -249,35 +250,6 @@ impl<T: Send + 'static> Group<T> {
     }
 
     // ===== Ending =====
-
-    /// Waits until every child is over, threads included, and gives what they came to and nobody has
-    /// taken, in the order in which they were put in.
-    ///
-    /// Children that are put in meanwhile are waited for too. There is no bound on the time: give the
-    /// group a deadline, and what cannot be stopped a [`shutdown`](Self::shutdown), which names it.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the group, and so cancels it.
-    pub fn join_all(self) -> impl Future<Output = Vec<Result<T, Error>>> + Send + use<T> {
-        join::join_all(self)
-    }
-
-    /// As [`try_join_all`](Self::try_join_all), for children that cannot fail by what they return:
-    /// the first that panics, is refused or is stopped cancels the rest.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`], when everything is over.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the group, and so cancels it.
-    pub fn join_all_or_cancel(
-        self,
-    ) -> impl Future<Output = Result<Vec<T>, Failed>> + Send + use<T> {
-        join::first_failure_cancels(self, |_| false, Ok)
-    }
 
     /// Closes the group at once and ends what is in it, within a bounded time, when awaited.
     ///
@@ -323,67 +295,6 @@ impl<T: Send + 'static> Group<T> {
     #[must_use]
     pub fn children(&self) -> Vec<ChildInfo> {
         self.spawner.children()
-    }
-}
-
-impl<V: Send + 'static, E: Send + 'static> Group<Result<V, E>> {
-    /// Waits until every child is over, threads included, and gives their values, in the order in
-    /// which they were put in. The first child that returns an `Err`, panics, is refused or is
-    /// stopped cancels the rest, whether this is polled or not.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`]: why the first one failed, and how many others did. It comes when everything is
-    /// over, as the values do. Values that were there already are dropped.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the group, and so cancels it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use longshore::{Group, Lane, group::Cause};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let lane = Lane::builder("parse").limit(2).build();
-    /// let group = Group::new();
-    /// group.offload(&lane, || "7".parse::<u32>());
-    /// group.label("the odd one").offload(&lane, || "seven".parse::<u32>());
-    ///
-    /// let failed = group.try_join_all().await.unwrap_err();
-    /// assert!(matches!(failed.cause, Cause::Returned(_)));
-    /// assert_eq!(failed.label.as_deref(), Some("the odd one"));
-    /// # }
-    /// ```
-    ///
-    /// With an error that takes in any other, as that of `anyhow`, or a box:
-    ///
-    /// ```
-    /// use longshore::{Group, Lane, group::Failed};
-    ///
-    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
-    ///
-    /// async fn sum(lane: &Lane, numbers: [&'static str; 2]) -> Result<u32, BoxError> {
-    ///     let group = Group::new();
-    ///     for number in numbers {
-    ///         group.offload(lane, move || Ok::<_, BoxError>(number.parse::<u32>()?));
-    ///     }
-    ///     let numbers = group.try_join_all().await.map_err(Failed::into_error)?;
-    ///     Ok(numbers.into_iter().sum())
-    /// }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// # let lane = Lane::builder("parse").limit(2).build();
-    /// assert_eq!(sum(&lane, ["3", "4"]).await.unwrap(), 7);
-    /// assert!(sum(&lane, ["3", "four"]).await.is_err());
-    /// # }
-    /// ```
-    pub fn try_join_all(
-        self,
-    ) -> impl Future<Output = Result<Vec<V>, Failed<E>>> + Send + use<V, E> {
-        join::first_failure_cancels(self, Result::is_err, |returned| returned)
     }
 }
 

@@ -90,6 +90,7 @@ mod job;
 mod join;
 mod keeper;
 mod leftovers;
+mod looking;
 mod outcomes;
 mod quiet;
 mod scope;

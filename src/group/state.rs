@@ -20,7 +20,6 @@ use super::{
     child::{Birth, Child, Key, Stage},
     core::Shared,
     family::Family,
-    info::ChildInfo,
     keeper::Clock,
     leftovers::Leftovers,
     outcomes::{Outcomes, Told},
@@ -47,7 +46,7 @@ pub(super) struct Queued<T> {
 pub(super) type Start<T> = Box<dyn FnOnce(&Arc<Shared<T>>, Key) + Send>;
 
 pub(super) struct State<T> {
-    children: Slab<Child>,
+    pub(super) children: Slab<Child>,
     next: u64,
     /// Children that were not told of yet.
     untold: usize,
@@ -284,7 +283,7 @@ impl<T> State<T> {
     }
 
     /// Whether children were told to stop.
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         matches!(self.ended, Some(Stop::Cancelled | Stop::TimedOut))
     }
 
@@ -329,38 +328,5 @@ impl<T> State<T> {
     ) -> Option<Concerned> {
         let is_new = self.waiters.add(waits?, breadth);
         is_new.then(|| self.concerned(breadth))
-    }
-
-    // ===== Looking =====
-
-    pub(super) fn groups_within(&self) -> Vec<Weak<dyn Family>> {
-        self.within.iter().map(|(_, inner)| inner.clone()).collect()
-    }
-
-    /// Whose jobs concern those who wait for the group.
-    pub(super) fn concerned(&self, breadth: Breadth) -> Concerned {
-        let offloaded = self
-            .children
-            .iter()
-            .filter_map(|(_, child)| match &child.stage {
-                Stage::Job(_, offloaded) => Some(offloaded.clone()),
-                _ => None,
-            });
-        let within = match breadth {
-            Breadth::Own => Vec::new(),
-            Breadth::Within => self.groups_within(),
-        };
-        Concerned::new(offloaded.collect(), within)
-    }
-
-    pub(super) fn list(&self, group: &Arc<str>, now: Instant, into: &mut Vec<ChildInfo>) {
-        let mut children: Vec<&Child> = self.children.iter().map(|(_, child)| child).collect();
-        children.sort_unstable_by_key(|child| child.number);
-        let stopped = self.is_stopped();
-        into.extend(
-            children
-                .into_iter()
-                .map(|child| child.info(group, now, stopped)),
-        );
     }
 }

@@ -48,19 +48,19 @@ pub(crate) struct Share(Option<RestoreOnPending>);
 impl Budget {
     /// Pending if others should have a turn first.
     pub(crate) fn poll_share(&mut self, cx: &mut Context<'_>) -> Poll<Share> {
-        match coop::poll_proceed(cx) {
-            Poll::Ready(share) => {
-                self.gave_way = false;
-                Poll::Ready(Share(Some(share)))
+        // Not left with the scheduler, who would keep each of them until it has its thread back.
+        if !coop::has_budget_remaining() && !is_of_a_task(cx.waker()) {
+            if std::mem::take(&mut self.gave_way) {
+                return Poll::Ready(Share(None));
             }
-            Poll::Pending if is_of_a_task(cx.waker()) => Poll::Pending,
-            Poll::Pending if std::mem::take(&mut self.gave_way) => Poll::Ready(Share(None)),
-            Poll::Pending => {
-                self.gave_way = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            self.gave_way = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        coop::poll_proceed(cx).map(|share| {
+            self.gave_way = false;
+            Share(Some(share))
+        })
     }
 }
 

@@ -4,7 +4,8 @@ use tokio::time::Instant;
 
 use super::cell::Work;
 
-/// A job, and no other: not one that comes to lie in the same place afterwards.
+/// A job, and no other: not one that comes to lie in the same place afterwards. (Unless the clock stands
+/// still, as in a test: to take that for this does no harm, as its task is called for nothing.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobId {
     at: usize,
@@ -17,6 +18,11 @@ impl JobId {
             at: std::ptr::from_ref(work).cast::<()>().addr(),
             queued: work.meta().queued,
         }
+    }
+
+    /// Where it lies.
+    pub(crate) fn at(&self) -> usize {
+        self.at
     }
 
     /// That of a job that there is not.

@@ -2,7 +2,8 @@
 //!
 //! - [`Job`] is what the closure sees while it runs: is anybody still waiting, how much time is
 //!   left, what to interrupt if not.
-//! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job.
+//! - [`Task`] is what the caller holds: a future of the outcome. Dropping it cancels the job. `look_out` is
+//!   about how it waits where jobs are short.
 //! - `wait` is about a thread that waits for a future; `nest`, `post`, `help`, `behalf`,
 //!   `waits` and `circle` about jobs that wait for jobs.
 //! - `cell` is the one allocation between them, and all that the lane sees of a job.
@@ -15,6 +16,7 @@ mod current;
 mod handle;
 mod help;
 mod id;
+mod look_out;
 mod nest;
 mod owner;
 mod post;

@@ -77,7 +77,7 @@ pub(crate) struct Looker {
 /// What became of a task that waited for its job's outcome.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CameTo {
-    /// It looked out for it, and found it.
+    /// It looked out for it, and found it; or had to be called, as its owner knows.
     Outcome(Looker),
     /// It looked out for it for long, and has itself called now.
     Nothing(Looker),

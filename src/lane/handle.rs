@@ -1,6 +1,6 @@
 //! What a user holds of a lane.
 
-use std::{fmt, future::Future, panic::Location, time::Duration};
+use std::{fmt, panic::Location, time::Duration};
 
 use futures_util::Stream;
 
@@ -10,7 +10,6 @@ use super::{
     map::Map,
     options::Options,
     reserve::Reserve,
-    shutdown::{Shutdown, Stuck},
     stats::{JobInfo, Stats},
 };
 use crate::{
@@ -301,49 +300,6 @@ impl Lane {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.core().with_state(|state| state.closed)
-    }
-
-    /// Closes the lane at once and ends what is in it, within a bounded time, when awaited.
-    ///
-    /// Jobs have `grace` to end by themselves, waiting ones included, which still start. Then every
-    /// job that is left is cancelled: a waiting one never starts, a running one is asked and
-    /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
-    /// more than once and from anywhere. Times are on Tokio's clock: where a test has paused that, a
-    /// job that is stuck on Tokio's pool keeps it from going on by itself, and the test has to
-    /// advance it. Outside of a runtime a thread measures the grace; if that is refused, the grace is
-    /// over at once.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the lane closed and its jobs as they are. *The waiter* is free at
-    /// once, *the threads* are not touched.
-    ///
-    /// # Errors
-    ///
-    /// [`Stuck`], which names each job that still holds a thread. They are still counted as
-    /// draining; the threads leave when the closures return.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use longshore::Lane;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let lane = Lane::builder("mail").limit(1).build();
-    /// let sent = lane.offload(|| "sent");
-    /// let ended = lane.shutdown(Duration::from_secs(5)).await.unwrap();
-    /// assert_eq!((ended.finished, ended.cancelled), (1, 0));
-    /// assert_eq!(sent.await.unwrap(), "sent");
-    /// # }
-    /// ```
-    pub fn shutdown(
-        &self,
-        grace: Duration,
-    ) -> impl Future<Output = Result<Shutdown, Stuck>> + Send + use<> {
-        self.close();
-        super::shutdown::shutdown(self.core().clone(), grace)
     }
 }
 

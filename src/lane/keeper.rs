@@ -11,7 +11,6 @@
 use std::{
     future::Future,
     io,
-    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{Arc as StdArc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
@@ -27,6 +26,7 @@ use super::{
     core::Core,
     deadlines::Watch,
     home::{HomeId, Keeper},
+    timer::on_the_clock_of,
 };
 use crate::{
     job::this_is_of_a_task,
@@ -122,12 +122,12 @@ impl KeeperTask {
             Clock::Tokio(sleep) => sleep.as_mut().reset(next),
             Clock::Absent => {}
             Clock::Unset => {
-                // There is no way to ask a runtime whether it has a timer.
-                let sleep =
-                    panic::catch_unwind(AssertUnwindSafe(|| tokio::time::sleep_until(next)));
+                let sleep = runtime::Handle::try_current().ok().and_then(|runtime| {
+                    on_the_clock_of(&runtime, || tokio::time::sleep_until(next))
+                });
                 self.clock = match sleep {
-                    Ok(sleep) => Clock::Tokio(Box::pin(sleep)),
-                    Err(_) => {
+                    Some(sleep) => Clock::Tokio(sleep),
+                    None => {
                         self.core.start_timer_thread(self.home);
                         Clock::Absent
                     }

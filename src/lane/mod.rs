@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod deadlines;
 mod default;
 mod doubt;
+mod feed;
 mod fifo;
 mod hand_in;
 mod handle;

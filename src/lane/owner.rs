@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, task::Waker};
 
-use super::{core::Core, lookers::Entered, source::Elsewhere, stop::Which};
+use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
     job::{Aside, Awaited, CameTo, Cause, How, JobId, Looker, Owner, Run, Taken, Work},
     sync::Arc,
@@ -24,12 +24,7 @@ impl Owner for Core {
             .then(|| self.doubt.begin())
             .flatten()?;
         let is_ever_watched = self.limit > 1 && self.source.linger().is_some();
-        let Entered { number, early } = self.lookers.enter(job, waker, is_ever_watched)?;
-        Some(Looker {
-            seen,
-            number,
-            early,
-        })
+        self.lookers.enter(job, waker, seen, is_ever_watched)
     }
 
     fn look_again(&self, looker: Looker, waker: &Waker) {
@@ -42,11 +37,15 @@ impl Owner for Core {
                 self.lookers.leave(looker.number);
                 self.doubt.give_up(looker.seen);
             }
-            CameTo::Others(looker) => self.lookers.leave(looker.number),
-            CameTo::Outcome(looker) => {
+            CameTo::Others(looker) => {
                 self.lookers.leave(looker.number);
+            }
+            CameTo::Outcome(looker) => {
+                let saw_it_itself = self.lookers.leave(looker.number);
                 self.doubt.outcome();
-                self.doubt.succeed();
+                if saw_it_itself {
+                    self.doubt.succeed();
+                }
             }
             CameTo::Call => self.doubt.outcome(),
         }

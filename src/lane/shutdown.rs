@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, pin::pin, task::Poll, time::Duration};
 
 use super::{
+    Lane,
     core::Core,
     stats::{JobInfo, Outcome},
     timer::Timer,
@@ -11,6 +12,51 @@ use crate::sync::Arc;
 
 /// How long a cancelled job has to leave its thread before it is called stuck.
 const SETTLING: Duration = Duration::from_millis(50);
+
+impl Lane {
+    /// Closes the lane at once and ends what is in it, within a bounded time, when awaited.
+    ///
+    /// Jobs have `grace` to end by themselves, waiting ones included, which still start. Then every
+    /// job that is left is cancelled: a waiting one never starts, a running one is asked and
+    /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
+    /// more than once and from anywhere. Times are on Tokio's clock: where a test has paused that, a
+    /// job that is stuck on Tokio's pool keeps it from going on by itself, and the test has to
+    /// advance it. Outside of a runtime a thread measures the grace; if that is refused, the grace is
+    /// over at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the lane closed and its jobs as they are. *The waiter* is free at
+    /// once, *the threads* are not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Stuck`], which names each job that still holds a thread. They are still counted as
+    /// draining; the threads leave when the closures return.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use longshore::Lane;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let lane = Lane::builder("mail").limit(1).build();
+    /// let sent = lane.offload(|| "sent");
+    /// let ended = lane.shutdown(Duration::from_secs(5)).await.unwrap();
+    /// assert_eq!((ended.finished, ended.cancelled), (1, 0));
+    /// assert_eq!(sent.await.unwrap(), "sent");
+    /// # }
+    /// ```
+    pub fn shutdown(
+        &self,
+        grace: Duration,
+    ) -> impl Future<Output = Result<Shutdown, Stuck>> + Send + use<> {
+        self.close();
+        shutdown(self.core().clone(), grace)
+    }
+}
 
 /// What [`Lane::shutdown`](super::Lane::shutdown) did, when nothing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +97,7 @@ impl fmt::Display for Stuck {
 
 impl std::error::Error for Stuck {}
 
-pub(super) async fn shutdown(core: Arc<Core>, grace: Duration) -> Result<Shutdown, Stuck> {
+async fn shutdown(core: Arc<Core>, grace: Duration) -> Result<Shutdown, Stuck> {
     let finished_before = finished(&core);
     let mut cancelled = 0;
     if !quiet_within(&core, grace).await {

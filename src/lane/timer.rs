@@ -1,21 +1,30 @@
 //! A moment to wait for, inside of a runtime and out of it.
 
 use std::{
+    cell::Cell,
     future::Future,
     panic::{self, AssertUnwindSafe},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use tokio::{runtime, task::coop::unconstrained, time::Sleep};
+
 use crate::sync::{Arc, Mutex, Patience, Thread};
 
 /// Resolves when its time is over. On the runtime's clock if there is a runtime with a timer, else, and
-/// once that runtime is gone, on a thread's that lives as long as this does.
+/// once that runtime is gone, on a thread's that lives as long as this does. If no thread can be had either,
+/// it does at once: better early than never.
 pub(crate) enum Timer {
-    Tokio(Pin<Box<tokio::time::Sleep>>),
+    Tokio(OnRuntime),
     Thread(OnThread),
+}
+
+pub(crate) struct OnRuntime {
+    sleep: Pin<Box<Sleep>>,
+    runtime: runtime::Handle,
 }
 
 pub(crate) struct OnThread {
@@ -32,11 +41,10 @@ struct Alarm {
 
 impl Timer {
     pub(crate) fn after(time: Duration) -> Self {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            // There is no way to ask a runtime whether it has a timer.
-            if let Ok(sleep) = panic::catch_unwind(AssertUnwindSafe(|| tokio::time::sleep(time))) {
-                return Self::Tokio(Box::pin(sleep));
-            }
+        if let Ok(runtime) = runtime::Handle::try_current()
+            && let Some(sleep) = on_the_clock_of(&runtime, || tokio::time::sleep(time))
+        {
+            return Self::Tokio(OnRuntime { sleep, runtime });
         }
         Self::on_thread(time)
     }
@@ -61,7 +69,7 @@ impl Timer {
             });
         Self::Thread(OnThread {
             alarm,
-            // Without a thread the time is over at once: better early than never.
+            // Who must not take it for over looks at the clock.
             end: if thread.is_ok() {
                 end
             } else {
@@ -76,20 +84,60 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::Tokio(sleep) = &mut *self {
-            // Nor a way to ask whether that runtime has gone.
-            let polled = panic::catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(cx)));
-            if let Ok(polled) = polled {
-                return polled;
+        loop {
+            match &mut *self {
+                Self::Thread(thread) => return thread.poll(cx),
+                Self::Tokio(timer) => match timer.poll(cx) {
+                    Ok(polled) => return polled,
+                    Err(left) => *self = Self::on_thread(left),
+                },
             }
-            let now = tokio::time::Instant::now();
-            *self = Self::on_thread(sleep.deadline().saturating_duration_since(now));
-        }
-        match &mut *self {
-            Self::Thread(thread) => thread.poll(cx),
-            Self::Tokio(_) => unreachable!("it has just been replaced"),
         }
     }
+}
+
+impl OnRuntime {
+    /// What is left of the time if the runtime is gone, and keeps it no more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Duration> {
+        // Tokio panics if one is polled whose runtime has gone. But with that all of them have rung that had
+        // been polled before.
+        if !self.sleep.is_elapsed() {
+            // Of those that had not there is no way to ask. And as others do, a timer gives way if its task
+            // has used up its budget, before it has left a waker; nobody renews that in somebody else's loop.
+            let mut sleep = pin!(unconstrained(self.sleep.as_mut()));
+            let polled = panic::catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(cx)));
+            if let Ok(polled) = polled {
+                return Ok(polled);
+            }
+        }
+        // On the clock that it was set by.
+        let _clock = self.runtime.enter();
+        let now = tokio::time::Instant::now();
+        match self.sleep.deadline().saturating_duration_since(now) {
+            Duration::ZERO => Ok(Poll::Ready(())),
+            left => Err(left),
+        }
+    }
+}
+
+/// Makes what needs the timer of the runtime that is entered; `None` if it was built without one.
+pub(super) fn on_the_clock_of(
+    runtime: &runtime::Handle,
+    make: impl FnOnce() -> Sleep,
+) -> Option<Pin<Box<Sleep>>> {
+    thread_local! {
+        /// There is no way to ask, and each attempt calls the process's panic hook: so it is made once.
+        static WITHOUT: Cell<Option<runtime::Id>> = const { Cell::new(None) };
+    }
+    let runtime = Some(runtime.id());
+    if WITHOUT.get() == runtime {
+        return None;
+    }
+    let made = panic::catch_unwind(AssertUnwindSafe(|| Box::pin(make())));
+    if made.is_err() {
+        WITHOUT.set(runtime);
+    }
+    made.ok()
 }
 
 impl OnThread {

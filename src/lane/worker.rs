@@ -139,9 +139,9 @@ struct Shift {
     relief: Cell<Relief>,
 }
 
-/// After how many looks whoever watches calls those who look out for outcomes since as many of them:
+/// How often whoever watches looks for those who look out for outcomes since the last time, to call them:
 /// they are few, if any, but to find them takes time.
-const CALL_AFTER: u32 = 100;
+const CALL: Duration = Duration::from_millis(5);
 
 /// Whether a worker goes although there are jobs.
 ///
@@ -276,7 +276,8 @@ impl Shift {
         let Some(mut last) = self.core.with_books(round) else {
             return;
         };
-        for look in (1..=CALL_AFTER).cycle() {
+        let mut call = Patience::lasting(CALL);
+        loop {
             let patience = Patience::lasting(WATCH);
             if last.stream {
                 patience.spin(|| false);
@@ -287,8 +288,9 @@ impl Shift {
                 Some(round) => last = round,
                 None => break,
             }
-            if look == CALL_AFTER {
+            if call.is_over() {
                 self.core.lookers.call_old();
+                call = Patience::lasting(CALL);
             }
         }
         self.core.lookers.call_all();

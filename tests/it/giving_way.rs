@@ -18,7 +18,8 @@ use longshore::{
 };
 
 use crate::support::{
-    Flavour, Gate, Place, eventually, is_as_new, places, settles, watch_over, watched,
+    Child, Flavour, Gate, Place, eventually, in_child, is_as_new, places, resident, settles,
+    watch_over, watched,
 };
 
 /// More by far than a task may do in one turn.
@@ -181,8 +182,20 @@ const SOME: usize = 500;
 
 /// Runs the function in somebody else's loop, which blocks a thread that polls tasks.
 fn in_a_foreign_loop(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    in_a_foreign_loop_on(&[Flavour::CurrentThread, Flavour::MultiThread], body);
+}
+
+/// The same, where that thread is not the only one that could look at the timers.
+fn in_a_foreign_loop_beside_timers(body: impl AsyncFn(Lane) + Copy + Send + 'static) {
+    in_a_foreign_loop_on(&[Flavour::MultiThread], body);
+}
+
+fn in_a_foreign_loop_on(
+    flavours: &'static [Flavour],
+    body: impl AsyncFn(Lane) + Copy + Send + 'static,
+) {
     watched(move || {
-        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+        for &flavour in flavours {
             let runtime = flavour.runtime();
             let lane = watch_over(Lane::builder("foreign").limit(4).build());
             let theirs = lane.clone();
@@ -236,6 +249,124 @@ fn in_a_foreign_loop_a_fetcher_goes_on() {
         let urls = (0..SOME).map(|n| format!("http://host/{n}"));
         let fetches = longshore::fetch::Fetcher::new(service).fetch_all(urls);
         assert_eq!(fetches.count().await, SOME);
+    });
+}
+
+/// Uses up what a task may do in one turn.
+async fn spend(lane: &Lane) {
+    for _ in 0..SOME {
+        drop(lane.reserve().await.unwrap());
+    }
+}
+
+#[test]
+fn in_a_foreign_loop_times_pass_for_those_who_have_done_much() {
+    in_a_foreign_loop_beside_timers(async |lane| {
+        let gate = Gate::new();
+        let door = gate.door();
+        let held = Lane::builder("held").limit(1);
+        let held = held.own_threads(Threads::new()).build();
+        let job = held.offload(move || door.pass());
+        spend(&lane).await;
+        let stuck = held.shutdown(Duration::from_millis(20)).await;
+        assert_eq!(stuck.unwrap_err().cancelled, 1);
+        gate.open();
+        assert!(job.await.unwrap_err().is_cancelled());
+        let gate = Gate::new();
+        let door = gate.door();
+        let mut group = Group::new();
+        group.offload(&lane, move || door.pass());
+        settles("it is there", || gate.count() == 1);
+        spend(&lane).await;
+        let stuck = group.shutdown(Duration::from_millis(20)).await;
+        assert_eq!(stuck.unwrap_err().cancelled, 1);
+        gate.open();
+        drop(group.next().await);
+    });
+}
+
+#[cfg(feature = "fetch")]
+#[test]
+fn in_a_foreign_loop_a_fetcher_tries_again() {
+    in_a_foreign_loop_beside_timers(async |_| {
+        let failed = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: http::Request<bytes::Bytes>| {
+            let fails =
+                request.uri().path() == "/400" && failed.fetch_add(1, Ordering::SeqCst) == 0;
+            let response = http::Response::builder().status(if fails { 503 } else { 200 });
+            std::future::ready(response.body(String::new()))
+        });
+        let urls = (0..SOME).map(|n| format!("http://host/{n}"));
+        let pause = Duration::from_millis(1);
+        let retry = longshore::fetch::Retry::new(2).idempotent();
+        let fetcher = longshore::fetch::Fetcher::new(service).retry(retry.backoff(pause, pause));
+        let fetches = fetcher.fetch_all(urls);
+        assert_eq!(fetches.count().await, SOME);
+    });
+}
+
+/// What nobody lets go on leaves nothing behind for the day that the runtime's thread comes back. In a
+/// process of its own, whose memory nobody else uses.
+#[test]
+fn in_a_foreign_loop_a_map_takes_no_memory_for_what_it_has_done() {
+    const MANY: usize = 100_000;
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::in_a_foreign_loop_a_map_takes_no_memory_for_what_it_has_done"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let lane = Lane::builder("foreign").limit(2).build();
+        let in_task = async move {
+            futures::executor::block_on(async {
+                assert_eq!(lane.map(0..1_000, |n| n).count().await, 1_000);
+                let before = resident();
+                assert_eq!(lane.map(0..MANY, |n| n).count().await, MANY);
+                resident().saturating_sub(before)
+            })
+        };
+        let runtime = Flavour::MultiThread.runtime();
+        let grown = runtime.block_on(runtime.spawn(in_task)).unwrap();
+        assert!(grown / MANY < 64, "{grown} bytes");
+    });
+}
+
+/// As of a map's results; where no lane has come to know what a task's waker is like. In a process of its
+/// own, as that is known once for all.
+#[test]
+fn a_group_of_futures_with_outcomes_ready_lets_timers_go_off() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::a_group_of_futures_with_outcomes_ready_lets_timers_go_off"
+        );
+        return Child::new(test).passes();
+    }
+    async fn takes_its_time() {
+        let mut group = Group::new();
+        (0..MANY).for_each(|n| drop(group.spawn(async move { n })));
+        eventually("all are over", || group.is_empty()).await;
+        let beats = Arc::new(AtomicUsize::new(0));
+        let count = beats.clone();
+        let heart = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        while group.next().await.is_some() {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(20) {}
+        }
+        let beats = beats.load(Ordering::SeqCst);
+        assert!(beats >= 5, "{beats} beats");
+        heart.abort();
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        runtime.block_on(runtime.spawn(takes_its_time())).unwrap();
     });
 }
 

@@ -1,7 +1,12 @@
-//! What becomes of times where no thread can be had to keep them: outside of a runtime.
+//! What becomes of times where a runtime does not keep them, outside of one for instance, and no thread can be
+//! had to do so.
 
 use std::{
-    sync::mpsc,
+    panic,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +14,7 @@ use std::{
 use futures::executor::block_on;
 use longshore::{Error, Lane, lane::Threads};
 
-use crate::support::{Child, NoMoreThreads, in_child, watched};
+use crate::support::{Child, Flavour, NoMoreThreads, in_child, watched};
 
 /// What a future comes to, which takes no time: the alternative here is a minute.
 #[track_caller]
@@ -138,4 +143,81 @@ fn what_parks_the_thread_that_keeps_the_time_delays_no_deadline() {
         drop(end);
         block_on(busy).unwrap();
     });
+}
+
+/// Counts the panics of this process from here on, those that are caught included.
+fn panics() -> &'static AtomicUsize {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        hook(info);
+    }));
+    &PANICS
+}
+
+/// Tokio panics where it is asked for the time of a runtime that has gone. That is caught, but the process's
+/// hook would hear of it.
+#[test]
+fn a_grace_outlives_its_runtime_without_a_panic() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::a_grace_outlives_its_runtime_without_a_panic"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let panics = panics();
+        for flavour in [Flavour::CurrentThread, Flavour::MultiThread] {
+            let lane = own_threads("outlives");
+            let (running, go) = held(&lane);
+            let runtime = flavour.runtime();
+            let grace = Duration::from_millis(300);
+            let (begun, mut shutdown) = (Instant::now(), Box::pin(lane.shutdown(grace)));
+            runtime.block_on(async { assert!(futures::poll!(&mut shutdown).is_pending()) });
+            drop(runtime);
+            assert_eq!(block_on(shutdown).unwrap_err().cancelled, 1);
+            assert!(begun.elapsed() >= grace);
+            drop(go);
+            assert!(block_on(running).unwrap_err().is_cancelled());
+        }
+        assert_eq!(panics.load(Ordering::SeqCst), 0);
+    });
+}
+
+/// Nor is there a way to ask a runtime whether it keeps time. It is found out once.
+#[test]
+fn of_a_runtime_without_a_timer_there_is_one_panic() {
+    if !in_child() {
+        let test = concat!(
+            module_path!(),
+            "::of_a_runtime_without_a_timer_there_is_one_panic"
+        );
+        return Child::new(test).passes();
+    }
+    watched(|| {
+        let panics = panics();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            for _ in 0..20 {
+                let lane = own_threads("timeless");
+                let (running, go) = held(&lane);
+                let stuck = lane.shutdown(Duration::from_millis(1)).await;
+                assert_eq!(stuck.unwrap_err().cancelled, 1);
+                drop(go);
+                assert!(running.await.unwrap_err().is_cancelled());
+                let timed = lane_with_a_deadline().await;
+                assert!(timed.unwrap_err().is_timeout());
+            }
+        });
+        assert_eq!(panics.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A job that waits for its turn until its time is up.
+async fn lane_with_a_deadline() -> Result<(), Error> {
+    let lane = own_threads("due");
+    let (_running, _go) = held(&lane);
+    lane.timeout(Duration::from_millis(1)).offload(|| ()).await
 }

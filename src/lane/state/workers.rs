@@ -58,7 +58,9 @@ impl State {
         let brisk = self.is_brisk();
         if let [home] = self.homes.as_mut_slice() {
             // Nearly always, and on the way of every job.
-            let enough = if brisk { 1 } else { UNDER_WAY };
+            // A thread that was asked for may be long in coming, or never come: it is not the one.
+            let one_will_do = brisk && home.starting.is_none();
+            let enough = if one_will_do { 1 } else { UNDER_WAY };
             let under_way = if home.idle.is_empty() {
                 home.waking
             } else {
@@ -70,8 +72,8 @@ impl State {
             if brisk && busy > 0 {
                 // Whoever is busy will be back before anybody could come; unless this is the one
                 // job that takes long. One worker keeps an eye on that.
-                // A thread that was asked for may be long in coming; a parked worker is not.
-                let comes = home.woken() > 0 || home.idle.is_empty();
+                // One that has come, or is sure to: a parked worker, which was woken.
+                let comes = home.woken() > 0 || (home.idle.is_empty() && home.starting.is_none());
                 match home.watch {
                     Watch::On if busy >= self.pace.workers_for(self.counts.waiting) => return None,
                     Watch::On => {}

@@ -16,7 +16,9 @@ use longshore::{
 use tokio::time::Instant;
 
 use super::{endless, is_over};
-use crate::support::{DropFlag, Gate, Meter, Place, eventually, is_as_new, settles};
+use crate::support::{
+    DropFlag, Flavour, Gate, Meter, Place, eventually, is_as_new, settles, watched,
+};
 
 type End = BoxFuture<'static, Vec<Result<(), Error>>>;
 
@@ -228,4 +230,50 @@ everywhere! {
         }
         is_as_new(&lane).await;
     }
+}
+
+/// A token may be above another in many ways: two for each of these groups.
+#[test]
+fn groups_that_are_cancelled_by_the_groups_they_are_in_cost_no_more_than_others() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let mut outer = Group::<()>::builder("0").build();
+            let first = outer.token();
+            let mut above = Vec::new();
+            for level in 1..40 {
+                let inner = outer.nested(format!("{level}"));
+                let inner = inner.cancelled_by(&outer.token()).build();
+                above.push(std::mem::replace(&mut outer, inner));
+            }
+            outer.spawn(async {});
+            assert!(outer.next().await.unwrap().is_ok());
+            assert!(!outer.token().is_cancelled());
+            first.cancel();
+            assert!(outer.token().is_cancelled());
+        });
+    });
+}
+
+/// Each level takes some of the stack, where a child is put in and where a group goes: of a thread's two
+/// megabytes so little that nobody nests as deep by intention.
+#[test]
+fn groups_may_be_nested_five_hundred_deep() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let mut groups = vec![Group::<()>::builder("0").build()];
+            for level in 1..500 {
+                groups.push(groups[level - 1].nested(format!("{level}")).build());
+            }
+            let (first, last) = (groups[0].token(), groups.last_mut().unwrap());
+            last.spawn(async {});
+            assert!(last.next().await.unwrap().is_ok());
+            last.spawn(pending());
+            first.cancel();
+            assert!(last.next().await.unwrap().unwrap_err().is_cancelled());
+            // Each is held by the one within alone, from here on.
+            let last = groups.pop();
+            drop(groups);
+            drop(last);
+        });
+    });
 }

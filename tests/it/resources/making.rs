@@ -6,12 +6,13 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use longshore::{Error, Panic, Resource, error::Phase};
+use longshore::{Error, Job, Panic, Resource, error::Phase};
 
 use super::{Maker, Thing, on_both_flavours};
 use crate::support::{Flavour, Gate, eventually, watched};
@@ -57,6 +58,57 @@ fn closures_run_one_at_a_time_and_in_order() {
         let seen = log.with(|log, _| log.clone()).await.unwrap();
         assert_eq!(seen, (0..200).collect::<Vec<_>>());
         assert_eq!(log.stats().peak_running, 1);
+    });
+}
+
+/// An outcome that is there does not wait for the next job, which may wait for the very task that waits for
+/// the outcome; nor for an object that is being made, which may take for ever.
+#[test]
+fn an_outcome_does_not_wait_for_an_object_that_is_long_in_the_making() {
+    watched(|| {
+        for short in [10, 20, 30].repeat(4) {
+            Flavour::MultiThread.runtime().block_on(async {
+                let (making, counted) = (Gate::new(), AtomicUsize::new(0));
+                let door = making.door();
+                let pool = Resource::builder("slow", move || {
+                    if counted.fetch_add(1, Ordering::SeqCst) > 0 {
+                        door.pass();
+                    }
+                    Ok::<_, io::Error>(())
+                });
+                let pool = pool.build_pool(2);
+                let held = Gate::new();
+                let door = held.door();
+                let first = pool.with(move |_, _| door.pass());
+                held.arrived(1).await;
+                let second = pool.with(|_, _| ());
+                making.arrived(1).await;
+                held.open();
+                first.await.unwrap();
+                second.await.unwrap();
+                let task = tokio::spawn(async move {
+                    for _ in 0..200 {
+                        pool.with(|_, _| ()).await.unwrap();
+                    }
+                    let brief = |_: &mut (), _: &Job| {
+                        let begun = Instant::now();
+                        while begun.elapsed() < Duration::from_micros(10) {
+                            std::hint::spin_loop();
+                        }
+                    };
+                    let ahead: Vec<_> = (0..short).map(|_| pool.with(brief)).collect();
+                    let looked_out_for = pool.with(brief);
+                    let (tell, told) = mpsc::channel();
+                    let next = pool.with(move |_, _| told.recv_timeout(Duration::from_secs(10)));
+                    futures::executor::block_on(looked_out_for).unwrap();
+                    tell.send(()).unwrap();
+                    next.await.unwrap().expect("told in time");
+                    drop(ahead);
+                });
+                task.await.unwrap();
+                making.open();
+            });
+        }
     });
 }
 

@@ -67,6 +67,46 @@ fn an_object_is_made_only_if_none_is_idle() {
     });
 }
 
+/// Also where calls are so short that one object would do for all of them.
+#[test]
+fn an_object_that_is_long_in_the_making_keeps_no_other_from_being_made() {
+    on_both_flavours(|| async {
+        let (making, begun) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let (door, counted) = (making.door(), begun.clone());
+        let pool = Resource::builder("slow", move || {
+            if counted.fetch_add(1, Ordering::SeqCst) == 1 {
+                door.pass();
+            }
+            Ok::<_, io::Error>(())
+        });
+        let pool = pool.build_pool(8);
+        let first = Gate::new();
+        let door = first.door();
+        let holds = pool.with(move |_, _| door.pass());
+        first.arrived(1).await;
+        let waits = pool.with(|_, _| ());
+        making.arrived(1).await;
+        first.open();
+        holds.await.unwrap();
+        waits.await.unwrap();
+        for _ in 0..200 {
+            pool.with(|_, _| ()).await.unwrap();
+        }
+        let long = Gate::new();
+        let door = long.door();
+        let query = pool.with(move |_, _| door.pass());
+        long.arrived(1).await;
+        let others = [pool.with(|_, _| ()), pool.with(|_, _| ())];
+        eventually("a third is made", || begun.load(Ordering::SeqCst) > 2).await;
+        for other in others {
+            other.await.unwrap();
+        }
+        making.open();
+        long.open();
+        query.await.unwrap();
+    });
+}
+
 #[test]
 fn a_pool_grows_to_its_limit_and_shrinks_on_the_threads_that_made_the_objects() {
     on_both_flavours(|| async {

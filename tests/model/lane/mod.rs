@@ -15,7 +15,7 @@ pub(crate) mod home;
 #[path = "../../../src/lane/inbox.rs"]
 mod inbox;
 mod keeper;
-#[path = "../../../src/lane/lookers.rs"]
+#[path = "../../../src/lane/lookers/mod.rs"]
 mod lookers;
 #[cfg(feature = "metrics")]
 #[path = "../../../src/lane/meters.rs"]

@@ -1,6 +1,10 @@
 //! The twin of `src/lane/source.rs`: Shuttle's threads, some of which may be refused.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use shuttle::rand::Rng;
 use tokio::runtime;
@@ -8,7 +12,7 @@ use tokio::runtime;
 use super::worker::Worker;
 use crate::{
     job::{Aside, Run},
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex},
 };
 
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,35 @@ pub(crate) struct Source {
     pub(crate) asks: f64,
     /// How often a job takes from its thread what that needs to go on.
     pub(crate) spends: f64,
+    /// For which all threads but the first wait before they come.
+    pub(crate) late: Option<Arc<Late>>,
+}
+
+/// Threads that are long in coming.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    asked: AtomicUsize,
+    come: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Late {
+    /// From now on they come.
+    pub(crate) fn come(&self) {
+        *self.come.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn is_first(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    fn wait(&self) {
+        let mut come = self.come.lock();
+        while !*come {
+            come = self.changed.wait(come);
+        }
+    }
 }
 
 impl Source {
@@ -74,9 +107,15 @@ impl Source {
             return Ok(());
         }
         let asks = shuttle::rand::thread_rng().gen_bool(self.asks);
-        shuttle::thread::spawn(move || match asks && !worker.is_wanted() {
-            true => worker.turn_back(),
-            false => worker.serve(),
+        let late = self.late.clone().filter(|late| !late.is_first());
+        shuttle::thread::spawn(move || {
+            if let Some(late) = late {
+                late.wait();
+            }
+            match asks && !worker.is_wanted() {
+                true => worker.turn_back(),
+                false => worker.serve(),
+            }
         });
         Ok(())
     }

@@ -13,7 +13,13 @@ use super::{
     lanes::{FOR_EVER, lane, offload, wait_until_settled},
     signals::Event,
 };
-use crate::sync::{Arc, Condvar, Mutex, ThreadId, current};
+use crate::{
+    lane::{
+        core::Core,
+        source::{Late, Source},
+    },
+    sync::{Arc, Condvar, Mutex, ThreadId, current},
+};
 
 /// What calls somebody else's loop. What its own thread does in the middle of a poll, to have itself polled
 /// again by the runtime, does not: that has no turn.
@@ -58,23 +64,45 @@ fn an_outcome_does_not_wait_for_a_stranger_s_job() {
     for limit in [1, 2] {
         check(true, move || {
             let core = lane(limit, None, FOR_EVER);
-            // From here on jobs are brisk.
-            block_on(offload(&core, |_| ())).expect("nothing stops it");
-            let (mine, after) = (offload(&core, |_| 7), Arc::new(Event::default()));
-            let strangers: Vec<_> = (0..2)
-                .map(|_| {
-                    let (core, after) = (core.clone(), after.clone());
-                    thread::spawn(move || offload(&core, move |_| after.wait()))
-                })
-                .collect();
-            assert_eq!(foreign_loop(mine).expect("nothing stops it"), 7);
-            after.happen();
-            for stranger in strangers {
-                let task = stranger.join().expect("it hands in");
-                block_on(task).expect("nothing stops it");
-            }
+            hears_before_the_strangers(&core);
             wait_until_settled(&core);
             core.close();
         });
+    }
+}
+
+/// Nor for a thread that was asked for and does not come.
+#[test]
+fn an_outcome_does_not_wait_for_a_thread() {
+    check(true, || {
+        let late = Arc::new(Late::default());
+        let source = Source {
+            linger: FOR_EVER,
+            late: Some(late.clone()),
+            ..Source::default()
+        };
+        let core = Arc::new(Core::new("model".into(), 2, None, source));
+        hears_before_the_strangers(&core);
+        late.come();
+        wait_until_settled(&core);
+        core.close();
+    });
+}
+
+fn hears_before_the_strangers(core: &Arc<Core>) {
+    // From here on jobs are brisk.
+    block_on(offload(core, |_| ())).expect("nothing stops it");
+    let (mine, after) = (offload(core, |_| 7), Arc::new(Event::default()));
+    let strangers: Vec<_> = (0..2)
+        .map(|_| {
+            let (core, after) = (core.clone(), after.clone());
+            thread::spawn(move || offload(&core, move |_| after.wait()))
+        })
+        .collect();
+    assert_eq!(foreign_loop(mine).expect("nothing stops it"), 7);
+    after.happen();
+    for stranger in strangers {
+        let task = stranger.join().expect("it hands in");
+        block_on(task).expect("nothing stops it");
     }
 }

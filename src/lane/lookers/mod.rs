@@ -2,9 +2,10 @@
 //!
 //! A task that looks out has itself polled again by its runtime, and is called by nobody. But its
 //! runtime may not get to that: somebody else's loop may block the thread until the task calls it, or
-//! another task may block it. So the task leaves its waker here. Nearly always it has been here again
-//! before anybody comes to call it, and that is what should be: to wake a task for nothing may bring
-//! another of the runtime's threads to its feet, on the processor that the worker needs.
+//! another task may block it. So the task leaves its waker here. Where jobs are done as they come it has
+//! nearly always been here again before anybody comes to call it, and that is what should be: to wake a task
+//! for nothing may bring another of the runtime's threads to its feet, on the processor that the worker
+//! needs. (With many jobs ahead of its own, as in a lane with one worker, it is called as often as not.)
 //!
 //! Called are
 //!
@@ -19,15 +20,17 @@
 //!    it first and takes the lock of this then. So one of the two sees the other.
 //! 2. A waker is cloned, dropped and called under no lock.
 
+mod list;
+
 use std::task::Waker;
 
-use slab::Slab;
-
+use self::list::List;
 use super::core::wake;
-use crate::{error::drop_quietly, job::JobId, sync::Mutex};
-
-/// The room that is kept when nobody looks out.
-const KEPT: usize = 1024;
+use crate::{
+    error::drop_quietly,
+    job::{JobId, Looker, Seen},
+    sync::Mutex,
+};
 
 /// How many may look out where nobody ever watches: there each outcome has its task looked for among
 /// them.
@@ -36,35 +39,9 @@ const FEW: usize = 8;
 /// Of so few at a time each may wait where it is for a moment: see `STAY`.
 const EARLY: usize = 4;
 
-/// How many are looked at, at the most, to find those who have been here for a while.
-const STRETCH: usize = 1024;
-
 #[derive(Default)]
 pub(crate) struct Lookers {
     list: Mutex<List>,
-}
-
-#[derive(Default)]
-struct List {
-    lookers: Slab<Looker>,
-    /// How often all of them were looked at.
-    round: u32,
-    /// Who is looked at next.
-    next: usize,
-}
-
-struct Looker {
-    job: JobId,
-    /// In which round it was left.
-    round: u32,
-    /// `None` once it was called.
-    waker: Option<Waker>,
-}
-
-/// Where somebody is who looks out, and whether only a few others did before.
-pub(crate) struct Entered {
-    pub(crate) number: usize,
-    pub(crate) early: bool,
 }
 
 impl Lookers {
@@ -73,104 +50,70 @@ impl Lookers {
         &self,
         job: JobId,
         waker: &Waker,
+        seen: Seen,
         is_ever_watched: bool,
-    ) -> Option<Entered> {
-        let waker = Some(waker.clone());
+    ) -> Option<Looker> {
+        let waker = waker.clone();
         let mut list = self.list.lock();
-        let others = list.lookers.len();
+        // Who was called and has not come since may be kept by somebody who does not poll it.
+        let others = list.awake();
         if others >= FEW && !is_ever_watched {
             drop(list);
             drop(waker);
             return None;
         }
-        let round = list.round;
-        let number = list.lookers.insert(Looker { job, round, waker });
-        Some(Entered {
-            number,
+        Some(Looker {
+            seen,
+            number: list.insert(job, waker),
             early: others < EARLY,
         })
     }
 
     /// Looks once more: leaves a waker again if it was called, or is another one now.
     pub(crate) fn stay(&self, number: usize, waker: &Waker) {
-        let is_known = |known: &Waker| known.will_wake(waker);
         let list = self.list.lock();
-        if list.lookers[number].waker.as_ref().is_some_and(is_known) {
+        if list.has(number, waker) {
             return;
         }
         drop(list);
         let waker = waker.clone();
-        let old = self.list.lock().lookers[number].waker.replace(waker);
+        let old = self.list.lock().replace(number, waker);
         drop_quietly(old);
     }
 
-    /// Looks out no more.
-    pub(crate) fn leave(&self, number: usize) {
-        let mut list = self.list.lock();
-        let waker = list.lookers.remove(number).waker;
-        // A burst must not hold its memory for ever.
-        let burst = list.lookers.is_empty() && list.lookers.capacity() > KEPT;
-        let burst = burst.then(|| std::mem::take(&mut list.lookers));
-        drop(list);
-        drop(burst);
+    /// Looks out no more. `true` if it was not called since it last looked.
+    pub(crate) fn leave(&self, number: usize) -> bool {
+        let (waker, _room) = self.list.lock().remove(number);
+        let was_there = waker.is_some();
         drop_quietly(waker);
+        was_there
     }
 
-    /// Calls those of them that still look out; all that do, if these are many.
+    /// Calls those of them that still look out.
     pub(crate) fn call(&self, settled: &[JobId]) {
-        if settled.len() > FEW {
-            self.call_all();
-        } else if !settled.is_empty() {
+        if !settled.is_empty() {
             self.call_some(|list| {
-                let is_settled = |looker: &&mut Looker| settled.contains(&looker.job);
-                let lookers = list.lookers.iter_mut().map(|(_, looker)| looker);
-                lookers
-                    .filter(is_settled)
-                    .filter_map(|looker| looker.waker.take())
-                    .collect()
+                let mut called = Vec::new();
+                settled
+                    .iter()
+                    .for_each(|&job| called.extend(list.take(job)));
+                called
             });
         }
     }
 
     /// Calls those who were here the last time already. Where there are very many it is some of them.
     pub(crate) fn call_old(&self) {
-        self.call_some(|list| {
-            let all = list.lookers.capacity();
-            let end = all.min(list.next + STRETCH);
-            let mut called = Vec::new();
-            for number in list.next..end {
-                if let Some(looker) = list.lookers.get_mut(number)
-                    && looker.round != list.round
-                {
-                    called.extend(looker.waker.take());
-                }
-            }
-            list.next = end;
-            if end == all {
-                list.next = 0;
-                list.round = list.round.wrapping_add(1);
-            }
-            called
-        });
+        self.call_some(List::take_old);
     }
 
     /// Calls all.
     pub(crate) fn call_all(&self) {
-        self.call_some(|list| {
-            let lookers = list.lookers.iter_mut();
-            lookers
-                .filter_map(|(_, looker)| looker.waker.take())
-                .collect()
-        });
+        self.call_some(List::take_all);
     }
 
     fn call_some(&self, choose: impl FnOnce(&mut List) -> Vec<Waker>) {
-        let mut list = self.list.lock();
-        if list.lookers.is_empty() {
-            return;
-        }
-        let called = choose(&mut list);
-        drop(list);
+        let called = choose(&mut self.list.lock());
         wake(called);
     }
 }
@@ -182,7 +125,7 @@ mod tests {
         task::Wake,
     };
 
-    use super::*;
+    use super::{list::STRETCH, *};
     use crate::sync::{Arc, test};
 
     #[derive(Default)]
@@ -205,7 +148,7 @@ mod tests {
     }
 
     fn enter(lookers: &Lookers, job: JobId, waker: &Waker) -> usize {
-        let entered = lookers.enter(job, waker, true);
+        let entered = lookers.enter(job, waker, Seen(0), true);
         entered.expect("there is room").number
     }
 
@@ -279,12 +222,34 @@ mod tests {
         });
     }
 
+    /// They are kept by somebody who does not poll them, and look out for nothing.
+    #[test]
+    fn who_was_called_and_did_not_come_is_not_counted() {
+        test(|| {
+            let lookers = Lookers::default();
+            let (_, waker) = counted();
+            let numbers: Vec<_> = (0..FEW)
+                .map(|n| enter(&lookers, job(64 * n, 0), &waker))
+                .collect();
+            lookers.call_all();
+            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, Seen(0), false);
+            assert!(enter(20).is_some_and(|entered| entered.early));
+            // They come after all.
+            (numbers.iter()).for_each(|&number| lookers.stay(number, &waker));
+            assert!(enter(21).is_none());
+            for number in numbers {
+                lookers.leave(number);
+            }
+            assert!(enter(22).is_some_and(|entered| entered.early));
+        });
+    }
+
     #[test]
     fn there_are_few_where_nobody_ever_watches() {
         test(|| {
             let lookers = Lookers::default();
             let (_, waker) = counted();
-            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, false);
+            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, Seen(0), false);
             let entered = Vec::from_iter((0..20).filter_map(enter));
             assert_eq!(entered.len(), FEW);
             assert_eq!(
@@ -301,8 +266,10 @@ mod tests {
             let numbers: Vec<_> = (0..10_000)
                 .map(|n| enter(&lookers, job(64 * n, 0), &waker))
                 .collect();
-            numbers.into_iter().for_each(|number| lookers.leave(number));
-            assert!(lookers.list.lock().lookers.capacity() <= KEPT);
+            for number in numbers {
+                lookers.leave(number);
+            }
+            assert!(lookers.list.lock().holds_nothing());
         });
     }
 
@@ -327,7 +294,7 @@ mod tests {
             let number = enter(&lookers, job(64, 1), &panics());
             lookers.stay(number, &counted().1);
             lookers.leave(number);
-            assert!(lookers.list.lock().lookers.is_empty());
+            assert!(lookers.list.lock().holds_nothing());
         });
     }
 }
