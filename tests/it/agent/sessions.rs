@@ -36,6 +36,16 @@ type Call = fn(&Agent, &str) -> Result<String, Error>;
 
 const CALLS: [Call; 2] = [get, get_on_its_own_terms];
 
+/// An agent whose TLS has a key to load.
+fn agent_with_a_key(authority: &Authority, key_provider: &'static Made) -> Agent {
+    let provider = Arc::new(CryptoProvider {
+        key_provider,
+        ..ring::default_provider()
+    });
+    let tls = authority.trusted_with_a_key(provider);
+    agent(config().tls_config(tls).build())
+}
+
 /// One answer for each connection.
 pub(crate) fn one_answer(conn: &mut Conn) -> io::Result<()> {
     conn.request()?;
@@ -88,12 +98,7 @@ in_and_out_of_a_job! {
         for call in CALLS {
             let peer = Peer::with_tls(&authority, site);
             let made = Made::new();
-            let provider = Arc::new(CryptoProvider {
-                key_provider: made,
-                ..ring::default_provider()
-            });
-            let tls = authority.trusted_with_a_key(provider);
-            let agent = agent(config().tls_config(tls).build());
+            let agent = agent_with_a_key(&authority, made);
             let begin = Barrier::new(CALLERS);
             thread::scope(|scope| {
                 let callers: Vec<_> = (0..CALLERS)
@@ -121,12 +126,7 @@ everywhere! {
         let authority = Authority::new();
         let peer = Peer::with_tls(&authority, site);
         let made = Made::new();
-        let provider = Arc::new(CryptoProvider {
-            key_provider: made,
-            ..ring::default_provider()
-        });
-        let tls = authority.trusted_with_a_key(provider);
-        let agent = agent(config().tls_config(tls).build());
+        let agent = agent_with_a_key(&authority, made);
         let (lane, url) = (place.lane(2), peer.url("/ok"));
         let (theirs, at) = (agent.clone(), url.clone());
         let first = lane.offload(move || get(&theirs, &at));
