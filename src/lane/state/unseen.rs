@@ -27,12 +27,19 @@ impl State {
     /// somebody watches, or was woken, who then comes by here himself. A thread that was asked for may
     /// not come for a long time.
     pub(crate) fn tell_lookers_unless_watched(&mut self) {
-        let is_alone = |home: &Home| {
-            // Who is to watch has come already, or was woken, unless it is a thread that was asked for.
-            let may_not_come = home.watch == Watch::Off || home.starting.is_some();
-            may_not_come && home.watch != Watch::On && home.woken() == 0
+        if self.unseen.is_empty() {
+            return;
+        }
+        let is_seen_to = |home: &Home| {
+            let watches = match home.watch {
+                Watch::On => true,
+                // Who is to watch has come already, or was woken, unless it is a thread that was asked for.
+                Watch::Wanted => home.starting.is_none(),
+                Watch::Off => false,
+            };
+            watches || home.woken() > 0
         };
-        if !self.unseen.is_empty() && (!self.is_brisk() || self.homes.iter().any(is_alone)) {
+        if !self.is_brisk() || !self.homes.iter().all(is_seen_to) {
             self.tell_lookers();
         }
     }
