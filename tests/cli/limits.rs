@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::run::{Done, Running, command, run, shell};
+use crate::peer::keeping_connections;
+use crate::run::{Done, Running, Scratch, command, run, shell};
 
 fn there_is(program: &str) -> bool {
     Command::new(program)
@@ -76,6 +77,44 @@ fn what_needs_few_connections_is_not_refused_for_want_of_many() {
             done.stderr.contains("the limit of open files is 256"),
             "{many}: {done:#?}"
         );
+    }
+}
+
+#[test]
+fn connections_that_rest_have_their_files_or_are_refused_before() {
+    let urls = keeping_connections(60);
+    let twice: String = [&urls[..], &urls]
+        .concat()
+        .iter()
+        .map(|url| format!("{url}\n"))
+        .collect();
+    let file = Scratch::new("many-servers", twice.as_bytes());
+    let with = |files: u32, strategies: &str| {
+        let arguments = [
+            "compare",
+            "--json",
+            "--limit=8",
+            "--urls",
+            file.path(),
+            "--strategies",
+            strategies,
+        ];
+        let setup = format!("ulimit -n {files}; exec");
+        Running::start(shell(&setup, &arguments)).end()
+    };
+    // Those of ureq keep eight at rest, native one for each call to each.
+    for (files, strategies) in [(56, "serial,offloaded,spawn_blocking"), (144, "native")] {
+        let done = with(files, strategies).expect_code(0);
+        let report = done.json();
+        for row in report["strategies"].as_array().expect("a list") {
+            assert_eq!((&row["ok"], &row["failed"]), (&120.into(), &0.into()));
+        }
+    }
+    for (files, strategy) in [(40, "offloaded"), (84, "native")] {
+        let done = with(files, strategy).expect_code(1);
+        let named = format!("the limit of open files is {files} (ulimit -n), and {strategy} may");
+        assert!(done.stderr.contains(&named), "{done:#?}");
+        assert_eq!(done.stdout, "");
     }
 }
 
