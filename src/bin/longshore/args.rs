@@ -156,9 +156,10 @@ pub(crate) struct Compare {
         hide_possible_values = true, help_heading = "How")]
     pub(crate) runtime: Runtime,
 
-    /// Most calls in flight at once for offloaded, spawn_blocking and native, 1 to 512 [default: all; with
-    /// --url: 8]
-    #[arg(long, value_name = "N", value_parser = count(1..=512), help_heading = "How")]
+    /// Most calls in flight at once for offloaded, spawn_blocking, rayon and native, 1 to 512 [default:
+    /// all; with --url: 8]
+    #[arg(long, value_name = "N", value_parser = count(1..=512),
+        allow_hyphen_values = true, help_heading = "How")]
     pub(crate) limit: Option<u32>,
 
     /// Longest time for one call, 1ms to 10m, counted from the start of its request
