@@ -89,7 +89,10 @@ The runtime (--runtime):
 Your own endpoints (--url, --urls):
   It first says what it will send. For targets that are not on this machine it then asks, or
   wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are
-  honoured and shown; targets on this machine and the embedded server are always reached directly.
+  honoured and shown; targets on this machine and the embedded server are always reached
+  directly.
+  NO_PROXY has names, each for all below it as well (example.com, .example.com, *.example.com),
+  addresses, networks (10.0.0.0/8, fd00::/8) and * for all, separated by commas; no ports.
   The certificates of the system are read by native when its client is built, before the clock
   starts, and by the others with their first call of https.
   An answer counts as failed if its status is 400 or more, or if its size differs from the first

@@ -18,6 +18,7 @@ mod child;
 mod compare;
 mod conclusion;
 mod consent;
+mod direct;
 mod exit;
 mod failure;
 mod heartbeat;
