@@ -224,6 +224,9 @@ pub(crate) struct Compare {
 ///   /                a list of these, at once
 ///
 /// A query refines any of them: `/status/503?delay=200`, `/truncate?bytes=5000`.
+///
+/// A client that closes its own side of the connection before the answer, and listens on, is
+/// taken for one that has gone: it gets none.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
