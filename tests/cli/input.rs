@@ -158,10 +158,11 @@ fn what_does_not_go_together_is_refused() {
     );
     refused(&["sail"], "unrecognized");
     refused(&["compare", "--bogus"], "unexpected argument");
+    refused(&["compare", "http://me:secret@h/"], "http://me:***@h/");
 }
 
 /// What cannot be called, and what is said of it.
-const NO_URLS: [(&str, &str); 14] = [
+const NO_URLS: [(&str, &str); 19] = [
     (
         "http://127.0.0.1:99999/",
         "port must be a whole number from 1 to 65535",
@@ -185,6 +186,11 @@ const NO_URLS: [(&str, &str); 14] = [
     ("http://me:secret@127.0.0.1:99999/", "me:***@"),
     ("ftp://me:secret@127.0.0.1/", "me:***@"),
     ("http://me:secret@[::1", "me:***@"),
+    ("http://me:secret", "http://me:***"),
+    ("http:me:sec//ret-secret@h/", "http:me:***@h/"),
+    ("me:sec//ret-secret@host", "me:***@host"),
+    ("http://h:99999/#access_token=secret", "http://h:99999/#***"),
+    ("http://h:99999/a?b=me@secret", "http://***"),
 ];
 
 #[test]

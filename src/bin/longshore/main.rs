@@ -24,6 +24,7 @@ mod failure;
 mod heartbeat;
 mod html;
 mod limits;
+mod mask;
 mod observer;
 mod page;
 mod plan;

@@ -8,7 +8,8 @@ use std::env;
 use url::Url;
 
 use crate::direct::Direct;
-use crate::target::{Target, masked};
+use crate::mask::masked;
+use crate::target::Target;
 
 /// Proxies as named by the environment.
 #[derive(Default)]

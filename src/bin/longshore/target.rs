@@ -10,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use url::{Host, Url};
 
+use crate::mask::{masked, without_values};
 use crate::value::shown;
 
 /// A longer URL is refused by most servers, and is a slip more often than a wish.
@@ -19,6 +20,7 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     url: Url,
+    /// The name that a password is for.
     user: Option<String>,
     authorization: Option<String>,
 }
@@ -70,8 +72,10 @@ impl Target {
         }
         url.set_fragment(None);
 
-        let user = (!url.username().is_empty()).then(|| url.username().to_owned());
-        let authorization = (user.is_some() || url.password().is_some()).then(|| {
+        let has_password = url.password().is_some();
+        // A name alone may be a key.
+        let user = has_password.then(|| url.username().to_owned());
+        let authorization = (has_password || !url.username().is_empty()).then(|| {
             let decoded = |part: &str| percent_decoded(part);
             let mut pair = decoded(url.username());
             pair.push(b':');
@@ -140,42 +144,6 @@ impl fmt::Debug for Target {
     }
 }
 
-/// `url` with the values of its query hidden: a key there is as good as a password. The names say what
-/// is asked for, and stay; what has no name may be a key.
-fn without_values(url: &str) -> String {
-    let Some((place, query)) = url.split_once('?') else {
-        return url.to_owned();
-    };
-    let hidden = |pair: &str| match pair.split_once('=') {
-        Some((_, "")) => pair.to_owned(),
-        Some((name, _)) => format!("{name}=***"),
-        None if pair.is_empty() => String::new(),
-        None => "***".to_owned(),
-    };
-    let pairs: Vec<String> = query.split('&').map(hidden).collect();
-    format!("{place}?{}", pairs.join("&"))
-}
-
-/// `text` with what stands between `//` and the last `@` of the authority hidden, as far as it may
-/// be a password, and the values of a query. It is for text that is no URL, where one cannot be sure
-/// what is what.
-pub(crate) fn masked(text: &str) -> String {
-    let start = text.find("//").map_or(0, |at| at + 2);
-    let Some(at) = text[start..].rfind('@') else {
-        return without_values(text);
-    };
-    let user = text[start..start + at]
-        .split(':')
-        .next()
-        .unwrap_or_default();
-    let user = if user.len() == at { "" } else { user };
-    without_values(&format!(
-        "{}{user}:***{}",
-        &text[..start],
-        &text[start + at..]
-    ))
-}
-
 fn percent_decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -200,7 +168,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, masked};
+    use super::Target;
 
     #[test]
     fn what_is_no_url_of_ours_is_refused_with_a_reason() {
@@ -251,8 +219,6 @@ mod tests {
             let error = Target::parse(text).expect_err(text);
             assert!(!error.contains("sec") && error.contains("***"), "{error}");
         }
-        assert_eq!(masked("http://token@host/"), "http://:***@host/");
-        assert_eq!(masked("http://host/?a=b"), "http://host/?a=***");
     }
 
     #[test]
@@ -263,7 +229,8 @@ mod tests {
                 "http://h/a?b=canary=canary&c=&canary&",
                 "http://h/a?b=***&c=&***&",
             ),
-            ("http://me@h/?canary", "http://me:***@h/?***"),
+            ("http://canary@h/?canary", "http://:***@h/?***"),
+            ("http://canary:@h/?canary", "http://:***@h/?***"),
             ("http://h/a?", "http://h/a?"),
             (
                 "http://h/a?b=http://me:canary@h?canary=1",
@@ -274,11 +241,11 @@ mod tests {
             assert_eq!(target.to_string(), shown);
             assert!(target.url().as_str().contains("canary") || !given.contains("canary"));
         }
-        let error = Target::parse("http://h:99999/?key=canary").expect_err("no port");
-        assert!(
-            !error.contains("canary") && error.contains("key=***"),
-            "{error}"
-        );
+        for wrong in ["http://h:99999/?key=canary", "http://h:99999/?key=#canary"] {
+            let error = Target::parse(wrong).expect_err("no port");
+            assert!(!error.contains("canary"), "{error}");
+            assert!(error.contains("h:99999/?key="), "{error}");
+        }
     }
 
     #[test]
