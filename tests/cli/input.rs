@@ -162,7 +162,7 @@ fn what_does_not_go_together_is_refused() {
 }
 
 /// What cannot be called, and what is said of it.
-const NO_URLS: [(&str, &str); 19] = [
+const NO_URLS: [(&str, &str); 20] = [
     (
         "http://127.0.0.1:99999/",
         "port must be a whole number from 1 to 65535",
@@ -173,6 +173,10 @@ const NO_URLS: [(&str, &str); 19] = [
     ),
     (
         "http://127.0.0.1:8o/",
+        "port must be a whole number from 1 to 65535",
+    ),
+    (
+        "http://127.0.0.1:/",
         "port must be a whole number from 1 to 65535",
     ),
     ("ftp://127.0.0.1/", "http:// or https://"),

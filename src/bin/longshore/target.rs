@@ -67,7 +67,9 @@ impl Target {
             }
             Err(error) => return wrong(error.to_string()),
         };
-        if url.port() == Some(0) {
+        // A colon with no port behind it would be mended into the default one.
+        let authority = rest[3..].split(['/', '?', '#', '\\']).next();
+        if url.port() == Some(0) || authority.is_some_and(|authority| authority.ends_with(':')) {
             return wrong("the port must be a whole number from 1 to 65535".to_owned());
         }
         url.set_fragment(None);
@@ -182,6 +184,9 @@ mod tests {
             ("http://127.0.0.1:99999/", "1 to 65535"),
             ("http://127.0.0.1:0/", "1 to 65535"),
             ("http://127.0.0.1:http/", "1 to 65535"),
+            ("http://127.0.0.1:/", "1 to 65535"),
+            ("http://me:@[::1]:?a", "1 to 65535"),
+            ("https://127.0.0.1:", "1 to 65535"),
             ("http://[::1", "IPv6"),
             ("http://a b/", "spaces"),
             ("http://127.0.0.1/a b", "spaces"),
