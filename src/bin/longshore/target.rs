@@ -151,8 +151,10 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
+        // Digits alone: the parser would take a sign as well.
         let hex = text
             .get(at + 1..at + 3)
+            .filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
@@ -170,7 +172,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Target;
+    use super::{Target, percent_decoded};
 
     #[test]
     fn what_is_no_url_of_ours_is_refused_with_a_reason() {
@@ -223,6 +225,18 @@ mod tests {
         ] {
             let error = Target::parse(text).expect_err(text);
             assert!(!error.contains("sec") && error.contains("***"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_are_two_digits_and_no_sign() {
+        for (text, decoded) in [
+            ("a%40b%2Fc", "a@b/c"),
+            ("%+5%-1%5", "%+5%-1%5"),
+            ("%%41%", "%A%"),
+            ("100%é", "100%é"),
+        ] {
+            assert_eq!(percent_decoded(text), decoded.as_bytes(), "{text}");
         }
     }
 
