@@ -50,16 +50,46 @@ fn numbers_out_of_range_are_named_with_their_range() {
             }
             let argument = format!("{option}={value}");
             refused(&["compare", &argument], range);
+            refused(&["compare", option, value], range);
         }
     }
     refused(
         &["compare", "--limit", "100000"],
         "--limit '100000': must be a whole number",
     );
-    refused(&["compare", "--seed=-1"], "from 0 to 18446744073709551615");
-    refused(&["serve", "--port=65536"], "from 0 to 65535");
-    refused(&["serve", "--connections=0"], "from 1 to 100000");
-    refused(&["serve", "--body-size=1073741825"], "from 0 to 1073741824");
+    for (command, option, wrong, range) in [
+        ("compare", "--seed", "-1", "from 0 to 18446744073709551615"),
+        ("serve", "--seed", "-1", "from 0 to 18446744073709551615"),
+        ("serve", "--port", "65536", "from 0 to 65535"),
+        ("serve", "--port", "-1", "from 0 to 65535"),
+        ("serve", "--connections", "0", "from 1 to 100000"),
+        ("serve", "--connections", "-1", "from 1 to 100000"),
+        ("serve", "--body-size", "1073741825", "from 0 to 1073741824"),
+        ("serve", "--body-size", "-1", "from 0 to 1073741824"),
+        ("serve", "--fail", "-1", "status:CODE:RATE"),
+        ("serve", "--fail", "hang:-0.5", "status:CODE:RATE"),
+    ] {
+        let reason = format!("{option} '{wrong}': ");
+        for reason in [&*reason, range] {
+            refused(&[command, &format!("{option}={wrong}")], reason);
+            refused(&[command, option, wrong], reason);
+        }
+    }
+}
+
+#[test]
+fn an_option_whose_value_was_forgotten_is_named() {
+    for value in ["--json", "-q"] {
+        refused(
+            &["compare", "--timeout", value],
+            &format!("--timeout '{value}': must be a duration"),
+        );
+        refused(
+            &["compare", "--calls", value],
+            &format!("--calls '{value}': must be a whole number"),
+        );
+    }
+    refused(&["compare", "--timeout"], "'--timeout <TIME>'");
 }
 
 /// No time that a call may take.
@@ -79,17 +109,19 @@ const NO_TIMES: [&str; 10] = [
 #[test]
 fn durations_need_a_unit_and_a_range() {
     for value in NO_TIMES {
-        refused(
-            &["compare", &format!("--timeout={value}")],
-            "from 1ms to 10m, with its unit",
-        );
+        let reason = "from 1ms to 10m, with its unit";
+        refused(&["compare", &format!("--timeout={value}")], reason);
+        refused(&["compare", "--timeout", value], reason);
     }
+    refused(
+        &["compare", "--total", "-1s"],
+        "from 1ms to 10000s, with its unit",
+    );
     for option in ["--latency", "--jitter"] {
         for value in ["", "5", "-1ms", "11m", "1h"] {
-            refused(
-                &["serve", &format!("{option}={value}")],
-                "from 0ms to 10m, with its unit",
-            );
+            let reason = "from 0ms to 10m, with its unit";
+            refused(&["serve", &format!("{option}={value}")], reason);
+            refused(&["serve", option, value], reason);
         }
     }
     for argument in ["--total=1.2345s", "--timeout=1.9ms"] {
@@ -126,10 +158,11 @@ fn what_does_not_go_together_is_refused() {
     );
     refused(&["sail"], "unrecognized");
     refused(&["compare", "--bogus"], "unexpected argument");
+    refused(&["compare", "http://me:secret@h/"], "http://me:***@h/");
 }
 
 /// What cannot be called, and what is said of it.
-const NO_URLS: [(&str, &str); 14] = [
+const NO_URLS: [(&str, &str); 20] = [
     (
         "http://127.0.0.1:99999/",
         "port must be a whole number from 1 to 65535",
@@ -140,6 +173,10 @@ const NO_URLS: [(&str, &str); 14] = [
     ),
     (
         "http://127.0.0.1:8o/",
+        "port must be a whole number from 1 to 65535",
+    ),
+    (
+        "http://127.0.0.1:/",
         "port must be a whole number from 1 to 65535",
     ),
     ("ftp://127.0.0.1/", "http:// or https://"),
@@ -153,6 +190,11 @@ const NO_URLS: [(&str, &str); 14] = [
     ("http://me:secret@127.0.0.1:99999/", "me:***@"),
     ("ftp://me:secret@127.0.0.1/", "me:***@"),
     ("http://me:secret@[::1", "me:***@"),
+    ("http://me:secret", "http://me:***"),
+    ("http:me:sec//ret-secret@h/", "http:me:***@h/"),
+    ("me:sec//ret-secret@host", "me:***@host"),
+    ("http://h:99999/#access_token=secret", "http://h:99999/#***"),
+    ("http://h:99999/a?b=me@secret", "http://***"),
 ];
 
 #[test]

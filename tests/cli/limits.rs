@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::run::{Done, Running, command, run, shell};
+use crate::peer::keeping_connections;
+use crate::run::{Done, Running, Scratch, Serving, command, run, shell};
 
 fn there_is(program: &str) -> bool {
     Command::new(program)
@@ -69,13 +70,101 @@ fn what_needs_few_connections_is_not_refused_for_want_of_many() {
         Running::start(shell("ulimit -n 256; exec", &arguments)).end()
     };
     with("serial").expect_code(0);
-    with("serial,naive,rayon").expect_code(0);
+    with("serial,naive").expect_code(0);
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 200) {
+        with("rayon").expect_code(0);
+    }
     for many in ["offloaded", "spawn_blocking", "native", "serial,native"] {
         let done = with(many).expect_code(1);
         assert!(
             done.stderr.contains("the limit of open files is 256"),
             "{many}: {done:#?}"
         );
+    }
+}
+
+#[test]
+fn connections_that_rest_have_their_files_or_are_refused_before() {
+    let urls = keeping_connections(60);
+    let twice: String = [&urls[..], &urls]
+        .concat()
+        .iter()
+        .map(|url| format!("{url}\n"))
+        .collect();
+    let file = Scratch::new("many-servers", twice.as_bytes());
+    let with = |files: u32, strategies: &str| {
+        let arguments = [
+            "compare",
+            "--json",
+            "--limit=8",
+            "--urls",
+            file.path(),
+            "--strategies",
+            strategies,
+        ];
+        let setup = format!("ulimit -n {files}; exec");
+        Running::start(shell(&setup, &arguments)).end()
+    };
+    // Those of ureq keep eight at rest, native one for each call to each.
+    for (files, strategies) in [(56, "serial,offloaded,spawn_blocking"), (144, "native")] {
+        let done = with(files, strategies).expect_code(0);
+        let report = done.json();
+        for row in report["strategies"].as_array().expect("a list") {
+            assert_eq!((&row["ok"], &row["failed"]), (&120.into(), &0.into()));
+        }
+    }
+    for (files, strategy) in [(40, "offloaded"), (84, "native")] {
+        let done = with(files, strategy).expect_code(1);
+        let named = format!("the limit of open files is {files} (ulimit -n), and {strategy} may");
+        assert!(done.stderr.contains(&named), "{done:#?}");
+        assert_eq!(done.stdout, "");
+    }
+}
+
+#[test]
+fn no_more_is_in_flight_than_is_told_before() {
+    let server = Serving::start(&["--latency", "20ms"]);
+    let url = server.url("/");
+    for (strategies, runtime, most) in [
+        ("serial,offloaded,spawn_blocking,rayon,native", "multi", 1),
+        (
+            "serial,naive,offloaded,spawn_blocking,rayon,native",
+            "current",
+            1,
+        ),
+        (
+            "naive,rayon",
+            "multi",
+            std::thread::available_parallelism().map_or(1, usize::from),
+        ),
+    ] {
+        let arguments = [
+            "compare",
+            "--json",
+            "--calls=8",
+            "--limit=1",
+            "--url",
+            &url,
+            "--runtime",
+            runtime,
+            "--strategies",
+            strategies,
+        ];
+        let done = run(&arguments).expect_code(0);
+        let most = most.min(8);
+        let told = format!("at most {most} at once:");
+        assert!(done.stderr.contains(&told), "{done:#?}");
+        let report = done.json();
+        for row in report["strategies"].as_array().expect("a list") {
+            // A lane keeps the limit, whatever there is of threads.
+            let limit = if row["name"] == "naive" { most } else { 1 };
+            let peak = row["peak_in_flight"].as_u64().expect("a number");
+            assert!(peak <= limit as u64, "{row:#}");
+        }
+        let table = [&["compare"], &arguments[2..]].concat();
+        let told = format!("at most {most} in flight;");
+        let done = run(&table).expect_code(0);
+        assert!(done.stdout.contains(&told), "{done:#?}");
     }
 }
 

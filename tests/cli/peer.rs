@@ -98,6 +98,19 @@ fn answer(mut stream: TcpStream, heads: &Heads, permitted: &Mutex<Receiver<()>>)
     }
 }
 
+/// URLs of so many servers, all different, that answer at once and keep each connection until the client ends
+/// it.
+pub(crate) fn keeping_connections(servers: usize) -> Vec<String> {
+    let each = (0..servers).map(|_| {
+        let address = listen(|mut stream| {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            while head(&mut stream).is_some() && stream.write_all(answer).is_ok() {}
+        });
+        format!("http://{address}/")
+    });
+    each.collect()
+}
+
 /// How a connection ends.
 #[derive(Clone, Copy)]
 pub(crate) enum End {

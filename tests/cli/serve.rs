@@ -1,7 +1,7 @@
 //! Row L7: the server alone.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::run::{Serving, run};
@@ -45,6 +45,17 @@ fn paths_ask_for_what_they_want() {
     assert!(get(&server, "/delay/120").starts_with("HTTP/1.1 200"));
     assert!(began.elapsed() >= Duration::from_millis(120));
     assert!(get(&server, "/status/99").starts_with("HTTP/1.1 400"));
+}
+
+/// As the help says.
+#[test]
+fn a_client_that_has_closed_its_side_is_taken_for_gone() {
+    let server = Serving::start(&[]);
+    let mut stream = connect(&server);
+    let request = b"GET /delay/600000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).expect("the server reads");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    assert_eq!(stream.read(&mut [0]).expect("it is closed"), 0);
 }
 
 #[test]

@@ -89,12 +89,15 @@ The runtime (--runtime):
 Your own endpoints (--url, --urls):
   It first says what it will send. For targets that are not on this machine it then asks, or
   wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are
-  honoured and shown; targets on this machine and the embedded server are always reached directly.
+  honoured and shown; targets on this machine and the embedded server are always reached
+  directly.
+  NO_PROXY has names, each for all below it as well (example.com, .example.com, *.example.com),
+  addresses, networks (10.0.0.0/8, fd00::/8) and * for all, separated by commas; no ports.
   The certificates of the system are read by native when its client is built, before the clock
   starts, and by the others with their first call of https.
   An answer counts as failed if its status is 400 or more, or if its size differs from the first
-  answer of the same URL (see --any-size). Passwords and the values of a query are sent, and shown
-  as ***: in the terminal, in the JSON and on the page.
+  answer of the same URL (see --any-size). Passwords and the values of a query are sent, and
+  shown as ***: in the terminal, in the JSON and on the page.
 
 Examples:
   longshore compare
@@ -114,22 +117,26 @@ Exit codes:
 pub(crate) struct Compare {
     /// How many calls each strategy makes, 1 to 10000 [default: 20; with --url: 20, or each URL
     /// once if there are more]
-    #[arg(long, value_name = "N", value_parser = count(1..=10_000), help_heading = "Calls")]
+    #[arg(long, value_name = "N", value_parser = count(1..=10_000),
+        allow_hyphen_values = true, help_heading = "Calls")]
     pub(crate) calls: Option<u32>,
 
     /// What the latencies add up to, 1ms to 1s for each call [default: 900ms for each call, which
     /// is 18s for 20]
     #[arg(long, value_name = "TIME", value_parser = duration_ms(MS(1)..=MS(10_000_000)),
+        allow_hyphen_values = true,
         conflicts_with_all = ["url", "urls"], help_heading = "Calls")]
     pub(crate) total: Option<Duration>,
 
     /// Vary the latencies: each seed is another plan with the same total, 0 to 2^64-1
     #[arg(long, value_name = "N", default_value = "0", value_parser = whole(0..=u64::MAX),
+        allow_hyphen_values = true,
         conflicts_with_all = ["url", "urls"], help_heading = "Calls")]
     pub(crate) seed: u64,
 
     /// Divide all latencies by this, 1 to 1000; the output says so
     #[arg(long, value_name = "X", default_value = "1", value_parser = decimal(1.0..=1_000.0),
+        allow_hyphen_values = true,
         conflicts_with_all = ["url", "urls"], help_heading = "Calls")]
     pub(crate) speed: f64,
 
@@ -156,19 +163,21 @@ pub(crate) struct Compare {
         hide_possible_values = true, help_heading = "How")]
     pub(crate) runtime: Runtime,
 
-    /// Most calls in flight at once for offloaded, spawn_blocking and native, 1 to 512 [default: all; with
-    /// --url: 8]
-    #[arg(long, value_name = "N", value_parser = count(1..=512), help_heading = "How")]
+    /// Most calls in flight at once for offloaded, spawn_blocking, rayon and native, 1 to 512 [default:
+    /// all; with --url: 8]
+    #[arg(long, value_name = "N", value_parser = count(1..=512),
+        allow_hyphen_values = true, help_heading = "How")]
     pub(crate) limit: Option<u32>,
 
     /// Longest time for one call, 1ms to 10m, counted from the start of its request
     #[arg(long, value_name = "TIME", default_value = "10s",
-        value_parser = duration_ms(MS(1)..=MS(600_000)), help_heading = "How")]
+        value_parser = duration_ms(MS(1)..=MS(600_000)),
+        allow_hyphen_values = true, help_heading = "How")]
     pub(crate) timeout: Duration,
 
     /// Run it all this often, 1 to 1000: the table then shows medians and how far they scatter
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1..=1_000),
-        help_heading = "How")]
+        allow_hyphen_values = true, help_heading = "How")]
     pub(crate) repeat: u32,
 
     /// Do not ask before sending to targets that are not on this machine
@@ -177,7 +186,7 @@ pub(crate) struct Compare {
 
     /// Most requests in all to targets that are not on this machine, 1 to 1000000
     #[arg(long, value_name = "N", default_value = "200", value_parser = whole(1..=1_000_000),
-        help_heading = "Your own endpoints")]
+        allow_hyphen_values = true, help_heading = "Your own endpoints")]
     pub(crate) max_requests: u64,
 
     /// Ignore the proxies named in the environment
@@ -215,6 +224,9 @@ pub(crate) struct Compare {
 ///   /                a list of these, at once
 ///
 /// A query refines any of them: `/status/503?delay=200`, `/truncate?bytes=5000`.
+///
+/// A client that closes its own side of the connection before the answer, and listens on, is
+/// taken for one that has gone: it gets none.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -237,33 +249,37 @@ Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 the port is in use or cannot be had,
 )]
 pub(crate) struct Serve {
     /// The port, 0 to 65535; 0 takes a free one and prints it
-    #[arg(long, value_name = "N", default_value = "8080", value_parser = count(0..=65_535))]
+    #[arg(long, value_name = "N", default_value = "8080", value_parser = count(0..=65_535),
+        allow_hyphen_values = true)]
     pub(crate) port: u32,
 
     /// How long an answer takes, 0ms to 10m
     #[arg(long, value_name = "TIME", default_value = "100ms",
-        value_parser = duration(MS(0)..=MS(600_000)))]
+        value_parser = duration(MS(0)..=MS(600_000)), allow_hyphen_values = true)]
     pub(crate) latency: Duration,
 
     /// Add a random part to the latency, from nothing to this, 0ms to 10m
     #[arg(long, value_name = "TIME", default_value = "0ms",
-        value_parser = duration(MS(0)..=MS(600_000)))]
+        value_parser = duration(MS(0)..=MS(600_000)), allow_hyphen_values = true)]
     pub(crate) jitter: Duration,
 
     /// How many bytes a body has, 0 to 1073741824
-    #[arg(long, value_name = "N", default_value = "64", value_parser = whole(0..=1 << 30))]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = whole(0..=1 << 30),
+        allow_hyphen_values = true)]
     pub(crate) body_size: u64,
 
     /// Let a part of the requests fail, see below
-    #[arg(long, value_name = "KIND:RATE", value_parser = Rule::parse)]
+    #[arg(long, value_name = "KIND:RATE", value_parser = Rule::parse, allow_hyphen_values = true)]
     pub(crate) fail: Vec<Rule>,
 
     /// What the random parts are drawn from, 0 to 2^64-1
-    #[arg(long, value_name = "N", default_value = "0", value_parser = whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = whole(0..=u64::MAX),
+        allow_hyphen_values = true)]
     pub(crate) seed: u64,
 
     /// Most connections at once, 1 to 100000; one more is answered 503 and closed
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = count(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count(1..=100_000),
+        allow_hyphen_values = true)]
     pub(crate) connections: u32,
 }
 

@@ -1,5 +1,7 @@
 //! `longshore compare`: settles what to call, runs the strategies in turn, prints what came of it.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::mpsc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use crate::args::Compare;
 use crate::exit::{Exit, note, print};
 use crate::html::{self, Contents, Destination};
+use crate::limits::Load;
 use crate::proxy::{Proxies, Through};
 use crate::report::{Machine, Planned, Report, Row, SCHEMA};
 use crate::runner::{Message, Outcome, Run, Runner};
@@ -127,7 +130,13 @@ fn embedded(args: &Compare) -> Result<Work, Exit> {
     let latencies = plan::latencies(calls, total_ms, args.seed)
         .map_err(|error| Exit::usage(error.to_string()))?;
     let limit = args.limit.unwrap_or(calls.min(512));
-    limits::enough_files(args, calls, limit, 1)?;
+    let load = Load {
+        calls,
+        limit,
+        origins: 1,
+        proxies: 1,
+    };
+    limits::enough_files(args, load)?;
 
     let failed = |error| Exit::error(format!("could not start the embedded server: {error}"));
     let site = Site::Planned {
@@ -172,9 +181,17 @@ fn own(args: &Compare) -> Result<Work, Exit> {
     let at_least = u32::try_from(targets.len()).expect("few URLs are taken");
     let count = args.calls.unwrap_or(OWN_CALLS.max(at_least));
     let limit = args.limit.unwrap_or(OWN_LIMIT);
-    limits::enough_files(args, count, limit, at_least)?;
 
     let cycle: Vec<&Target> = targets.iter().cycle().take(count as usize).collect();
+    let origins = cycle.iter().map(|target| target.url().origin());
+    let proxies = ways.iter().take(cycle.len());
+    let load = Load {
+        calls: count,
+        limit,
+        origins: different(origins),
+        proxies: different(proxies.map(|way| way.as_ref().map(|proxy| &proxy.url))),
+    };
+    limits::enough_files(args, load)?;
     consent::ask(args, &targets, &cycle, limit, &ways)?;
     let calls = cycle.iter().zip(ways.iter().cycle());
     let calls = calls.map(|(target, way)| Call {
@@ -190,6 +207,10 @@ fn own(args: &Compare) -> Result<Work, Exit> {
         limit,
         latencies: None,
     })
+}
+
+fn different<T: Eq + Hash>(all: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(all.collect::<HashSet<_>>().len()).expect("few URLs are taken")
 }
 
 /// Runs all strategies in all rounds, until a signal comes or a process cannot be started.

@@ -11,6 +11,15 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
         return "Interrupted: these are the results up to then, and nothing follows from them."
             .to_owned();
     }
+    let died = rows.iter().filter(|row| row.died.is_some());
+    let died: Vec<&str> = died.map(|row| row.strategy.name()).collect();
+    if !died.is_empty() {
+        let whose = if died.len() == 1 { "its" } else { "their" };
+        return format!(
+            "Nothing follows from these results, as {} did not come to {whose} end.",
+            died.join(" and ")
+        );
+    }
     let failed: u64 = rows.iter().map(|row| row.failed).sum();
     let all: u64 = rows.iter().map(|row| row.ok).sum::<u64>() + failed;
     if failed > 0 {
@@ -143,6 +152,7 @@ fn times(factor: f64) -> String {
 mod tests {
     use super::of;
     use crate::args::Runtime;
+    use crate::runner::{Outcome, Run};
     use crate::strategy::Strategy;
     use crate::summary;
     use crate::summary::tests::{call, run};
@@ -200,6 +210,35 @@ mod tests {
         let alone = summary::of(vec![run(Strategy::Native, 0.1, vec![call(0, 0.1, 5)])], 1);
         let sentence = of(&alone, Runtime::Current, 2, false);
         assert!(sentence.contains("serial was not run"), "{sentence}");
+    }
+
+    #[test]
+    fn no_praise_where_a_strategy_died_though_each_of_its_calls_had_ended() {
+        let mut runs = vec![
+            run(Strategy::Serial, 18.0, vec![call(0, 0.9, 5)]),
+            run(Strategy::Offloaded, 1.0, vec![call(0, 0.9, 5)]),
+            run(Strategy::Native, 1.0, vec![call(0, 0.9, 5)]),
+        ];
+        let died = |run: &mut Run| run.outcome = Outcome::Died("it panicked".to_owned());
+        died(&mut runs[1]);
+        let of = |runs: &mut Vec<Run>| {
+            let rows = summary::of(std::mem::take(runs), 1);
+            assert!(rows.iter().all(|row| row.failed == 0));
+            of(&rows, Runtime::Current, 2, false)
+        };
+        assert_eq!(
+            of(&mut runs),
+            "Nothing follows from these results, as offloaded did not come to its end."
+        );
+        // In one round of several, or more than one of them.
+        for strategy in [Strategy::Serial, Strategy::Serial, Strategy::Naive] {
+            runs.push(run(strategy, 1.0, vec![call(0, 0.9, 5)]));
+        }
+        runs[1..].iter_mut().for_each(died);
+        assert_eq!(
+            of(&mut runs),
+            "Nothing follows from these results, as serial and naive did not come to their end."
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use crate::args::Compare;
 use crate::exit::{Exit, note};
 use crate::proxy::Through;
+use crate::strategy::Strategy;
 use crate::target::Target;
 use crate::value::plural;
 
@@ -42,7 +43,7 @@ pub(crate) fn ask(
 
     if !args.quiet || remote > 0 {
         let mut text = format!(
-            "this sends {} ({} x {} x {}), at most {limit} at once:\n",
+            "this sends {} ({} x {} x {}), at most {} at once:\n",
             plural(requests, "GET request"),
             plural(calls.len() as u64, "call"),
             match strategies {
@@ -50,6 +51,7 @@ pub(crate) fn ask(
                 many => format!("{many} strategies"),
             },
             plural(args.repeat, "round"),
+            Strategy::most_at_once(args, limit, calls.len()),
         );
         let mut per_target = BTreeMap::<usize, u64>::new();
         for index in 0..calls.len() {

@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 
 use crate::args::{Compare, Runtime};
 use crate::compare::Work;
+use crate::strategy::Strategy;
 use crate::summary::Summary;
 use crate::table;
 use crate::value::{short, shown};
@@ -50,7 +51,7 @@ pub(crate) fn told(args: &Compare, work: &Work) -> Vec<String> {
     };
     let how = format!(
         "runtime: {runtime}; at most {} in flight; timeout {} a call; {cores} cores",
-        work.limit.min(u32::try_from(count).unwrap_or(u32::MAX)),
+        Strategy::most_at_once(args, work.limit, count),
         short(args.timeout)
     );
     vec![what, how]

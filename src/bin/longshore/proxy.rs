@@ -7,15 +7,16 @@ use std::env;
 
 use url::Url;
 
-use crate::target::{Target, masked};
+use crate::direct::Direct;
+use crate::mask::masked;
+use crate::target::Target;
 
 /// Proxies as named by the environment.
 #[derive(Default)]
 pub(crate) struct Proxies {
     http: Option<Named>,
     https: Option<Named>,
-    /// Hosts to be reached directly: names, `.domains` and `*`.
-    direct: Vec<String>,
+    direct: Direct,
 }
 
 /// A proxy, or why it is none. That hurts nobody until a target would be reached through it.
@@ -45,12 +46,7 @@ impl Proxies {
         Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
-            direct: direct
-                .unwrap_or_default()
-                .split(',')
-                .map(|host| host.trim().to_ascii_lowercase())
-                .filter(|host| !host.is_empty())
-                .collect(),
+            direct: Direct::parse(&direct.unwrap_or_default()),
         }
     }
 
@@ -60,7 +56,8 @@ impl Proxies {
     ///
     /// One line that names the variable whose value is no HTTP proxy.
     pub(crate) fn of(&self, target: &Target) -> Result<Option<Through>, String> {
-        if target.is_local() || self.is_direct(target.url().host_str().unwrap_or_default()) {
+        let is_direct = |host| self.direct.holds(&host);
+        if target.is_local() || target.url().host().is_some_and(is_direct) {
             return Ok(None);
         }
         match target.url().scheme() {
@@ -68,16 +65,6 @@ impl Proxies {
             _ => self.http.clone(),
         }
         .transpose()
-    }
-
-    fn is_direct(&self, host: &str) -> bool {
-        self.direct.iter().any(|entry| {
-            let domain = entry.trim_start_matches("*.").trim_start_matches('.');
-            let below = host
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.ends_with('.'));
-            entry == "*" || host == domain || below
-        })
     }
 }
 
@@ -118,19 +105,19 @@ fn read(variable: &str, value: String) -> Named {
 
 #[cfg(test)]
 mod tests {
-    use super::{Proxies, read};
+    use super::{Direct, Proxies, read};
     use crate::target::Target;
 
-    fn proxies(value: &str, direct: &[&str]) -> Proxies {
+    fn proxies(value: &str, direct: &str) -> Proxies {
         let proxy = read("ALL_PROXY", value.to_owned());
         Proxies {
             http: Some(proxy.clone()),
             https: Some(proxy),
-            direct: direct.iter().map(|&entry| entry.to_owned()).collect(),
+            direct: Direct::parse(direct),
         }
     }
 
-    fn some(direct: &[&str]) -> Proxies {
+    fn some(direct: &str) -> Proxies {
         proxies("http://me:secret@proxy:3128", direct)
     }
 
@@ -141,21 +128,19 @@ mod tests {
 
     #[test]
     fn local_and_excepted_targets_are_reached_directly() {
-        let some_direct = some(&["example.com", ".internal"]);
+        let some_direct = some("example.com,10.0.0.0/8");
         assert!(used(&some_direct, "http://other.org/"));
         assert!(!used(&some_direct, "http://127.0.0.1/"));
         assert!(!used(&some_direct, "http://localhost/"));
         assert!(!used(&some_direct, "https://example.com/"));
-        assert!(!used(&some_direct, "https://api.example.com/"));
-        assert!(used(&some_direct, "https://badexample.com/"));
-        assert!(!used(&some_direct, "http://a.internal/"));
-        assert!(!used(&some(&["*"]), "http://other.org/"));
+        assert!(!used(&some_direct, "http://10.0.0.5/"));
+        assert!(!used(&some("*"), "http://other.org/"));
     }
 
     #[test]
     fn a_proxy_is_shown_without_its_password() {
         let target = Target::parse("http://other.org/").expect("a URL");
-        let proxy = some(&[]).of(&target).expect("it is a proxy");
+        let proxy = some("").of(&target).expect("it is a proxy");
         let shown = proxy.expect("no exception holds").shown;
         assert_eq!(shown, "http://me:***@proxy:3128 (ALL_PROXY)");
     }
@@ -169,7 +154,7 @@ mod tests {
             "p:x",
             "http://%FF@p:1",
         ] {
-            let none = proxies(wrong, &["direct.org"]);
+            let none = proxies(wrong, "direct.org");
             let of = |url| none.of(&Target::parse(url).expect("a URL"));
             assert!(matches!(of("http://127.0.0.1/"), Ok(None)), "{wrong}");
             assert!(matches!(of("https://direct.org/"), Ok(None)), "{wrong}");
@@ -180,7 +165,7 @@ mod tests {
         // And for no other one.
         let http_alone = Proxies {
             http: None,
-            ..proxies("https://p:1", &[])
+            ..proxies("https://p:1", "")
         };
         assert!(!used(&http_alone, "http://other.org/"));
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use url::{Host, Url};
 
+use crate::mask::{masked, without_values};
 use crate::value::shown;
 
 /// A longer URL is refused by most servers, and is a slip more often than a wish.
@@ -19,6 +20,7 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     url: Url,
+    /// The name that a password is for.
     user: Option<String>,
     authorization: Option<String>,
 }
@@ -65,13 +67,17 @@ impl Target {
             }
             Err(error) => return wrong(error.to_string()),
         };
-        if url.port() == Some(0) {
+        // A colon with no port behind it would be mended into the default one.
+        let authority = rest[3..].split(['/', '?', '#', '\\']).next();
+        if url.port() == Some(0) || authority.is_some_and(|authority| authority.ends_with(':')) {
             return wrong("the port must be a whole number from 1 to 65535".to_owned());
         }
         url.set_fragment(None);
 
-        let user = (!url.username().is_empty()).then(|| url.username().to_owned());
-        let authorization = (user.is_some() || url.password().is_some()).then(|| {
+        let has_password = url.password().is_some();
+        // A name alone may be a key.
+        let user = has_password.then(|| url.username().to_owned());
+        let authorization = (has_password || !url.username().is_empty()).then(|| {
             let decoded = |part: &str| percent_decoded(part);
             let mut pair = decoded(url.username());
             pair.push(b':');
@@ -140,49 +146,15 @@ impl fmt::Debug for Target {
     }
 }
 
-/// `url` with the values of its query hidden: a key there is as good as a password. The names say what
-/// is asked for, and stay; what has no name may be a key.
-fn without_values(url: &str) -> String {
-    let Some((place, query)) = url.split_once('?') else {
-        return url.to_owned();
-    };
-    let hidden = |pair: &str| match pair.split_once('=') {
-        Some((_, "")) => pair.to_owned(),
-        Some((name, _)) => format!("{name}=***"),
-        None if pair.is_empty() => String::new(),
-        None => "***".to_owned(),
-    };
-    let pairs: Vec<String> = query.split('&').map(hidden).collect();
-    format!("{place}?{}", pairs.join("&"))
-}
-
-/// `text` with what stands between `//` and the last `@` of the authority hidden, as far as it may
-/// be a password, and the values of a query. It is for text that is no URL, where one cannot be sure
-/// what is what.
-pub(crate) fn masked(text: &str) -> String {
-    let start = text.find("//").map_or(0, |at| at + 2);
-    let Some(at) = text[start..].rfind('@') else {
-        return without_values(text);
-    };
-    let user = text[start..start + at]
-        .split(':')
-        .next()
-        .unwrap_or_default();
-    let user = if user.len() == at { "" } else { user };
-    without_values(&format!(
-        "{}{user}:***{}",
-        &text[..start],
-        &text[start + at..]
-    ))
-}
-
 fn percent_decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
+        // Digits alone: the parser would take a sign as well.
         let hex = text
             .get(at + 1..at + 3)
+            .filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
@@ -200,7 +172,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, masked};
+    use super::{Target, percent_decoded};
 
     #[test]
     fn what_is_no_url_of_ours_is_refused_with_a_reason() {
@@ -214,6 +186,9 @@ mod tests {
             ("http://127.0.0.1:99999/", "1 to 65535"),
             ("http://127.0.0.1:0/", "1 to 65535"),
             ("http://127.0.0.1:http/", "1 to 65535"),
+            ("http://127.0.0.1:/", "1 to 65535"),
+            ("http://me:@[::1]:?a", "1 to 65535"),
+            ("https://127.0.0.1:", "1 to 65535"),
             ("http://[::1", "IPv6"),
             ("http://a b/", "spaces"),
             ("http://127.0.0.1/a b", "spaces"),
@@ -251,8 +226,18 @@ mod tests {
             let error = Target::parse(text).expect_err(text);
             assert!(!error.contains("sec") && error.contains("***"), "{error}");
         }
-        assert_eq!(masked("http://token@host/"), "http://:***@host/");
-        assert_eq!(masked("http://host/?a=b"), "http://host/?a=***");
+    }
+
+    #[test]
+    fn what_is_encoded_are_two_digits_and_no_sign() {
+        for (text, decoded) in [
+            ("a%40b%2Fc", "a@b/c"),
+            ("%+5%-1%5", "%+5%-1%5"),
+            ("%%41%", "%A%"),
+            ("100%é", "100%é"),
+        ] {
+            assert_eq!(percent_decoded(text), decoded.as_bytes(), "{text}");
+        }
     }
 
     #[test]
@@ -263,7 +248,8 @@ mod tests {
                 "http://h/a?b=canary=canary&c=&canary&",
                 "http://h/a?b=***&c=&***&",
             ),
-            ("http://me@h/?canary", "http://me:***@h/?***"),
+            ("http://canary@h/?canary", "http://:***@h/?***"),
+            ("http://canary:@h/?canary", "http://:***@h/?***"),
             ("http://h/a?", "http://h/a?"),
             (
                 "http://h/a?b=http://me:canary@h?canary=1",
@@ -274,11 +260,11 @@ mod tests {
             assert_eq!(target.to_string(), shown);
             assert!(target.url().as_str().contains("canary") || !given.contains("canary"));
         }
-        let error = Target::parse("http://h:99999/?key=canary").expect_err("no port");
-        assert!(
-            !error.contains("canary") && error.contains("key=***"),
-            "{error}"
-        );
+        for wrong in ["http://h:99999/?key=canary", "http://h:99999/?key=#canary"] {
+            let error = Target::parse(wrong).expect_err("no port");
+            assert!(!error.contains("canary"), "{error}");
+            assert!(error.contains("h:99999/?key="), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reads the command line, and says in one line what is wrong with it.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use clap::Parser as _;
@@ -7,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
+use crate::mask::masked;
 use crate::value::shown;
 
 /// Reads the command line, or prints what the reader asked for (help, version) or did wrong.
@@ -43,9 +45,18 @@ fn one_line(error: &clap::Error) -> String {
         let reason = std::error::Error::source(error)
             .map(ToString::to_string)
             .unwrap_or_default();
-        return format!("{option} '{}': {reason}", shown(value));
+        return format!("{option} '{}': {reason}", shown(&hidden(value)));
     }
-    let text = error.to_string();
+    let mut text = error.to_string();
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidValue,
+        ContextKind::InvalidSubcommand,
+    ] {
+        if let Some(given) = context(kind).filter(|given| !given.is_empty()) {
+            text = text.replace(given, &hidden(given));
+        }
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let first: Vec<&str> = text
         .split("\n\nUsage")
@@ -59,6 +70,15 @@ fn one_line(error: &clap::Error) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     format!("{} (see --help)", first.join(" "))
+}
+
+/// What was given, and no password of it if it is a URL that is in the wrong place.
+fn hidden(given: &str) -> Cow<'_, str> {
+    if given.contains("://") || given.contains('@') {
+        Cow::Owned(masked(given))
+    } else {
+        Cow::Borrowed(given)
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +95,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_url_in_the_wrong_place_is_shown_without_its_password() {
+        let url = "http://me:canary@h/?key=canary";
+        for before in [
+            &["compare"][..],
+            &["compare", "--calls"],
+            &["serve"],
+            &["compare", "--runtime"],
+            &[],
+        ] {
+            let line = error(&[&["longshore"], before, &[url]].concat());
+            assert!(line.contains("http://me:***@h/?key=***"), "{line}");
+            assert!(!line.contains("canary"), "{line}");
+        }
     }
 
     #[test]

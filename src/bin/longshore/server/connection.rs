@@ -159,6 +159,9 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<(Request, usize), u1
 }
 
 /// Returns when the client has closed the connection, so that nobody waits on its behalf.
+///
+/// One that has closed its own side alone cannot be told from it before something is sent, and is taken
+/// for gone as well.
 async fn gone(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
     loop {
         if buffer.len() >= HEAD_BYTES {

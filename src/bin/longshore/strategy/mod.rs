@@ -18,7 +18,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::record::Records;
-use crate::args::Runtime;
+use crate::args::{Compare, Runtime};
 use crate::wire::{Answer, Call, Ended, Event, Failure, Order, Taken};
 
 /// An answer's body is read up to this size.
@@ -66,9 +66,20 @@ impl Strategy {
         let cores = || u32::try_from(cores()).unwrap_or(u32::MAX);
         match (self, runtime) {
             (Self::Serial, _) | (Self::Naive, Runtime::Current) => 1,
-            (Self::Naive, Runtime::Multi) | (Self::Rayon, _) => cores(),
+            // The very mistake: nobody counts what it has in flight but the threads that it blocks.
+            (Self::Naive, Runtime::Multi) => cores(),
+            (Self::Rayon, _) => cores().min(limit),
             (Self::Offloaded | Self::SpawnBlocking | Self::Native, _) => limit,
         }
+    }
+
+    /// How many calls a comparison makes at once at most, of so many: as many as the strategy that makes most.
+    pub(crate) fn most_at_once(args: &Compare, limit: u32, calls: usize) -> u32 {
+        let each = args.strategies.iter();
+        let most = each.map(|strategy| strategy.at_once(args.runtime, limit));
+        most.max()
+            .unwrap_or(limit)
+            .min(u32::try_from(calls).unwrap_or(u32::MAX))
     }
 
     /// Makes all calls, and returns when the last one has ended.
@@ -250,5 +261,22 @@ fn too_large(status: u16) -> Failure {
     Failure {
         status: Some(status),
         ..Failure::new("too large", detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Strategy;
+    use crate::args::Runtime;
+
+    #[test]
+    fn none_but_naive_makes_more_calls_at_once_than_it_may_and_that_on_many_threads_alone() {
+        for strategy in Strategy::ALL {
+            for runtime in [Runtime::Current, Runtime::Multi] {
+                let one = strategy.at_once(runtime, 1);
+                let uncounted = matches!((strategy, runtime), (Strategy::Naive, Runtime::Multi));
+                assert!(one == 1 || uncounted, "{strategy}, {runtime:?}: {one}");
+            }
+        }
     }
 }

@@ -29,7 +29,8 @@ pub(super) async fn run(work: &Arc<Work>) {
             return;
         }
     };
-    let lane = Lane::builder("cpu").limit(cores).rayon(pool).build();
+    let limit = cores.min(work.limit);
+    let lane = Lane::builder("cpu").limit(limit).rayon(pool).build();
     let calls = (0..work.calls.len()).map(|index| {
         let (job, lane) = (Arc::clone(work), &lane);
         async move {
