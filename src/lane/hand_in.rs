@@ -7,7 +7,7 @@ use std::panic::Location;
 
 use tokio::time::Instant;
 
-use super::{handle::Lane, state::Ties};
+use super::{core::Core, handle::Lane, state::Ties};
 use crate::{
     cancel::{Cancel, CancelToken},
     error::{Error, drop_quietly},
@@ -76,7 +76,7 @@ impl Lane {
         let core = self.core();
         // What can be known to be in vain does not take a thread's time.
         if let Some(cause) = meta.in_vain(meta.queued) {
-            drop_quietly(f);
+            drop_untaken(core, f);
             return Ok(Task::refused(core.turn_away(&cause, reserved)));
         }
         let cell = Arc::new(Cell::new(meta, f));
@@ -100,8 +100,7 @@ impl Lane {
         });
         let work: Arc<dyn Work> = cell.clone();
         if let Err(refusal) = core.submit(work, ties, reserved) {
-            // The closure, and what it has captured.
-            drop_quietly(cell);
+            drop_untaken(core, cell);
             return Err(refusal);
         }
         if token.is_some_and(CancelToken::is_cancelled) {
@@ -109,5 +108,12 @@ impl Lane {
             core.stop(&*cell, Cause::Cancelled);
         }
         Ok(Task::live(cell, core.clone()))
+    }
+}
+
+/// Drops a closure that is not taken in, with all that it has captured.
+fn drop_untaken<C>(core: &Core, closure: C) {
+    if drop_quietly(closure) {
+        core.count_late_panics(1);
     }
 }

@@ -3,9 +3,10 @@
 use std::{
     error::Error as _,
     panic::{AssertUnwindSafe, Location, catch_unwind, panic_any},
+    time::Duration,
 };
 
-use longshore::{Error, error::Panic};
+use longshore::{CancelToken, Error, Lane, error::Panic};
 
 use crate::support::{
     DropFlag, Gate, PanicOnDrop, Place, Source, eventually, every_slot_is_free, is_as_new,
@@ -173,6 +174,36 @@ everywhere! {
         ahead.await.unwrap();
         is_as_new(&lane).await;
         every_slot_is_free(&lane).await;
+    }
+
+    /// K7. So has one that the lane does not take.
+    async fn a_captured_value_that_panics_in_its_drop_is_counted_when_the_job_is_not_taken(
+        place: Place
+    ) {
+        let lane = place.bounded(1, 1);
+        let (gate, token) = (Gate::new(), CancelToken::new());
+        let door = gate.door();
+        let running = lane.offload(move || door.pass());
+        gate.arrived(1).await;
+        let hand_in = async |lane: &Lane| {
+            let captured = PanicOnDrop("captured");
+            lane.offload(move || drop(captured)).await.unwrap_err()
+        };
+        assert!(hand_in(&lane.timeout(Duration::ZERO)).await.is_timeout());
+        token.cancel();
+        assert!(hand_in(&lane.cancelled_by(&token)).await.is_cancelled());
+        assert_eq!(lane.stats().late_panics, 2);
+        let waiting = lane.offload(|| ());
+        assert!(hand_in(&lane).await.is_full());
+        assert_eq!(lane.stats().late_panics, 3);
+        gate.open();
+        running.await.unwrap();
+        waiting.await.unwrap();
+        is_as_new(&lane).await;
+        every_slot_is_free(&lane).await;
+        lane.close();
+        assert!(matches!(hand_in(&lane).await, Error::Closed { .. }));
+        assert_eq!(lane.stats().late_panics, 4);
     }
 
     /// W7.
