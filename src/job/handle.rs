@@ -137,8 +137,11 @@ impl Job {
     /// poll takes that long. Circles, and lanes that call each other, are not seen there, nor is
     /// anything in a foreign loop within this one.
     ///
-    /// Slots are lent by the job's own thread only. Another that waits in the name of the job, with
-    /// a clone of it, just waits.
+    /// A job needs room in the queue here as anywhere: a full lane with a `queue` of 0 refuses it.
+    ///
+    /// Slots are lent by the job's own thread only, and there alone the runtime's context is entered.
+    /// Another that waits in the name of the job, with a clone of it, just waits, in the context it
+    /// has by itself.
     ///
     /// # Errors
     ///
