@@ -80,7 +80,8 @@ fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
         Some(Phase::Connect) => ErrorKind::Connect,
         Some(Phase::Tls) => ErrorKind::Tls,
         _ if is_disconnect(kind) => ErrorKind::PeerClosed,
-        _ if phase_of_io(error).is_some() => ErrorKind::Connect,
+        // By Linux a connection that was made is told as well that nobody can be reached any more.
+        None if is_unreachable(kind) || phase_of_io(error).is_some() => ErrorKind::Connect,
         // Decompression, which is all that reads the bytes of a body.
         Some(Phase::Body) if is_data(kind) => ErrorKind::Decode,
         _ => ErrorKind::Io,
@@ -110,13 +111,19 @@ fn is_data(kind: io::ErrorKind) -> bool {
 fn phase_of_io(error: &io::Error) -> Option<Phase> {
     let connecting = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::AddrNotAvailable
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable
     );
     connecting.then_some(Phase::Connect)
+}
+
+/// Whether the way to the peer is gone. That may be so before there is a connection, and afterwards.
+fn is_unreachable(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
 }
 
 fn phase_of(timeout: Timeout) -> Option<Phase> {
