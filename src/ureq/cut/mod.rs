@@ -197,7 +197,8 @@ impl<In: Transport> Connector<In> for Socks {
             return Ok(None);
         };
         let target = if proxy.resolve_target() {
-            Target::Address(*details.addrs.first().ok_or(Error::HostNotFound)?)
+            let address = socks::address_for(proxy.protocol(), &details.addrs);
+            Target::Address(address.ok_or(Error::HostNotFound)?)
         } else {
             let (host, port) = host_and_port(details.uri)?;
             Target::named(host, port)
