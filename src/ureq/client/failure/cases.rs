@@ -34,8 +34,8 @@ pub(super) fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Opt
         }
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => (ErrorKind::Tls, Some(Phase::Tls)),
         ureq::Error::LargeResponseHeader(_, interim::MOST) => (too_large(interim::MOST), None),
-        // Or there was no room for more of it, which is more than it may have.
-        ureq::Error::LargeResponseHeader(..) => (too_large(place.head_limit), None),
+        // Or there was no room for more of it: of more than it may have, or behind TLS of less.
+        ureq::Error::LargeResponseHeader(_, room) => (too_large(place.head_limit.min(*room)), None),
         ureq::Error::BodyExceedsLimit(_) => (ErrorKind::Body, None),
         // Said by a proxy, or of a request that was found wrong on its way out.
         ureq::Error::Protocol(_) if matches!(phase, Some(Phase::Connect | Phase::Tls)) => {
