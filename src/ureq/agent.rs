@@ -51,7 +51,12 @@ use super::{buffers::MARGIN, cut};
 ///   such a request.
 /// - The time in which a connection is to be made is for the whole of it, a proxy on the way included; of
 ///   a proxy that answers CONNECT byte by byte ureq waits that long for each.
-/// - SOCKS needs no feature of ureq's.
+/// - An answer that nobody asked for is not given to the next call, behind TLS neither: with an
+///   `input_buffer_size` of 16 KiB or less an answer that fills it to the last byte costs its connection, as
+///   more of it could be left in TLS. (A head that is larger than that buffer is there an error, as is one
+///   that is larger than the configuration allows.)
+/// - SOCKS needs no feature of ureq's, and version 4 is asked for an IPv4 address of a host that has others
+///   as well.
 ///
 /// # Cancel safety
 ///

@@ -36,8 +36,9 @@ pub enum ErrorKind {
         /// Its head, or its body.
         part: Part,
         /// What is allowed, in bytes. For a body [`Client::max_body_size`], counted after
-        /// decompression; for a head `max_response_header_size` of the agent's `Config`, and 1 MiB
-        /// for all that a peer says before it, with a status of 1xx.
+        /// decompression; for a head `max_response_header_size` of the agent's `Config`, behind TLS no
+        /// more than its `input_buffer_size`, and 1 MiB for all that a peer says before it, with a status
+        /// of 1xx.
         ///
         /// [`Client::max_body_size`]: crate::ureq::Client::max_body_size
         limit: u64,

@@ -101,6 +101,10 @@ impl ResponseBody {
 
     /// All of it that was not read yet.
     ///
+    /// The 10 MiB that this may be by default are for what is collected here. What
+    /// [`max_body_size`](super::Client::max_body_size) was set to is for all of the body, with what was read
+    /// before.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the body, see above.
@@ -109,6 +113,9 @@ impl ResponseBody {
     ///
     /// What [`Response::bytes`](super::Response::bytes) says.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        if self.limit.is_none() {
+            self.count_anew();
+        }
         let limit = *self.limit.get_or_insert(DEFAULT_LIMIT);
         if self.expected.is_some_and(|expected| expected > limit) {
             return Err(self.too_large(limit));
@@ -130,6 +137,13 @@ impl ResponseBody {
             all.extend_from_slice(&chunk);
         }
         Ok(all.into())
+    }
+
+    /// From here on, as if what was read before were not a part of it.
+    fn count_anew(&mut self) {
+        let left = self.rest.len() as u64;
+        let read = std::mem::replace(&mut self.seen, left) - left;
+        self.expected = self.expected.map(|all| all.saturating_sub(read));
     }
 
     fn too_large(&mut self, limit: u64) -> Error {

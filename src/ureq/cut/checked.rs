@@ -108,6 +108,19 @@ impl<T: Transport> Checked<T> {
         Ok(true)
     }
 
+    /// Says so where there is no room for a head, which ureq takes for the end of the connection: behind TLS
+    /// the room may be smaller than a head may be.
+    fn unless_the_head_has_no_room(&mut self) -> Result<(), Error> {
+        let Some(come) = self.full else {
+            return Ok(());
+        };
+        // In a body it may be a line between two chunks.
+        match interim::look(self.connection.buffers().input()).next {
+            Next::Other => Ok(()),
+            _ => Err(Error::LargeResponseHeader(come, come)),
+        }
+    }
+
     /// Says no where the answer would be the same as before. ureq goes by that by itself, unless it waits for
     /// leave to send a body: then it asks until its time is up.
     fn unless_asked_in_vain(&mut self, unused: usize) -> Result<(), Error> {
@@ -144,6 +157,9 @@ impl<T: Transport> Transport for Checked<T> {
         let end = until(timeout);
         loop {
             let come = self.await_more(within(timeout, end))?;
+            if !come {
+                self.unless_the_head_has_no_room()?;
+            }
             let is_to_be_seen = self.take_interim()?;
             // Whoever waits for leave to send a body looks and says nothing: neither that it has to be more,
             // where it would be asked for the same again and again, nor that it is for who reads the answer,
@@ -197,7 +213,10 @@ impl<T: Transport> Transport for Uncut<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         match self.0.await_input(timeout) {
-            Ok(false) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            // Where there is no room, nothing can come.
+            Ok(false) if !self.0.buffers().input_append_buf().is_empty() => {
+                Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+            }
             outcome => outcome,
         }
     }

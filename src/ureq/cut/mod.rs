@@ -1,10 +1,11 @@
 //! Where we cut into ureq: the only folder that names [`ureq::unversioned`]. Here is what is put in the
-//! place of ureq's own: the resolver, the connectors and the transport. `checked` is put round connections,
-//! which takes a transport, and `prepared` round ureq's TLS, which takes a connector.
+//! place of ureq's own: the resolver, the connectors and the transport. `checked` and `all_read` are put round
+//! connections, which takes a transport, and `prepared` round ureq's TLS, which takes a connector.
 //!
 //! That part of ureq may change in a minor release, so nothing here is written out that its
 //! authors might add to: no literal of a struct of theirs, no match that names every variant.
 
+mod all_read;
 mod checked;
 mod prepared;
 
@@ -25,6 +26,7 @@ use ureq::{
 };
 
 use self::{
+    all_read::AllRead,
     checked::{Checked, Uncut},
     prepared::Prepared,
 };
@@ -106,7 +108,7 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
 struct Whole<C>(C);
 
 impl<C: Connector> Connector for Whole<C> {
-    type Out = Either<C::Out, Checked<C::Out>>;
+    type Out = Either<C::Out, Checked<AllRead<C::Out>>>;
 
     fn connect(
         &self,
@@ -125,7 +127,7 @@ impl<C: Connector> Connector for Whole<C> {
             if leads_to_proxy {
                 Either::A(connection)
             } else {
-                Either::B(Checked::new(connection))
+                Either::B(Checked::new(AllRead::new(connection)))
             }
         }))
     }
@@ -156,13 +158,14 @@ impl<In: Transport> Connector<In> for Tcp {
 struct Connected;
 
 impl<In: Transport> Connector<In> for Connected {
-    type Out = Either<In, Uncut<In>>;
+    type Out = Either<AllRead<In>, Uncut<AllRead<In>>>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
+        let chained = chained.map(AllRead::new);
         if !details.needs_tls() {
             return Ok(chained.map(Either::A));
         }
@@ -197,7 +200,8 @@ impl<In: Transport> Connector<In> for Socks {
             return Ok(None);
         };
         let target = if proxy.resolve_target() {
-            Target::Address(*details.addrs.first().ok_or(Error::HostNotFound)?)
+            let address = socks::address_for(proxy.protocol(), &details.addrs);
+            Target::Address(address.ok_or(Error::HostNotFound)?)
         } else {
             let (host, port) = host_and_port(details.uri)?;
             Target::named(host, port)

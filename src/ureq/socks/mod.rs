@@ -36,6 +36,15 @@ pub(super) fn proxy_for<'a>(uri: &Uri, config: &'a Config) -> Option<&'a Proxy> 
     })
 }
 
+/// The one of a host's addresses that a proxy is asked for: the first, of those that it can be asked for.
+pub(super) fn address_for(protocol: ProxyProtocol, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let is_version_4 = matches!(protocol, ProxyProtocol::Socks4 | ProxyProtocol::Socks4A);
+    let mut named = addresses
+        .iter()
+        .filter(|&address| !is_version_4 || address.is_ipv4());
+    named.next().or(addresses.first()).copied()
+}
+
 /// Asks a proxy for a connection, in its version of the protocol.
 pub(super) fn ask(
     conversation: &mut (impl Read + Write),

@@ -71,6 +71,19 @@ fn version_4_asks_for_an_address_or_a_name() {
 }
 
 #[test]
+fn version_4_is_asked_for_an_address_that_it_can_name() {
+    use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
+    let all = ["[::1]:80", "10.1.2.3:80", "10.1.2.4:80"].map(|text| text.parse().unwrap());
+    for (protocol, chosen) in [(Socks4, 1), (Socks4A, 1), (Socks5, 0), (Socks5h, 0)] {
+        let address = address_for(protocol, &all);
+        assert_eq!(address, Some(all[chosen]), "{protocol:?}");
+        // It says itself that it cannot.
+        assert_eq!(address_for(protocol, &all[..1]), Some(all[0]));
+        assert_eq!(address_for(protocol, &[]), None);
+    }
+}
+
+#[test]
 fn version_5_authenticates_if_it_is_asked_to() {
     let granted = b"\x05\x02\x01\0\x05\0\0\x01\x7f\0\0\x01\x1f\x90";
     let (outcome, heard) = ask_5(granted, &name("a.test"), Some(USER));

@@ -1,11 +1,48 @@
 //! H20-H22: when a connection may be used again, and when not.
 
+use std::{io, sync::Arc};
+
+use ureq::Agent;
+
 use super::{
     agent, config, get, kind,
-    peers::{Authority, Peer},
+    peers::{Authority, Conn, NOWHERE, Peer},
     plain_agent,
 };
 use crate::support::settles;
+
+/// As much as there may be in one record of TLS.
+const RECORD: usize = 16 << 10;
+
+/// An answer of so many bytes in all, with as many letters as there is room for.
+fn padded(length: usize, letter: &str) -> String {
+    let head = |body: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {body:>8}\r\n\r\n");
+    let body = length - head(0).len();
+    head(body) + &letter.repeat(body)
+}
+
+/// Answers with letters of the one kind, and sends with it another answer that nobody has asked for.
+fn gluing(answer: usize, other: usize) -> impl Fn(&mut Conn) -> io::Result<()> {
+    let both = padded(answer, "g") + &padded(other, "p");
+    move |conn| {
+        while conn.request()?.is_some() {
+            conn.send(&both)?;
+            conn.reach();
+        }
+        Ok(())
+    }
+}
+
+/// Asks again and again, each time when all of the answer before is there.
+fn gives_good_answers(agent: &Agent, peer: &Peer, url: &str) {
+    for call in 1..=20 {
+        let before = peer.reached();
+        let told = get(agent, url).unwrap();
+        let is_good = told.starts_with('g') && told.ends_with('g');
+        assert!(is_good, "call {call} is given another's answer");
+        settles("it came", || peer.reached() > before);
+    }
+}
 
 in_and_out_of_a_job! {
     /// As large as ureq's own agent can send it with the same configuration.
@@ -108,29 +145,52 @@ in_and_out_of_a_job! {
         }
     }
 
-    /// H21. Behind TLS what has come is in several hands: here the answer is a record of its own, as large
-    /// as one may be, and what is glued to it is still to be decrypted.
+    /// H21. Behind TLS what has come is in several hands. The answer may be a record of its own, as large as
+    /// one may be, and what is glued to it still to be decrypted; or both are one record, which was decrypted
+    /// and of which the answer alone was fetched, as it fills the room there is.
     fn an_answer_that_nobody_asked_for_is_nobodys_behind_tls() {
-        const RECORD: usize = 16 << 10;
         let authority = Authority::new();
-        let padded = |length: usize, letter: &str| {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {:>8}\r\n\r\n", length);
-            head.clone() + &letter.repeat(length)
-        };
-        let head = padded(0, "").len();
-        let both = padded(RECORD - head, "g") + &padded(9_000, "p");
-        let peer = Peer::with_tls(&authority, move |conn| {
-            while conn.request()?.is_some() {
-                conn.send(&both)?;
-                conn.reach();
+        for (answer, other, room) in [(RECORD, 9_000, 128 << 10), (8 << 10, 100, 4 << 10)] {
+            let peer = Peer::with_tls(&authority, gluing(answer, other));
+            for tls in authority.trusted_by_all() {
+                let config = config().tls_config(tls).input_buffer_size(room).build();
+                gives_good_answers(&agent(config), &peer, &peer.url("/"));
+            }
+        }
+    }
+
+    /// H21. There are yet more hands: what the proxy has sent, and is still encrypted.
+    fn an_answer_that_nobody_asked_for_is_nobodys_behind_a_proxy_with_tls() {
+        let authority = Authority::new();
+        let behind = authority.wrap(Arc::new(gluing(RECORD, 9_000)));
+        let proxy = Peer::with_tls(&authority, move |conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 200 Connection established\r\n\r\n")?;
+            behind(conn)
+        });
+        for tls in authority.trusted_by_all() {
+            let via = ureq::Proxy::new(&proxy.url("")).unwrap();
+            let agent = agent(config().tls_config(tls).proxy(Some(via)).build());
+            gives_good_answers(&agent, &proxy, &format!("https://{NOWHERE}/"));
+        }
+    }
+
+    /// The answers to which nothing is glued leave a connection that is used again, however small the room.
+    fn a_connection_behind_tls_with_little_room_is_used_again() {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, |conn| {
+            while let Some(request) = conn.request()? {
+                conn.send(padded(request.target()[1..].parse().unwrap(), "g"))?;
             }
             Ok(())
         });
-        let agent = agent(config().tls_config(authority.trusted()).build());
-        for call in 1..=20 {
-            let told = get(&agent, &peer.url("/")).unwrap();
-            assert!(told.starts_with('g') && told.ends_with('g'), "call {call} is given another's answer");
-            settles("it came", || peer.reached() == call);
+        for tls in authority.trusted_by_all() {
+            let agent = agent(config().tls_config(tls).input_buffer_size(4 << 10).build());
+            let before = peer.connections();
+            for length in [100, (4 << 10) - 1, (4 << 10) + 1, 10_000, 100_000] {
+                get(&agent, &peer.url(&format!("/{length}"))).unwrap();
+            }
+            assert_eq!(peer.connections(), before + 1);
         }
     }
 

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use longshore::{
     Lane,
-    ureq::{Client, ErrorKind, Phase},
+    ureq::{Client, ErrorKind, Part, Phase},
 };
 use rustls::HandshakeKind;
 
@@ -112,6 +112,55 @@ everywhere! {
                 }
             }
         }
+    }
+
+    /// H9. The room there is may be smaller than a head may be: then that is what it exceeds.
+    async fn a_head_for_which_there_is_no_room_is_too_large(place: Place) {
+        let authority = Authority::new();
+        let long = "x".repeat(20 << 10);
+        for (head, expects) in [
+            (format!("200 OK\r\nX: {long}"), false),
+            (format!("200 OK\r\nX: {long}"), true),
+            (format!("103 Early Hints\r\nX: {long}"), false),
+        ] {
+            let peer = Peer::with_tls(&authority, move |conn| {
+                conn.request()?;
+                conn.send(format!("HTTP/1.1 {head}\r\n\r\n"))?;
+                conn.watch()
+            });
+            for tls in authority.trusted_by_all() {
+                let lane = place.lane(1);
+                let config = config().tls_config(tls).input_buffer_size(8 << 10);
+                let config = config.timeout_await_100(None).build();
+                let client = Client::new(lane.clone(), longshore::ureq::agent(config));
+                let request = client.post(peer.url("/"));
+                let request = if expects { request.header("expect", "100-continue") } else { request };
+                let error = request.body("body").send().await.unwrap_err();
+                let ErrorKind::TooLarge { part, limit, .. } = error.kind() else {
+                    panic!("{error:?}");
+                };
+                assert_eq!((part, limit), (Part::Head, 8 << 10));
+                is_as_new(&lane).await;
+            }
+        }
+    }
+
+    /// In a body there is no head that could be too large.
+    async fn a_chunk_for_whose_size_there_is_no_room_is_no_head(place: Place) {
+        let authority = Authority::new();
+        let long = "x".repeat(20 << 10);
+        let peer = Peer::with_tls(&authority, move |conn| {
+            conn.request()?;
+            conn.send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x={long}\r\n"))?;
+            conn.watch()
+        });
+        let lane = place.lane(1);
+        let config = config().tls_config(authority.trusted()).input_buffer_size(8 << 10);
+        let client = Client::new(lane.clone(), longshore::ureq::agent(config.build()));
+        let response = client.get(peer.url("/")).send().await.unwrap();
+        let error = response.bytes().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+        is_as_new(&lane).await;
     }
 
     /// S7. The connection that a parked body has is more than its socket: what has been decrypted,

@@ -34,8 +34,8 @@ pub(super) fn kind_of(error: &ureq::Error, place: &Place<'_>) -> (ErrorKind, Opt
         }
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => (ErrorKind::Tls, Some(Phase::Tls)),
         ureq::Error::LargeResponseHeader(_, interim::MOST) => (too_large(interim::MOST), None),
-        // Or there was no room for more of it, which is more than it may have.
-        ureq::Error::LargeResponseHeader(..) => (too_large(place.head_limit), None),
+        // Or there was no room for more of it: of more than it may have, or behind TLS of less.
+        ureq::Error::LargeResponseHeader(_, room) => (too_large(place.head_limit.min(*room)), None),
         ureq::Error::BodyExceedsLimit(_) => (ErrorKind::Body, None),
         // Said by a proxy, or of a request that was found wrong on its way out.
         ureq::Error::Protocol(_) if matches!(phase, Some(Phase::Connect | Phase::Tls)) => {
@@ -80,7 +80,8 @@ fn kind_of_io(error: &io::Error, phase: Option<Phase>) -> ErrorKind {
         Some(Phase::Connect) => ErrorKind::Connect,
         Some(Phase::Tls) => ErrorKind::Tls,
         _ if is_disconnect(kind) => ErrorKind::PeerClosed,
-        _ if phase_of_io(error).is_some() => ErrorKind::Connect,
+        // By Linux a connection that was made is told as well that nobody can be reached any more.
+        None if is_unreachable(kind) || phase_of_io(error).is_some() => ErrorKind::Connect,
         // Decompression, which is all that reads the bytes of a body.
         Some(Phase::Body) if is_data(kind) => ErrorKind::Decode,
         _ => ErrorKind::Io,
@@ -110,13 +111,19 @@ fn is_data(kind: io::ErrorKind) -> bool {
 fn phase_of_io(error: &io::Error) -> Option<Phase> {
     let connecting = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::AddrNotAvailable
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable
     );
     connecting.then_some(Phase::Connect)
+}
+
+/// Whether the way to the peer is gone. That may be so before there is a connection, and afterwards.
+fn is_unreachable(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
 }
 
 fn phase_of(timeout: Timeout) -> Option<Phase> {

@@ -65,6 +65,12 @@ fn an_error_is_read_together_with_its_phase() {
         (io(Kind::ConnectionAborted), Phase::Body, PeerClosed, false),
         (io(Kind::InvalidData), Phase::Body, Decode, false),
         (io(Kind::PermissionDenied), Phase::Head, Io, false),
+        (io(Kind::HostUnreachable), Phase::Connect, Connect, true),
+        // A connection that is there may hear of it too.
+        (io(Kind::HostUnreachable), Phase::Send, Io, false),
+        (io(Kind::NetworkUnreachable), Phase::Head, Io, false),
+        (io(Kind::NetworkDown), Phase::Body, Io, false),
+        (io(Kind::ConnectionRefused), Phase::Body, Io, false),
         (ureq::Error::BodyStalled, Phase::Body, Protocol, false),
         (
             ureq::Error::Timeout(Timeout::Global),
@@ -124,6 +130,9 @@ fn without_a_phase_only_what_is_sure_was_not_sent() {
             false,
         ),
         (ureq::Error::Timeout(Timeout::Global), None, false),
+        (io(io::ErrorKind::HostUnreachable), None, false),
+        (io(io::ErrorKind::NetworkUnreachable), None, false),
+        (io(io::ErrorKind::NetworkDown), None, false),
         (io(io::ErrorKind::ConnectionReset), None, false),
         (io(io::ErrorKind::UnexpectedEof), None, false),
     ] {

@@ -74,9 +74,10 @@ impl Conn {
         self.socket.clone()
     }
 
-    /// Goes over to another protocol on the same socket.
-    pub(crate) fn speak(&mut self, wire: Box<dyn Wire>) {
-        self.wire = wire;
+    /// Goes over to another protocol, spoken over the one that it has had so far.
+    pub(crate) fn speak(&mut self, over: impl FnOnce(Box<dyn Wire>) -> Box<dyn Wire>) {
+        let so_far = std::mem::replace(&mut self.wire, Box::new(Plain(self.socket.clone())));
+        self.wire = over(so_far);
     }
 
     /// The next request's head; none if the client has closed the connection.

@@ -1,7 +1,7 @@
 //! Peers behind TLS, and whom a client has to trust for them.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     sync::Arc,
 };
 
@@ -12,10 +12,7 @@ use rustls::{
 };
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
-use super::{
-    Script,
-    conn::{Plain, Wire},
-};
+use super::{Script, conn::Wire};
 
 /// A name that no resolver knows (RFC 6761): only a proxy can lead there.
 pub(crate) const NOWHERE: &str = "peer.invalid";
@@ -68,6 +65,15 @@ impl Authority {
             .build()
     }
 
+    /// What each of the clients needs that has its TLS from elsewhere.
+    pub(crate) fn trusted_by_all(&self) -> Vec<TlsConfig> {
+        vec![
+            self.trusted(),
+            #[cfg(feature = "native-tls")]
+            self.trusted_by(TlsProvider::NativeTls),
+        ]
+    }
+
     /// The same, for one that has a certificate as well, whose key `crypto` is given.
     pub(crate) fn trusted_with_a_key(&self, crypto: Arc<CryptoProvider>) -> TlsConfig {
         let key = PrivateKey::from_pem(self.key.as_bytes()).expect("it was made a moment ago");
@@ -85,19 +91,18 @@ impl Authority {
         Certificate::from_der(&self.certificate).to_owned()
     }
 
-    /// The script, with TLS around it.
+    /// The script, with TLS around it. What it is spoken on may be TLS already.
     pub(crate) fn wrap(&self, script: Script) -> Script {
         let config = self.server.clone();
         Arc::new(move |conn| {
             let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
-            let socket = Plain(conn.socket());
-            conn.speak(Box::new(Tls(StreamOwned::new(connection, socket))));
+            conn.speak(|below| Box::new(Tls(StreamOwned::new(connection, below))));
             script(conn)
         })
     }
 }
 
-struct Tls(StreamOwned<ServerConnection, Plain>);
+struct Tls(StreamOwned<ServerConnection, Box<dyn Wire>>);
 
 impl Wire for Tls {
     fn bid_farewell(&mut self) {
@@ -107,7 +112,7 @@ impl Wire for Tls {
 
     fn holds_back(&mut self) -> bool {
         let state = self.0.conn.process_new_packets();
-        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0) || self.0.sock.holds_back()
     }
 
     fn handshake(&self) -> Option<HandshakeKind> {
@@ -124,6 +129,12 @@ impl Read for Tls {
 impl Write for Tls {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
+    }
+
+    /// In as few records as can be, also what TLS over this one hands it in its own.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+        self.0.write(&all.concat())
     }
 
     fn flush(&mut self) -> io::Result<()> {
