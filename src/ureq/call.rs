@@ -33,8 +33,6 @@ struct Call {
     ended: Cell<bool>,
     /// The connection is not this call's any more: it was given back, or closed.
     left: Cell<bool>,
-    /// No other call should be made on the connection.
-    distrusted: Cell<bool>,
     /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
@@ -62,7 +60,6 @@ pub(super) fn begin() {
         call.received.set(false);
         call.ended.set(false);
         call.left.set(false);
-        call.distrusted.set(false);
         call.after_head.set(None);
         call.answered.set(false);
     });
@@ -200,25 +197,18 @@ pub(super) fn has_ended() -> bool {
 }
 
 /// The connection goes back to the pool, or is closed. (Or it comes from there, which is before
-/// anything is sent on it.) Says whether it is distrusted.
-pub(super) fn leave() -> bool {
+/// anything is sent on it.)
+pub(super) fn leave() {
     // On a thread that ends, a connection may be dropped when this is gone already.
-    CALL.try_with(|call| {
+    let _ = CALL.try_with(|call| {
         call.left.set(true);
         call.answered.set(false);
-        call.distrusted.take()
-    })
-    .unwrap_or_default()
+    });
 }
 
 /// Whether ureq has read the response to its end, or has given it up.
 pub(super) fn has_left() -> bool {
     CALL.with(|call| call.left.get())
-}
-
-/// What has come says that another call should not be made on this connection.
-pub(super) fn distrust() {
-    CALL.with(|call| call.distrusted.set(true));
 }
 
 /// ureq looks at what has come and was not used: if for the first time since the head, then that is
@@ -309,11 +299,7 @@ pub(super) struct Watched(Option<Rc<dyn Watch>>);
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let over = CALL.with(|call| {
-            // Of a connection that was left before anybody had said so.
-            call.distrusted.set(false);
-            call.watch.replace(self.0.take())
-        });
+        let over = CALL.with(|call| call.watch.replace(self.0.take()));
         drop(over);
     }
 }

@@ -99,12 +99,6 @@ impl Plan {
                 let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
                 return Err(after_head(unasked));
             }
-            // One of them is a lie, perhaps to have the rest taken for another response.
-            let has_two_lengths = head.headers.contains_key(TRANSFER_ENCODING)
-                && head.headers.contains_key(CONTENT_LENGTH);
-            if has_two_lengths {
-                call::distrust();
-            }
             // Without either it ends with its connection, which is then of no use. (Or ureq decompresses
             // it, and keeps its length to itself: then a connection is lost that could have been kept.)
             let has_an_end = is_chunked(&head)
@@ -142,9 +136,7 @@ impl Plan {
                         trip.shared.flush(None);
                     }
                     // After the head: a decoder begins by reading its own.
-                    return Ok(
-                        has_body.then(|| Pump::new(body, expected, is_chunked, has_two_lengths))
-                    );
+                    return Ok(has_body.then(|| Pump::new(body, expected, is_chunked)));
                 }
             }
         }
