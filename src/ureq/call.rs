@@ -95,13 +95,12 @@ pub(super) fn resolving() {
     }
 }
 
-/// A request is about to be sent, or more of it. If this is not known yet, its connection is from the
-/// pool, or a call that was made on the way has come no further than that.
+/// A request is about to be sent, or more of it: its body, after the peer was asked whether it wants that.
+/// Of what was known before, nothing may be true of it: its connection may be from the pool, and a
+/// middleware may have made another call.
 pub(super) fn sends() {
     CALL.with(|call| call.left.set(false));
-    if phase() < Phase::Send {
-        enter(Phase::Send);
-    }
+    enter(Phase::Send);
 }
 
 /// Whether the connection that is being made is one to a proxy, or within one by way of it.
@@ -164,14 +163,6 @@ pub(super) fn received() -> bool {
 /// Bytes were handed to the socket. What a handshake sends is not the request.
 pub(super) fn count_sent(bytes: usize) {
     CALL.with(|call| {
-        // A pooled connection, where there was nothing to connect; or the body, after the peer was
-        // asked whether it wants it.
-        if matches!(
-            call.phase.get(),
-            Phase::Waiting | Phase::Resolve | Phase::Head
-        ) {
-            call.phase.set(Phase::Send);
-        }
         if call.phase.get() >= Phase::Send {
             call.sent.set(call.sent.get() + bytes as u64);
         }
@@ -318,12 +309,25 @@ mod tests {
             (Phase::Tls, Phase::Send),
             (Phase::Send, Phase::Send),
             // Leave was asked for to send a body.
-            (Phase::Head, Phase::Head),
+            (Phase::Head, Phase::Send),
+            // Where the call on the way came to an end.
+            (Phase::Body, Phase::Send),
         ] {
             enter(before);
             sends();
             assert_eq!(phase(), after, "{before:?}");
         }
+        begin();
+    }
+
+    #[test]
+    fn what_a_handshake_sends_is_not_the_request_and_what_tls_says_later_changes_no_phase() {
+        enter(Phase::Tls);
+        count_sent(1);
+        assert!(!sent());
+        enter(Phase::Head);
+        count_sent(1);
+        assert_eq!((phase(), sent()), (Phase::Head, true));
         begin();
     }
 }
