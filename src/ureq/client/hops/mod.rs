@@ -1,5 +1,8 @@
 //! The job of an exchange: the calls of ureq, one for each hop, and the body of the last.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::Cell,
     io::Read,
@@ -28,6 +31,7 @@ use super::{
     upload::{Conduit, Intake},
 };
 use crate::{
+    error::Cancelled,
     job::Job,
     sync::Arc,
     ureq::{Phase, call},
@@ -82,7 +86,9 @@ impl Plan {
         let head_limit = self.agent.config().max_response_header_size();
         loop {
             call::begin();
-            (trip.shared).begin(&self.parts.uri, trip.progress(), job.deadline());
+            if !(trip.shared).begin(&self.parts.uri, trip.progress(), job.deadline()) {
+                return Err(Error::new(ErrorKind::Cancelled).source(Cancelled));
+            }
             let response = self.call(trip, job, begun).map_err(|error| {
                 let progress = trip.progress();
                 let place = Place {
