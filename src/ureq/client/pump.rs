@@ -29,7 +29,7 @@ use crate::{
     sync::Arc,
     ureq::{
         Phase,
-        call::{self, Watch, Watched},
+        call::{self, Aside, Watch},
         stop::Idle,
     },
 };
@@ -159,7 +159,7 @@ impl Told {
         &self,
         shared: Arc<HandOver>,
         progress: impl Fn() -> Progress + 'static,
-    ) -> Watched {
+    ) -> Aside {
         call::watch(Follower {
             told: self.0.clone(),
             shared,
@@ -194,11 +194,10 @@ pub(super) fn go_on(shared: &Arc<HandOver>, job: &Job) {
     let Some(pump) = shared.unpark() else {
         unreachable!("a job is handed in for a pump that is parked, and there is one at a time");
     };
-    call::begin();
+    let told = Told::default();
+    let _watched = told.watch(shared.clone(), || Progress::BODY);
     call::enter(Phase::Body);
     // The head, if not in this job.
     call::heard();
-    let told = Told::default();
-    let _watched = told.watch(shared.clone(), || Progress::BODY);
     pump.run(shared, &told, job);
 }

@@ -7,6 +7,7 @@ mod errors;
 mod exchanges;
 mod gzip;
 mod hops;
+mod on_the_way;
 mod options;
 mod pauses;
 pub(crate) mod peer;
