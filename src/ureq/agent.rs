@@ -33,6 +33,8 @@ use super::{buffers::MARGIN, cut};
 /// - A connection that breaks is never taken for the end of a body. ureq does so where a body has
 ///   neither a length nor chunks. (As with ureq, such a body ends early when the agent is shut down
 ///   with `Agent::shutdown`.)
+/// - A connection on which an answer gave its body both a length and chunks, one of which is a lie, is not
+///   used again.
 /// - A port above 65535 in a URL or a `Location` is a [`ureq::Error::BadUri`], where ureq would
 ///   connect to port 80. (With ureq's feature `cookies` switched on, ureq 3.5 panics on it, and on a
 ///   host that is no valid one, as `256.1.1.1` or `xn--a`, before anything of ours is asked.

@@ -128,6 +128,7 @@ mod client;
 mod cut;
 mod dns;
 mod interim;
+mod lengths;
 mod open;
 mod park;
 mod phase;

@@ -116,14 +116,19 @@ impl HandOver {
 
     // ===== The worker's side =====
 
-    /// A hop begins. The deadline is that of the job, for those that come after it.
-    pub(super) fn begin(&self, uri: &Uri, progress: Progress, deadline: Option<Instant>) {
+    /// A hop begins, unless whoever waited has been told that nothing was sent: not every agent asks again
+    /// before it sends. The deadline is that of the job, for those that come after it.
+    pub(super) fn begin(&self, uri: &Uri, progress: Progress, deadline: Option<Instant>) -> bool {
         let mut state = self.state.lock();
+        if state.given_up {
+            return false;
+        }
         let old = std::mem::replace(&mut state.uri, uri.clone());
         state.progress = progress;
         state.deadline = deadline;
         drop(state);
         drop(old);
+        true
     }
 
     pub(super) fn head(&self, head: Head) {

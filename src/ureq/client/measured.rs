@@ -7,8 +7,11 @@ use crate::{job::Job, ureq::call};
 /// Holds what a reader of the user's gives against the length that was said, if one was.
 ///
 /// The end of what it reads is the end of the body, so it gives that only where it is true.
+///
+/// What that reader calls is no part of the exchange.
 pub(super) struct Measured<R> {
-    reader: R,
+    /// There until it is dropped.
+    reader: Option<R>,
     length: Option<u64>,
     given: u64,
     /// Called before each read, which may take its time.
@@ -32,7 +35,7 @@ pub(super) enum WrongLength {
 impl<R: Read> Measured<R> {
     pub(super) fn new(reader: R, length: Option<u64>, before: impl Fn() + 'static) -> Self {
         Self {
-            reader,
+            reader: Some(reader),
             length,
             given: 0,
             before: Box::new(before),
@@ -71,8 +74,10 @@ impl<R: Read> Measured<R> {
 
     /// A reader may be interrupted by a signal; ureq would end the exchange for it.
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let _aside = call::aside();
+        let reader = self.reader.as_mut().expect("it is not dropped");
         loop {
-            match self.reader.read(buffer) {
+            match reader.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -92,6 +97,13 @@ impl<R: Read> Read for Measured<R> {
         }
         self.read_measured(buffer)
             .map_err(|error| io::Error::other(BodyFailed(error)))
+    }
+}
+
+impl<R> Drop for Measured<R> {
+    fn drop(&mut self) {
+        let _aside = call::aside();
+        drop(self.reader.take());
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     sync::Arc,
     ureq::{
         Phase,
-        call::{self, Watch, Watched},
+        call::{self, Aside, Watch},
         stop::Idle,
     },
 };
@@ -47,25 +47,16 @@ pub(super) struct Pump {
     buffers: Buffers,
     /// How many bytes a body of none takes up, as long as this may be one.
     nothing: Option<usize>,
-    /// Its connection should not be used again.
-    distrusted: bool,
 }
 
 impl Pump {
-    /// `expected` is how many bytes will be read, if that is known. `distrusted` has no other call made on
-    /// its connection, as its head says what no good head says.
-    pub(super) fn new(
-        body: ureq::Body,
-        expected: Option<u64>,
-        is_chunked: bool,
-        distrusted: bool,
-    ) -> Self {
+    /// `expected` is how many bytes will be read, if that is known.
+    pub(super) fn new(body: ureq::Body, expected: Option<u64>, is_chunked: bool) -> Self {
         Self {
             // There is a limit of ours, which can be told from other errors.
             reader: body.into_with_config().limit(u64::MAX).reader(),
             buffers: Buffers::new(BUFFER, expected),
             nothing: Some(if is_chunked { NO_CHUNK } else { 0 }),
-            distrusted,
         }
     }
 
@@ -73,9 +64,6 @@ impl Pump {
     ///
     /// The end is `Ok(0)` and nothing before it: only then does ureq keep the connection.
     pub(super) fn run(mut self, shared: &HandOver, told: &Told, job: &Job) {
-        if self.distrusted {
-            call::distrust();
-        }
         shared.begin_body();
         loop {
             if job.is_cancelled() {
@@ -171,7 +159,7 @@ impl Told {
         &self,
         shared: Arc<HandOver>,
         progress: impl Fn() -> Progress + 'static,
-    ) -> Watched {
+    ) -> Aside {
         call::watch(Follower {
             told: self.0.clone(),
             shared,
@@ -206,11 +194,10 @@ pub(super) fn go_on(shared: &Arc<HandOver>, job: &Job) {
     let Some(pump) = shared.unpark() else {
         unreachable!("a job is handed in for a pump that is parked, and there is one at a time");
     };
-    call::begin();
+    let told = Told::default();
+    let _watched = told.watch(shared.clone(), || Progress::BODY);
     call::enter(Phase::Body);
     // The head, if not in this job.
     call::heard();
-    let told = Told::default();
-    let _watched = told.watch(shared.clone(), || Progress::BODY);
     pump.run(shared, &told, job);
 }

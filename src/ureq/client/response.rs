@@ -47,7 +47,8 @@ impl Response {
 
     /// The headers. Where ureq decompresses the body, those that speak of the compressed one are
     /// left out; also of a `HEAD`, which has none. To learn that length, ask for it with
-    /// `accept-encoding: identity`.
+    /// `accept-encoding: identity`. (Of two lines `content-encoding` ureq goes by the first and leaves out
+    /// both.)
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers

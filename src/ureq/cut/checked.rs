@@ -11,6 +11,7 @@ use super::{until, within};
 use crate::ureq::{
     call,
     interim::{self, Next},
+    lengths::Lengths,
 };
 
 /// A connection whose breaking is not taken for an end, whose peer has to come to its answer, and of
@@ -36,6 +37,8 @@ pub(super) struct Checked<T> {
     answers: bool,
     /// How much was taken out that came before it.
     interim: usize,
+    /// What its head says of where it ends.
+    lengths: Lengths,
 }
 
 impl<T> Checked<T> {
@@ -49,6 +52,7 @@ impl<T> Checked<T> {
             fresh: false,
             answers: false,
             interim: 0,
+            lengths: Lengths::default(),
         }
     }
 }
@@ -83,10 +87,14 @@ impl<T: Transport> Checked<T> {
         let buffers = self.connection.buffers();
         let come = buffers.input().len();
         if self.answers {
+            self.lengths.look(buffers.input());
             return Ok(come > 0);
         }
         let found = interim::look(buffers.input());
         self.answers = matches!(found.next, Next::Answer(_) | Next::Other);
+        if self.answers {
+            self.lengths.look(&buffers.input()[found.whole..]);
+        }
         self.interim += found.whole;
         let after = come - found.whole;
         let is_part = found.next == Next::Part;
@@ -176,7 +184,9 @@ impl<T: Transport> Transport for Checked<T> {
     fn is_open(&mut self) -> bool {
         (self.fresh, self.leave) = (false, false);
         (self.answers, self.interim) = (false, 0);
-        !call::leave() && !self.ended && self.connection.is_open()
+        call::leave();
+        let is_told_twice = std::mem::take(&mut self.lengths).are_two();
+        !is_told_twice && !self.ended && self.connection.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -186,7 +196,7 @@ impl<T: Transport> Transport for Checked<T> {
 
 impl<T> Drop for Checked<T> {
     fn drop(&mut self) {
-        let _ = call::leave();
+        call::leave();
     }
 }
 

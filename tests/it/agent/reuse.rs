@@ -120,6 +120,41 @@ in_and_out_of_a_job! {
         }
     }
 
+    /// H8. Of two lengths one is wrong, and where the next answer begins is anybody's guess; however the
+    /// head comes, and whatever comes before it.
+    fn a_connection_with_two_lengths_is_not_used_again() {
+        const CHUNKED: &str = "TRANSFER-ENCODING: chunked\r\n";
+        let hints = "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n";
+        let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+        for (before, length, connections) in [
+            ("", "", 1),
+            ("", "Content-Length: 50\r\n", 3),
+            (hints, "", 1),
+            (hints, "content-length:50\r\n", 3),
+            (leave, "", 1),
+            (leave, "Content-Length: 50\r\n", 3),
+        ] {
+            for parts in 1..4 {
+                let head = format!("{before}HTTP/1.1 200 OK\r\n{length}{CHUNKED}\r\n");
+                let peer = Peer::new(move |conn| {
+                    while conn.request()?.is_some() {
+                        for part in head.as_bytes().chunks(head.len().div_ceil(parts)) {
+                            conn.is_taken();
+                            conn.send(part)?;
+                        }
+                        conn.send("4\r\ngood\r\n0\r\n\r\n")?;
+                    }
+                    Ok(())
+                });
+                let agent = plain_agent();
+                for _ in 0..3 {
+                    assert_eq!(get(&agent, &peer.url("/")).unwrap(), "good");
+                }
+                assert_eq!(peer.connections(), connections, "{before:?}, {length:?}, {parts}");
+            }
+        }
+    }
+
     /// H21. An answer that nobody asked for, with the right one and some time after it.
     fn an_answer_that_nobody_asked_for_is_nobodys() {
         const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";

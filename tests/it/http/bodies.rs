@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use super::{
     client,
+    gzip::stored,
     peer::{Peer, response},
 };
 use crate::support::{Gate, Place, eventually, is_as_new};
@@ -220,19 +221,26 @@ everywhere! {
 
     /// H8. Of two lengths one is wrong, and where the next response begins is anybody's guess.
     async fn a_connection_with_two_lengths_is_not_used_again(place: Place) {
-        let peer = Peer::new(|connection| {
-            while connection.request()?.is_some() {
-                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n\
-                    5\r\n01234\r\n0\r\n\r\n")?;
+        let zipped = stored(b"01", b"234").0;
+        let peer = Peer::new(move |connection| {
+            while let Some(asked) = connection.request()? {
+                let (encoding, body) = match asked.line.contains("/gzip") {
+                    true => ("gzip", &zipped[..]),
+                    false => ("identity", &b"01234"[..]),
+                };
+                connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 50\r\nContent-Encoding: {encoding}\r\n\
+                    transfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len()))?;
+                connection.send(body)?;
+                connection.send("\r\n0\r\n\r\n")?;
             }
             Ok(())
         });
         let (client, lane) = client(place, 1);
-        for _ in 0..3 {
-            let response = client.get(peer.url("/")).send().await.unwrap();
+        for path in ["/", "/gzip", "/", "/gzip", "/gzip"] {
+            let response = client.get(peer.url(path)).send().await.unwrap();
             assert_eq!(response.text().await.unwrap(), "01234");
         }
-        assert_eq!(peer.connections(), 3);
+        assert_eq!(peer.connections(), 5);
         is_as_new(&lane).await;
     }
 }

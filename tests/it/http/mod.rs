@@ -8,6 +8,7 @@ mod exchanges;
 mod gzip;
 mod hops;
 mod limits;
+mod on_the_way;
 mod options;
 mod pauses;
 pub(crate) mod peer;

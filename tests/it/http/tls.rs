@@ -163,6 +163,21 @@ everywhere! {
         is_as_new(&lane).await;
     }
 
+    /// K20. What TLS says of it, to the peer, is not more of the request.
+    async fn a_record_that_is_spoilt_in_place_of_a_head_comes_after_the_request(place: Place) {
+        let authority = Authority::new();
+        let peer = Peer::with_tls(&authority, |conn| {
+            conn.request()?;
+            std::io::Write::write_all(&mut &*conn.socket(), b"\x17\x03\x03\x00\x05hello")?;
+            conn.watch()
+        });
+        let (client, lane) = client(place, &authority);
+        let error = client.get(peer.url("/")).send().await.unwrap_err();
+        assert_eq!(error.phase(), Some(Phase::Head), "{error:?}");
+        assert!(error.sent() && !error.is_retryable(), "{error:?}");
+        is_as_new(&lane).await;
+    }
+
     /// S7. The connection that a parked body has is more than its socket: what has been decrypted,
     /// and what has come of the next record.
     async fn a_body_that_pauses_behind_tls_is_read_on(place: Place) {

@@ -8,15 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use longshore::ureq::{Body, Client, ErrorKind, Phase};
-use ureq::SendBody;
+use longshore::ureq::{Body, ErrorKind, Phase};
 
 use super::{
-    agent, client,
+    client,
     peer::{Peer, response},
 };
 use crate::{
-    agent::peers::{self, Closed, site},
+    agent::peers::{self, site},
     support::{DropFlag, Gate, Place, eventually, is_as_new},
 };
 
@@ -36,7 +35,7 @@ fn was_late_on_the_way(error: &longshore::ureq::Error, time: Duration) -> bool {
 }
 
 /// Counts the bytes of each body that arrives whole.
-fn counting() -> Peer {
+pub(super) fn counting() -> Peer {
     Peer::answering(|asked| response("200 OK", asked.body.len().to_string()))
 }
 
@@ -157,42 +156,6 @@ everywhere! {
         }
     }
 
-    /// A reader may make calls of its own. What becomes of these is not what becomes of its body.
-    async fn a_call_on_the_way_that_is_refused_does_not_end_an_upload(place: Place) {
-        let refusing = peers::Peer::new(site);
-        let peer = counting();
-        let lane = place.lane(1);
-        let stock = ureq::Agent::config_builder().proxy(None).build().new_agent();
-        for agent in [agent(), stock] {
-            let client = Client::new(lane.clone(), agent);
-            for length in [None, Some(50)] {
-                let body = calling(refusing.url("/refuses"), length);
-                let answer = client.post(peer.url("/")).body(body).send().await.unwrap();
-                assert_eq!(answer.text().await.unwrap(), "50", "{length:?}");
-                let expected: Vec<u8> = (0..50).map(|n| n / 10).collect();
-                assert_eq!(peer.asked().pop().unwrap().body, expected, "{length:?}");
-            }
-        }
-        assert_eq!(refusing.connections(), 4);
-        is_as_new(&lane).await;
-    }
-
-    /// K20. How far that has come is not how far the upload has.
-    async fn a_call_on_the_way_that_finds_nobody_is_not_where_an_upload_ended(place: Place) {
-        let nobody = Closed::new();
-        let peer = Peer::new(|connection| connection.request().map(drop));
-        let (client, lane) = client(place, 1);
-        for length in [None, Some(50)] {
-            let body = calling(format!("http://{}/", nobody.address()), length);
-            let error = client.post(peer.url("/")).body(body).send().await.unwrap_err();
-            let told = (error.kind(), error.phase());
-            assert_eq!(told, (ErrorKind::PeerClosed, Some(Phase::Head)), "{length:?}: {error:?}");
-            assert!(error.sent() && !error.is_retryable(), "{error:?}");
-        }
-        assert_eq!(peer.connections(), 2);
-        is_as_new(&lane).await;
-    }
-
     async fn a_stream_that_gives_nothing_is_bound_by_the_deadline(place: Place) {
         let (peer, kept) = keeping();
         let (client, lane) = client(place, 1);
@@ -286,43 +249,6 @@ everywhere! {
         assert_eq!(call.await.unwrap().unwrap().status(), 200);
         assert_eq!(*asked.lock().unwrap(), count);
         is_as_new(&lane).await;
-    }
-}
-
-fn calling(url: String, length: Option<u64>) -> Body {
-    let agent = agent();
-    let reads = 0;
-    let body = Body::blocking(Calling { agent, url, reads });
-    match length {
-        Some(length) => body.with_length(length),
-        None => body,
-    }
-}
-
-/// Five times ten bytes, with a call on the way that a peer refuses, or that has none.
-struct Calling {
-    agent: ureq::Agent,
-    url: String,
-    reads: u8,
-}
-
-impl Read for Calling {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.reads == 5 {
-            return Ok(0);
-        }
-        if self.reads == 1 {
-            let much = SendBody::from_owned_reader(io::repeat(0).take(24 << 20));
-            let refused = self.agent.post(&self.url).send(much);
-            assert!(matches!(
-                refused,
-                Err(ureq::Error::StatusCode(413) | ureq::Error::Io(_))
-            ));
-        }
-        let ten = &mut buffer[..10];
-        ten.fill(self.reads);
-        self.reads += 1;
-        Ok(ten.len())
     }
 }
 

@@ -116,6 +116,12 @@ impl Error {
     /// anything of ours, in a middleware for one; or if the agent, not being one of
     /// [`longshore::ureq`](crate::ureq), does not tell. In the last two cases [`sent`](Self::sent) is
     /// true, as nothing rules it out.
+    ///
+    /// A call that the body of the request makes while it is read is no part of this, whatever agent it is
+    /// made with. One that a middleware makes, with an agent of [`longshore::ureq`](crate::ureq), cannot be
+    /// told from the exchange's own. So where the client's agent is one of ureq's, and its middleware hands
+    /// the request on although such a call has failed, an error says how far that call had come, and with it
+    /// what [`sent`](Self::sent) and [`is_retryable`](Self::is_retryable) say of the exchange is wrong.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.inner.phase

@@ -3,6 +3,12 @@
 //! ureq's resolver, connector and transport are told nothing of the request that they serve, and a
 //! pooled connection serves many. But ureq makes a call on one thread from its beginning to its
 //! end, so what belongs to a call is kept with the thread, and every operation looks it up.
+//!
+//! What a user's code does on the way, in a body that is read say, may be another call. Where we are the
+//! ones who call that code, what is known of the first is put [`aside`] meanwhile.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,8 +39,6 @@ struct Call {
     ended: Cell<bool>,
     /// The connection is not this call's any more: it was given back, or closed.
     left: Cell<bool>,
-    /// No other call should be made on the connection.
-    distrusted: Cell<bool>,
     /// How many bytes came after the head, decrypted; `None` as long as nobody has looked.
     after_head: Cell<Option<usize>>,
     answered: Cell<bool>,
@@ -48,40 +52,33 @@ struct Call {
 }
 
 thread_local! {
-    static CALL: Call = Call::default();
+    static CALL: RefCell<Call> = RefCell::default();
 }
 
 /// A new exchange begins on this thread, or the next hop of one: for whoever asks later what was
-/// sent. A call that the exchange makes on the way, in a middleware or in a body that is read, does
-/// not begin anew.
+/// sent. A call that a middleware makes on the way does not begin anew.
 pub(super) fn begin() {
-    CALL.with(|call| {
-        // Until the agent says otherwise: one of ureq's own never does.
-        call.phase.set(Phase::Waiting);
-        call.sent.set(0);
-        call.received.set(false);
-        call.ended.set(false);
-        call.left.set(false);
-        call.distrusted.set(false);
-        call.after_head.set(None);
-        call.answered.set(false);
-    });
+    // In no phase until the agent says otherwise: one of ureq's own never does.
+    let new = Call {
+        watch: RefCell::new(watching()),
+        ..Call::default()
+    };
+    drop(CALL.replace(new));
 }
 
 /// Whether the peer has answered before it had the whole request, and takes no more of it. Said with each
-/// piece that is sent, and until no more is: another call may be made on the way, of which this may be true
-/// as well.
+/// piece that is sent, and until no more is.
 pub(super) fn set_answered(answered: bool) {
-    CALL.with(|call| call.answered.set(answered));
+    CALL.with_borrow(|call| call.answered.set(answered));
 }
 
 /// Whether nothing that is still sent will be looked at.
 pub(super) fn is_answered() -> bool {
-    CALL.with(|call| call.answered.get())
+    CALL.with_borrow(|call| call.answered.get())
 }
 
 pub(super) fn enter(phase: Phase) {
-    CALL.with(|call| call.phase.set(phase));
+    CALL.with_borrow(|call| call.phase.set(phase));
 }
 
 /// From one phase to the next, if this is the one.
@@ -93,28 +90,27 @@ pub(super) fn enter_if(from: Phase, to: Phase) {
 
 /// A name is looked up. That of a proxy while its connection is made, which is what takes the time.
 pub(super) fn resolving() {
-    if CALL.with(|call| call.connecting.get()) == 0 {
+    if CALL.with_borrow(|call| call.connecting.get()) == 0 {
         enter(Phase::Resolve);
     }
 }
 
-/// A request is about to be sent, or more of it. If this is not known yet, its connection is from the
-/// pool, or a call that was made on the way has come no further than that.
+/// A request is about to be sent, or more of it: its body, after the peer was asked whether it wants that.
+/// Of what was known before, nothing may be true of it: its connection may be from the pool, and a
+/// middleware may have made another call.
 pub(super) fn sends() {
-    CALL.with(|call| call.left.set(false));
-    if phase() < Phase::Send {
-        enter(Phase::Send);
-    }
+    CALL.with_borrow(|call| call.left.set(false));
+    enter(Phase::Send);
 }
 
 /// Whether the connection that is being made is one to a proxy, or within one by way of it.
 pub(super) fn is_connecting_to_proxy() -> bool {
-    CALL.with(|call| call.connecting.get()) > 1
+    CALL.with_borrow(|call| call.connecting.get()) > 1
 }
 
 /// A connection is being made, until the guard is dropped, for which there is time until `end`.
 pub(super) fn connecting(end: Until) -> Connecting {
-    CALL.with(|call| {
+    CALL.with_borrow(|call| {
         if call.connecting.replace(call.connecting.get() + 1) == 0 {
             call.connected_by.set(end);
         }
@@ -125,7 +121,7 @@ pub(super) fn connecting(end: Until) -> Connecting {
 
 /// By when a connection has to be there that is being made, with all that leads to it.
 pub(super) fn connected_by() -> Until {
-    CALL.with(|call| match call.connecting.get() {
+    CALL.with_borrow(|call| match call.connecting.get() {
         0 => Until::NEVER,
         _ => call.connected_by.get(),
     })
@@ -136,7 +132,7 @@ pub(super) struct Connecting;
 impl Connecting {
     /// There is one. If it is not that to a proxy, the request can be sent.
     pub(super) fn done(self) {
-        if CALL.with(|call| call.connecting.get()) == 1 {
+        if CALL.with_borrow(|call| call.connecting.get()) == 1 {
             enter(Phase::Send);
         } else {
             enter(Phase::Connect);
@@ -146,35 +142,27 @@ impl Connecting {
 
 impl Drop for Connecting {
     fn drop(&mut self) {
-        CALL.with(|call| call.connecting.set(call.connecting.get() - 1));
+        CALL.with_borrow(|call| call.connecting.set(call.connecting.get() - 1));
     }
 }
 
 pub(super) fn phase() -> Phase {
-    CALL.with(|call| call.phase.get())
+    CALL.with_borrow(|call| call.phase.get())
 }
 
 /// Whether anything of the request may have reached the peer.
 pub(super) fn sent() -> bool {
-    CALL.with(|call| call.sent.get() > 0)
+    CALL.with_borrow(|call| call.sent.get() > 0)
 }
 
 /// Whether anything of a response has come.
 pub(super) fn received() -> bool {
-    CALL.with(|call| call.received.get())
+    CALL.with_borrow(|call| call.received.get())
 }
 
 /// Bytes were handed to the socket. What a handshake sends is not the request.
 pub(super) fn count_sent(bytes: usize) {
-    CALL.with(|call| {
-        // A pooled connection, where there was nothing to connect; or the body, after the peer was
-        // asked whether it wants it.
-        if matches!(
-            call.phase.get(),
-            Phase::Waiting | Phase::Resolve | Phase::Head
-        ) {
-            call.phase.set(Phase::Send);
-        }
+    CALL.with_borrow(|call| {
         if call.phase.get() >= Phase::Send {
             call.sent.set(call.sent.get() + bytes as u64);
         }
@@ -185,46 +173,40 @@ pub(super) fn count_sent(bytes: usize) {
 /// to itself; and what a proxy says is not of the response.
 pub(super) fn heard() {
     if phase() >= Phase::Send {
-        CALL.with(|call| call.received.set(true));
+        CALL.with_borrow(|call| call.received.set(true));
     }
 }
 
 /// There will be nothing more to read on the connection.
 pub(super) fn end() {
-    CALL.with(|call| call.ended.set(true));
+    CALL.with_borrow(|call| call.ended.set(true));
 }
 
 /// Whether the peer has closed the connection.
 pub(super) fn has_ended() -> bool {
-    CALL.with(|call| call.ended.get())
+    CALL.with_borrow(|call| call.ended.get())
 }
 
 /// The connection goes back to the pool, or is closed. (Or it comes from there, which is before
-/// anything is sent on it.) Says whether it is distrusted.
-pub(super) fn leave() -> bool {
+/// anything is sent on it.)
+pub(super) fn leave() {
     // On a thread that ends, a connection may be dropped when this is gone already.
-    CALL.try_with(|call| {
+    let _ = CALL.try_with(|call| {
+        let call = call.borrow();
         call.left.set(true);
         call.answered.set(false);
-        call.distrusted.take()
-    })
-    .unwrap_or_default()
+    });
 }
 
 /// Whether ureq has read the response to its end, or has given it up.
 pub(super) fn has_left() -> bool {
-    CALL.with(|call| call.left.get())
-}
-
-/// What has come says that another call should not be made on this connection.
-pub(super) fn distrust() {
-    CALL.with(|call| call.distrusted.set(true));
+    CALL.with_borrow(|call| call.left.get())
 }
 
 /// ureq looks at what has come and was not used: if for the first time since the head, then that is
 /// the beginning of the body.
 pub(super) fn look(unused: usize) {
-    CALL.with(|call| {
+    CALL.with_borrow(|call| {
         if call.phase.get() == Phase::Body && call.after_head.get().is_none() {
             call.after_head.set(Some(unused));
         }
@@ -233,7 +215,7 @@ pub(super) fn look(unused: usize) {
 
 /// More of the body has come.
 pub(super) fn count_body(bytes: usize) {
-    CALL.with(|call| {
+    CALL.with_borrow(|call| {
         if let Some(before) = call.after_head.get() {
             call.after_head.set(Some(before.saturating_add(bytes)));
         }
@@ -243,7 +225,7 @@ pub(super) fn count_body(bytes: usize) {
 /// How many bytes came after the head while this thread was at it: chunked and compressed, if they
 /// were sent so.
 pub(super) fn after_head() -> usize {
-    CALL.with(|call| call.after_head.get().unwrap_or(0))
+    CALL.with_borrow(|call| call.after_head.get().unwrap_or(0))
 }
 
 /// The thread is about to wait for the peer: whoever collects what it does should pass it on now.
@@ -268,7 +250,7 @@ pub(super) fn is_idle() -> Option<bool> {
     if phase() != Phase::Body {
         return None;
     }
-    if CALL.with(|call| call.leftover.get().is_some()) {
+    if CALL.with_borrow(|call| call.leftover.get().is_some()) {
         return Some(true);
     }
     watching().map(|watch| watch.is_idle())
@@ -277,7 +259,7 @@ pub(super) fn is_idle() -> Option<bool> {
 /// Nobody wants the body that is read until the guard is dropped: to have its connection is not worth
 /// a long wait, nor more than this time in all.
 pub(super) fn leftover(time: Duration) -> Leftover {
-    CALL.with(|call| call.leftover.set(Some(Instant::now() + time)));
+    CALL.with_borrow(|call| call.leftover.set(Some(Instant::now() + time)));
     Leftover
 }
 
@@ -285,59 +267,41 @@ pub(super) struct Leftover;
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        CALL.with(|call| call.leftover.set(None));
+        CALL.with_borrow(|call| call.leftover.set(None));
     }
 }
 
 /// Whether a body that nobody wants has taken too long.
 pub(super) fn is_overdue() -> bool {
-    let end = CALL.with(|call| call.leftover.get());
+    let end = CALL.with_borrow(|call| call.leftover.get());
     end.is_some_and(|end| Instant::now() >= end)
 }
 
 fn watching() -> Option<Rc<dyn Watch>> {
-    CALL.with(|call| call.watch.borrow().clone())
+    CALL.with_borrow(|call| call.watch.borrow().clone())
 }
 
-/// Has the calls of this thread followed, until the guard is dropped.
-pub(super) fn watch(watch: impl Watch + 'static) -> Watched {
+/// Has the calls of this thread followed, until the guard is dropped. They are an exchange of their own,
+/// also where the thread is in the middle of another.
+pub(super) fn watch(watch: impl Watch + 'static) -> Aside {
     let watch: Rc<dyn Watch> = Rc::new(watch);
-    Watched(CALL.with(|call| call.watch.replace(Some(watch))))
+    let before = aside();
+    CALL.with_borrow(|call| call.watch.replace(Some(watch)));
+    before
 }
 
-pub(super) struct Watched(Option<Rc<dyn Watch>>);
+/// Puts aside what is known of this thread's call, until the guard is dropped: code runs that may make
+/// others. Nobody follows those.
+pub(super) fn aside() -> Aside {
+    Aside(CALL.take())
+}
 
-impl Drop for Watched {
+#[must_use = "what was put aside is back when it is dropped"]
+pub(super) struct Aside(Call);
+
+impl Drop for Aside {
     fn drop(&mut self) {
-        let over = CALL.with(|call| {
-            // Of a connection that was left before anybody had said so.
-            call.distrusted.set(false);
-            call.watch.replace(self.0.take())
-        });
-        drop(over);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_sent_on_a_connection_from_the_pool_is_not_looked_up_any_more() {
-        for (before, after) in [
-            (Phase::Waiting, Phase::Send),
-            (Phase::Resolve, Phase::Send),
-            // Where a call was made on the way that came no further.
-            (Phase::Connect, Phase::Send),
-            (Phase::Tls, Phase::Send),
-            (Phase::Send, Phase::Send),
-            // Leave was asked for to send a body.
-            (Phase::Head, Phase::Head),
-        ] {
-            enter(before);
-            sends();
-            assert_eq!(phase(), after, "{before:?}");
-        }
-        begin();
+        // Not while the cell is borrowed.
+        drop(CALL.replace(std::mem::take(&mut self.0)));
     }
 }

@@ -1,5 +1,8 @@
 //! The job of an exchange: the calls of ureq, one for each hop, and the body of the last.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::Cell,
     io::Read,
@@ -28,6 +31,7 @@ use super::{
     upload::{Conduit, Intake},
 };
 use crate::{
+    error::Cancelled,
     job::Job,
     sync::Arc,
     ureq::{Phase, call},
@@ -82,7 +86,9 @@ impl Plan {
         let head_limit = self.agent.config().max_response_header_size();
         loop {
             call::begin();
-            (trip.shared).begin(&self.parts.uri, trip.progress(), job.deadline());
+            if !(trip.shared).begin(&self.parts.uri, trip.progress(), job.deadline()) {
+                return Err(Error::new(ErrorKind::Cancelled).source(Cancelled));
+            }
             let response = self.call(trip, job, begun).map_err(|error| {
                 let progress = trip.progress();
                 let place = Place {
@@ -98,12 +104,6 @@ impl Plan {
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 let unasked = Error::new(ErrorKind::Protocol).detail("it switched protocols");
                 return Err(after_head(unasked));
-            }
-            // One of them is a lie, perhaps to have the rest taken for another response.
-            let has_two_lengths = head.headers.contains_key(TRANSFER_ENCODING)
-                && head.headers.contains_key(CONTENT_LENGTH);
-            if has_two_lengths {
-                call::distrust();
             }
             // Without either it ends with its connection, which is then of no use. (Or ureq decompresses
             // it, and keeps its length to itself: then a connection is lost that could have been kept.)
@@ -142,9 +142,7 @@ impl Plan {
                         trip.shared.flush(None);
                     }
                     // After the head: a decoder begins by reading its own.
-                    return Ok(
-                        has_body.then(|| Pump::new(body, expected, is_chunked, has_two_lengths))
-                    );
+                    return Ok(has_body.then(|| Pump::new(body, expected, is_chunked)));
                 }
             }
         }
