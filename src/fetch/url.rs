@@ -71,10 +71,14 @@ fn printable(c: char) -> char {
 /// password of a URL that was cut off before its `@`.
 fn until_password(place: &str) -> (&str, bool) {
     let authority = &place[..place.find('/').unwrap_or(place.len())];
-    // Colons in brackets are those of an address.
-    let after_host = authority.rfind(']').map_or(0, |at| at + 1);
+    // Colons in brackets are those of an address, if that is what it begins with.
+    let bracket = authority.rfind(']').filter(|_| authority.starts_with('['));
+    let after_host = bracket.map_or(0, |at| at + 1);
     match authority[after_host..].split_once(':') {
-        Some((host, port)) if !is_port(port) => (&place[..after_host + host.len()], true),
+        // With nothing behind the colon, the password may begin with what follows.
+        Some((host, port)) if port.is_empty() || !is_port(port) => {
+            (&place[..after_host + host.len()], true)
+        }
         _ => (place, false),
     }
 }
@@ -174,6 +178,9 @@ mod tests {
             ("http://u:canary", "http://u\u{2026}"),
             ("http://u:can/ary", "http://u\u{2026}"),
             ("http://u:7@h:canary/x", "http://h\u{2026}"),
+            ("http://u:can]ary", "http://u\u{2026}"),
+            ("http://u:/canary", "http://u\u{2026}"),
+            ("http:/u:canary", "http\u{2026}"),
             ("http://[::g]:80/x", "http://[::g]:80/x"),
             ("http://h:80/a:b", "http://h:80/a:b"),
             ("/path?to=http://canary", "/path"),
