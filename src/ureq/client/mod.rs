@@ -260,7 +260,8 @@ impl Client {
         self.request(Method::TRACE, url)
     }
 
-    /// Begins a request with any method.
+    /// Begins a request with any method. One that HTTP itself does not define is refused unless the agent
+    /// was configured with `allow_non_standard_methods`.
     ///
     /// What is wrong with the URL is said by [`send`](RequestBuilder::send). It must be absolute,
     /// of scheme `http` or `https`, and hold no credentials: those belong in an `Authorization`

@@ -47,8 +47,9 @@ impl Response {
 
     /// The headers. Where ureq decompresses the body, those that speak of the compressed one are
     /// left out; also of a `HEAD`, which has none. To learn that length, ask for it with
-    /// `accept-encoding: identity`. (Of two lines `content-encoding` ureq goes by the first and leaves out
-    /// both.)
+    /// `accept-encoding: identity`. (ureq knows the encodings as `gzip` and `br`, so written: a body whose
+    /// encoding is called `x-gzip` comes as it was sent. Of two lines `content-encoding` it goes by the
+    /// first and leaves out both.)
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
@@ -139,7 +140,8 @@ impl Response {
     }
 
     /// All of the body, as text. It is read as UTF-8, whatever charset the head names (unless ureq's
-    /// feature `charset` has translated it before), and what is not UTF-8 becomes U+FFFD.
+    /// feature `charset` has translated it before, for which the charset must be named without quotes),
+    /// and what is not UTF-8 becomes U+FFFD.
     ///
     /// # Cancel safety
     ///
