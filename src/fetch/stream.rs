@@ -184,7 +184,7 @@ where
         kept: usize,
     ) -> Poll<Option<Fetched<T>>> {
         // Results that are there already must not keep the runtime's other tasks waiting: a call that
-        // does no I/O of Tokio's, as ours, would never give way by itself.
+        // does no I/O of Tokio's need not give way by itself.
         let share = ready!(self.as_mut().project().budget.poll_share(cx));
         self.as_mut().take_in(cx, kept);
         let this = self.project();

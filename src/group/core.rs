@@ -39,21 +39,28 @@ pub(super) struct Shared<T> {
 impl<T> Shared<T> {
     /// One step on the books, and what it leaves to do.
     pub(super) fn step(&self, step: impl FnOnce(&mut State<T>) -> Leftovers<T>) {
-        let leftovers = step(&mut self.state.lock());
+        let mut state = self.state.lock();
+        let mut leftovers = step(&mut state);
+        self.tell_outer(&mut leftovers);
+        drop(state);
         if leftovers.cancel {
             self.token.cancel();
-        }
-        // Before anybody is woken: who hears that this group is over finds the outer one to know it.
-        if leftovers.quiet
-            && let Some(outer) = &self.outer
-        {
-            outer.leave();
         }
         for waker in leftovers.wakers {
             call_quietly(|| waker.wake());
         }
         if leftovers.lost.is_some() {
             drop_quietly(leftovers.lost);
+        }
+    }
+
+    /// To be called under the lock of the books: whoever finds this group over, by a wake-up, by a hook or
+    /// on another thread, finds the outer one to know it.
+    pub(super) fn tell_outer(&self, leftovers: &mut Leftovers<T>) {
+        if leftovers.quiet
+            && let Some(outer) = &self.outer
+        {
+            outer.leave(&mut leftovers.wakers);
         }
     }
 

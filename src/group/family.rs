@@ -1,5 +1,7 @@
 //! Groups in groups: what the outer one is for the inner, and the other way.
 
+use std::task::Waker;
+
 use tokio::time::Instant;
 
 use super::{
@@ -15,8 +17,8 @@ use crate::{
     sync::{Arc, Weak},
 };
 
-/// A group, whatever its children give. Calls go outwards with the inner group's lock held at most,
-/// inwards with none.
+/// A group, whatever its children give. Calls go outwards with the locks of the groups that they come from
+/// held at most, inwards with none.
 pub(super) trait Family: Send + Sync {
     fn token(&self) -> &CancelToken;
     fn deadline(&self) -> Option<Instant>;
@@ -31,8 +33,9 @@ pub(super) trait Family: Send + Sync {
 
     /// A group within gets its first child. Not, and why not, if this one is over.
     fn enter(&self) -> Result<(), Stop>;
-    /// Nothing is left of that group's children.
-    fn leave(&self);
+    /// Nothing is left of that group's children. Whom that concerns here is to be woken when no lock is
+    /// held any more.
+    fn leave(&self, wakers: &mut Vec<Waker>);
 
     /// A job waits until one of its children is over, and another can start.
     fn waits_for_a_place(&self, waits: Waits);
@@ -63,8 +66,8 @@ impl Outer {
         self.group.enter()
     }
 
-    pub(super) fn leave(&self) {
-        self.group.leave();
+    pub(super) fn leave(&self, wakers: &mut Vec<Waker>) {
+        self.group.leave(wakers);
     }
 
     pub(super) fn who_waits(&self, into: &mut Vec<Waits>) {
@@ -110,13 +113,14 @@ impl<T: Send + 'static> Family for Shared<T> {
         Ok(())
     }
 
-    fn leave(&self) {
-        self.step(|state| {
-            state.busy_within -= 1;
-            let mut leftovers = Leftovers::none();
-            state.look_whether_quiet(&mut leftovers);
-            leftovers
-        });
+    fn leave(&self, wakers: &mut Vec<Waker>) {
+        let mut state = self.state.lock();
+        state.busy_within -= 1;
+        let mut leftovers = Leftovers::none();
+        state.look_whether_quiet(&mut leftovers);
+        self.tell_outer(&mut leftovers);
+        drop(state);
+        wakers.append(&mut leftovers.wakers);
     }
 
     fn waits_for_a_place(&self, waits: Waits) {
@@ -150,5 +154,36 @@ impl<T: Send + 'static> Family for Shared<T> {
     fn note_all(&self, waits: &Waits) {
         let concerned = self.state.lock().concerned(Breadth::Within);
         concerned.note(waits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::mpsc};
+
+    use tokio::runtime::Builder;
+
+    use crate::Group;
+
+    /// By a hook, for instance, which runs in the step that ends the inner group, or by another thread.
+    #[test]
+    fn whoever_finds_the_inner_group_over_finds_the_outer_one_to_know_it() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let outer = Group::<()>::new();
+        let inner = outer.nested::<Result<(), ()>>("in").build();
+        let entered = runtime.enter();
+        drop(inner.spawn(pending()));
+        drop(entered);
+        let (ours, theirs) = (inner.shared().clone(), outer.shared().clone());
+        let (tell, told) = mpsc::channel();
+        let hook = inner.token().on_cancel(move || {
+            let are_quiet = (ours.state.lock().is_quiet(), theirs.state.lock().is_quiet());
+            tell.send(are_quiet).unwrap();
+        });
+        // Its first failure cancels it: here that of the child, when the runtime drops it.
+        let joined = inner.try_join_all();
+        drop(runtime);
+        assert_eq!(told.try_recv(), Ok((true, true)));
+        drop((joined, hook));
     }
 }

@@ -256,7 +256,9 @@ impl<T: Send + 'static> Group<T> {
     /// Children have `grace` to end by themselves; those in the queue still start. Then all that are
     /// left are cancelled, and what has not ended 50 ms after that is reported. Groups
     /// [within](Self::nested) are closed with it and go on for as long. Outcomes stay in the group to be
-    /// taken. It can be called more than once, and from anywhere.
+    /// taken. It can be called more than once, and from anywhere. As with
+    /// [`Lane::shutdown`], a runtime's clock has to be driven: in somebody else's loop that blocks the
+    /// only thread of a current-thread runtime the grace does not end.
     ///
     /// # Cancel safety
     ///

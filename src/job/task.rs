@@ -4,12 +4,13 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use crate::{
     error::Error,
     job::{
+        budget::Budget,
         cell::{Outcome, Work},
         help::run_now,
         look_out::{LookOut, look_again_soon},
@@ -24,6 +25,10 @@ use crate::{
 ///
 /// The job is in its lane from the moment [`offload`](crate::Lane::offload) returns, whether the
 /// task is polled or not. The outcome is the closure's value, or an [`Error`].
+///
+/// Each outcome counts towards the budget of a Tokio task, as those of Tokio's own `JoinHandle` do:
+/// whoever awaits one task after the other, and finds the outcome there each time, gives way to others
+/// now and then. Polled only once, by `now_or_never` for instance, a task may then have to be polled again.
 ///
 /// # Cancel safety
 ///
@@ -47,6 +52,7 @@ use crate::{
 #[must_use = "dropping a task cancels its job: await it, keep it, or `detach` it"]
 pub struct Task<T> {
     state: State<T>,
+    budget: Budget,
 }
 
 enum State<T> {
@@ -73,12 +79,14 @@ impl<T> Task<T> {
                 look_out: LookOut::Undecided,
                 noted: None,
             },
+            budget: Budget::default(),
         }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
         Self {
             state: State::Refused(error),
+            budget: Budget::default(),
         }
     }
 
@@ -131,7 +139,12 @@ impl<T> Task<T> {
         {
             std::mem::replace(look_out, LookOut::Never).abandon(&**owner);
         }
-        Pin::new(self).poll(cx)
+        self.poll_uncounted(cx)
+    }
+
+    /// As `poll`, for those who have the budget counted elsewhere, or must not give way.
+    pub(crate) fn poll_uncounted(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        self.poll_outcome(cx, |_, _| Poll::Ready(()))
     }
 
     /// The job, for those who wait for it otherwise than by polling the task.
@@ -146,7 +159,7 @@ impl<T> Task<T> {
         })
     }
 
-    /// True if awaiting the task would not wait.
+    /// True if awaiting the task would not wait, but for giving others a turn.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match &self.state {
@@ -156,10 +169,13 @@ impl<T> Task<T> {
     }
 }
 
-impl<T> Future for Task<T> {
-    type Output = Result<T, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<T> Task<T> {
+    /// As `poll`; `count` is asked when there is an outcome to give.
+    fn poll_outcome(
+        &mut self,
+        cx: &mut Context<'_>,
+        count: impl FnOnce(&mut Budget, &mut Context<'_>) -> Poll<()>,
+    ) -> Poll<Result<T, Error>> {
         if let State::Live {
             outcome,
             owner,
@@ -168,11 +184,15 @@ impl<T> Future for Task<T> {
         } = &mut self.state
         {
             // Once more after the waker was left: see `look_out`.
-            if !outcome.is_settled()
-                && look_out.goes_on(&**owner, &**outcome, cx.waker())
-                && !look_out.stays_until(|| outcome.is_settled())
-            {
-                return look_again_soon(cx);
+            let mut is_there = outcome.is_settled();
+            if !is_there && look_out.goes_on(&**owner, &**outcome, cx.waker()) {
+                is_there = look_out.stays_until(|| outcome.is_settled());
+                if !is_there {
+                    return look_again_soon(cx);
+                }
+            }
+            if is_there {
+                ready!(count(&mut self.budget, cx));
             }
             let mut polled = outcome.poll(cx);
             if polled.is_pending() && !matches!(look_out, LookOut::Never) {
@@ -183,7 +203,7 @@ impl<T> Future for Task<T> {
                     polled = outcome.poll(cx);
                 }
             }
-            let result = std::task::ready!(polled);
+            let result = ready!(polled);
             match std::mem::replace(look_out, LookOut::Over) {
                 LookOut::Until(_, _, looker) => owner.looked_out(CameTo::Outcome(looker)),
                 LookOut::Over => owner.looked_out(CameTo::Call),
@@ -192,10 +212,24 @@ impl<T> Future for Task<T> {
             self.state = State::Over;
             return Poll::Ready(result);
         }
+        if let State::Refused(_) = self.state {
+            ready!(count(&mut self.budget, cx));
+        }
         match std::mem::replace(&mut self.state, State::Over) {
             State::Refused(error) => Poll::Ready(Err(error)),
             State::Over | State::Live { .. } => panic!("`Task` polled after it gave its outcome"),
         }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Not before there is an outcome: nobody gives way for what he would have to wait for anyway.
+        self.poll_outcome(cx, |budget, cx| {
+            budget.poll_share(cx).map(|share| share.was_taken())
+        })
     }
 }
 

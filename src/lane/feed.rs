@@ -122,7 +122,8 @@ impl<T> Future for Step<T> {
     type Output = (usize, Result<T, Error>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(Pin::new(&mut self.task).poll(cx));
+        // The stream counts what it gives out.
+        let result = ready!(self.task.poll_uncounted(cx));
         Poll::Ready((self.index, result))
     }
 }

@@ -189,6 +189,16 @@ impl Home {
         self.waking - self.starting.map_or(0, |starting| starting.threads)
     }
 
+    /// How many are on their way to what waits here. Beside a parked worker, which would come at once,
+    /// threads that were asked for do not count.
+    pub(crate) fn on_the_way(&self) -> usize {
+        if self.idle.is_empty() {
+            self.waking
+        } else {
+            self.woken()
+        }
+    }
+
     // ===== Deadlines =====
 
     /// Notes a job's deadline, which has to be [`armed`](Self::arm) for.
@@ -250,4 +260,71 @@ impl Home {
 
 fn is_alive(jobs: &Slab<Entry>, slot: usize, ticket: u64) -> bool {
     jobs.get(slot).is_some_and(|entry| entry.ticket == ticket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use tokio::runtime::Builder;
+
+    use super::{
+        super::{
+            inbox::Arrival,
+            state::{State, Step, Take, Threads},
+        },
+        *,
+    };
+    use crate::{
+        cancel::Cancel,
+        job::{Cell, Job, Meta},
+        sync::{self, test},
+    };
+
+    fn a_job() -> Arrival {
+        let meta = Meta {
+            cancel: Cancel::default(),
+            label: None,
+            location: Location::caller(),
+            queued: Instant::now(),
+            deadline: None,
+            token: None,
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        };
+        Arrival {
+            work: Arc::new(Cell::new(meta, |_: &Job| Ok(()))),
+            ties: None,
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_long_in_coming_keeps_no_parked_worker_from_being_called() {
+        test(|| {
+            let threads = Threads {
+                linger: true,
+                always_come: false,
+                shared: false,
+            };
+            let mut state = State::new(2, None, threads, Arc::default());
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let (mine, _) = state.home_for(Some(runtime.handle().clone()));
+            let (other, _) = state.home_for(None);
+            let home = &mut state.homes[mine];
+            home.workers = 1;
+            home.idle.push(Idle {
+                worker: 0,
+                thread: sync::current(),
+                called: Arc::new(AtomicBool::new(false)),
+                spinning: false,
+            });
+            home.asked();
+            state.push(mine, a_job());
+            state.push(other, a_job());
+            let other = state.homes[other].id;
+            let taken = state.take(other, Instant::now());
+            assert!(matches!(taken, Take::Nothing), "the older job goes first");
+            assert!(matches!(state.next_step(), Some(Step::Wake(_))));
+        });
+    }
 }

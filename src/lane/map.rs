@@ -147,7 +147,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<(usize, Result<T, Error>)>> {
-        // Neither a task nor the stream's own list gives way while there are results, and each brings
+        // Neither the stream's steps nor its own list give way while there are results, and each brings
         // another job: with a consumer that takes its time there is always one, and the other tasks
         // of its thread, the keeper of the lane's time among them, would wait to the end.
         let mut this = self.project();

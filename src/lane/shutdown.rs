@@ -21,8 +21,9 @@ impl Lane {
     /// interrupted. What has not left its thread 50 ms after that is reported. It can be called
     /// more than once and from anywhere. Times are on Tokio's clock: where a test has paused that, a
     /// job that is stuck on Tokio's pool keeps it from going on by itself, and the test has to
-    /// advance it. Outside of a runtime a thread measures the grace; if that is refused, the grace is
-    /// over at once.
+    /// advance it. In somebody else's loop that blocks the only thread of a current-thread runtime,
+    /// nobody drives that clock, and the grace does not end. Outside of a runtime a thread measures the
+    /// grace; if that is refused, the grace is over at once.
     ///
     /// # Cancel safety
     ///

@@ -159,7 +159,7 @@ enum Relief {
 /// What a look at the books led to, and what to do about the other waiting jobs.
 enum Look {
     Run(Key, Arc<dyn Work>, JobState, Option<Step>),
-    InVain(Key, Cause),
+    InVain(Key, Cause, Option<Step>),
     /// This worker is on the list of the parked.
     Parked(Duration, Option<Step>),
     /// This worker is off the books.
@@ -181,7 +181,8 @@ impl Shift {
                     self.run(key, work, &mut now, &mut next);
                     next
                 }
-                Look::InVain(key, cause) => {
+                Look::InVain(key, cause, step) => {
+                    self.core.perform(step);
                     self.core.stop_in_vain(key, &cause);
                     self.look_again(now, false)
                 }
@@ -225,7 +226,10 @@ impl Shift {
             }
             Take::InVain(key, cause) => {
                 state.tell_lookers();
-                Look::InVain(key, cause)
+                // The closure is dropped here, which may take long: those behind it do not wait for that.
+                state.carry_over();
+                let more = state.counts.waiting > 1;
+                Look::InVain(key, cause, more.then(|| state.next_step()).flatten())
             }
             nothing @ (Take::Nothing | Take::Leave) => {
                 let stays = !last_try && matches!(nothing, Take::Nothing);
@@ -261,7 +265,7 @@ impl Shift {
             state.call(caller, matches!(next, Look::Run(..)));
         };
         run(&self.core, key, work, now, next, then, |core, next| {
-            if let Look::Run(.., step) | Look::Parked(.., step) = next {
+            if let Look::Run(.., step) | Look::InVain(.., step) | Look::Parked(.., step) = next {
                 // Whom it calls should not wait for what follows, some of which is the user's code.
                 core.perform(step.take());
             }

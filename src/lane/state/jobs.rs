@@ -183,7 +183,7 @@ impl State {
         self.homes.iter().any(|home| {
             home.id != id
                 && !home.closed
-                && home.waking == 0
+                && home.on_the_way() == 0
                 && home.can_be_served()
                 && age(home).is_some_and(|theirs| theirs < mine)
         })

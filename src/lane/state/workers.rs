@@ -61,12 +61,7 @@ impl State {
             // A thread that was asked for may be long in coming, or never come: it is not the one.
             let one_will_do = brisk && home.starting.is_none();
             let enough = if one_will_do { 1 } else { UNDER_WAY };
-            let under_way = if home.idle.is_empty() {
-                home.waking
-            } else {
-                home.woken()
-            };
-            if home.closed || under_way >= enough.min(self.counts.waiting) {
+            if home.closed || home.on_the_way() >= enough.min(self.counts.waiting) {
                 return None;
             }
             if brisk && busy > 0 {
@@ -107,7 +102,7 @@ impl State {
 
     fn next_step_among_homes(&mut self) -> Option<Step> {
         let mut in_need: Vec<(u64, usize)> = (self.homes.iter().enumerate())
-            .filter(|(_, home)| home.waking == 0 && !home.closed)
+            .filter(|(_, home)| home.on_the_way() == 0 && !home.closed)
             .filter_map(|(at, home)| Some((self.jobs[*home.queue.front()?].ticket, at)))
             .collect();
         in_need.sort_unstable();

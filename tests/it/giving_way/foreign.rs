@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use longshore::{Group, Lane, lane::Threads};
 
 use super::{MANY, held};
@@ -56,6 +56,19 @@ fn in_a_foreign_loop_a_producer_goes_on() {
         for _ in 0..SOME {
             drop(lane.reserve().await.unwrap());
         }
+    });
+}
+
+#[test]
+fn in_a_foreign_loop_who_takes_tasks_goes_on() {
+    in_a_foreign_loop(async |lane| {
+        let tasks = Vec::from_iter((0..SOME).map(|n| lane.offload(move || n)));
+        for (n, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.await.unwrap(), n);
+        }
+        let tasks = (0..SOME).map(|n| lane.offload(move || n));
+        let taken = tasks.collect::<FuturesUnordered<_>>().count().await;
+        assert_eq!(taken, SOME);
     });
 }
 

@@ -4,16 +4,21 @@
 mod foreign;
 
 use std::{
+    collections::VecDeque,
     ops::Range,
     pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use longshore::{Group, Lane, lane::Map};
 
 use crate::support::{
@@ -202,5 +207,80 @@ fn a_group_of_futures_with_outcomes_ready_lets_timers_go_off() {
     watched(|| {
         let runtime = Flavour::CurrentThread.runtime();
         runtime.block_on(runtime.spawn(takes_its_time())).unwrap();
+    });
+}
+
+#[test]
+fn tasks_with_outcomes_ready_give_way() {
+    on_one_thread(async |lane| {
+        let tasks = Vec::from_iter((0..MANY).map(|n| lane.offload(move || n)));
+        eventually("all are over", || lane.stats().completed == MANY as u64).await;
+        let turns = turns_beside(async {
+            for (n, task) in tasks.into_iter().enumerate() {
+                assert_eq!(task.await.unwrap(), n);
+            }
+        });
+        let turns = turns.await;
+        assert!(turns >= 5, "{turns} turns for others");
+    });
+}
+
+/// Also those that were waited for before.
+#[test]
+fn tasks_in_a_list_with_outcomes_ready_give_way() {
+    on_one_thread(async |lane| {
+        let gate = Gate::new();
+        let tasks = (0..MANY).map(|_| {
+            let door = gate.door();
+            lane.offload(move || door.pass())
+        });
+        gives_way(&lane, &gate, tasks.collect::<FuturesUnordered<_>>()).await;
+    });
+}
+
+#[test]
+fn tasks_that_were_refused_give_way() {
+    watched(|| {
+        Flavour::CurrentThread.runtime().block_on(async {
+            let lane = Lane::builder("closed").limit(1).build();
+            lane.close();
+            let turns = turns_beside(async {
+                for _ in 0..MANY {
+                    lane.offload(|| ()).await.unwrap_err();
+                }
+            });
+            let turns = turns.await;
+            assert!(turns >= 5, "{turns} turns for others");
+        });
+    });
+}
+
+/// Of those who hand in ahead of what they take, and take so long for each that the next is always there.
+#[test]
+fn tasks_that_are_handed_in_ahead_let_timers_go_off() {
+    async fn takes_its_time(lane: Lane) {
+        let ahead = VecDeque::from_iter((0..64).map(|_| lane.offload(|| ())));
+        let mut left = MANY;
+        let results = stream::unfold(ahead, |mut ahead| {
+            left -= 1;
+            let next = (left > 0).then(|| lane.offload(|| ()));
+            async move {
+                ahead.push_back(next?);
+                let task = ahead.pop_front()?;
+                while !task.is_finished() {
+                    thread::yield_now();
+                }
+                Some((task.await.unwrap(), ahead))
+            }
+        });
+        let beats = beats_beside(pin!(results)).await;
+        assert!(beats >= 5, "{beats} beats");
+    }
+    watched(|| {
+        let runtime = Flavour::CurrentThread.runtime();
+        let lane = watch_over(Lane::builder("ahead").limit(4).build());
+        runtime
+            .block_on(runtime.spawn(takes_its_time(lane)))
+            .unwrap();
     });
 }

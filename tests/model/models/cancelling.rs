@@ -6,8 +6,8 @@ use shuttle::{future::block_on, thread};
 
 use super::{
     Ends, check, check_both,
-    lanes::{FOR_EVER, assert_settled, lane, offload, wait_until_settled},
-    signals::Gauge,
+    lanes::{FOR_EVER, assert_settled, hand_in_under, lane, offload, wait_until_settled},
+    signals::{Event, Gauge},
 };
 use crate::{
     cancel::CancelToken,
@@ -160,4 +160,40 @@ fn a_token_reaches_every_job_under_it() {
         assert_settled(&core);
         core.close();
     });
+}
+
+/// What a closure holds that waits, when it is dropped, for what a later job does.
+struct WaitsInDrop(Arc<Event>);
+
+impl Drop for WaitsInDrop {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
+}
+
+/// A worker that drops a closure whose token was cancelled keeps nobody else from the jobs behind it.
+#[test]
+fn a_job_in_vain_that_is_long_in_its_drop_holds_up_none_behind_it() {
+    let ends = Ends::default();
+    let seen = ends.clone();
+    check_both(move || {
+        let core = lane(2, None, FOR_EVER);
+        // From here on there is a worker that waits to be called.
+        block_on(offload(&core, |_| ())).expect("it runs");
+        let (token, later) = (CancelToken::new(), Arc::new(Event::default()));
+        let held = WaitsInDrop(later.clone());
+        let task = hand_in_under(&core, &token, move |_| drop(held));
+        let canceller = thread::spawn(move || token.cancel());
+        let behind = offload(&core, move |_| later.happen());
+        block_on(behind).expect("it runs");
+        match block_on(task) {
+            Ok(()) => seen.saw("in time"),
+            Err(error) if error.is_cancelled() => seen.saw("in vain"),
+            Err(error) => panic!("{error}"),
+        }
+        canceller.join().expect("the canceller");
+        wait_until_settled(&core);
+        core.close();
+    });
+    ends.were(&["in time", "in vain"]);
 }

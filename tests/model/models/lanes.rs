@@ -6,7 +6,7 @@ use shuttle::thread;
 use tokio::time::Instant;
 
 use crate::{
-    cancel::Cancel,
+    cancel::{Cancel, CancelToken},
     job::{Cell, Job, Meta, Task, Work},
     lane::{core::Core, source::Source},
     sync::Arc,
@@ -43,19 +43,41 @@ where
     F: FnOnce(&Job) -> T + Send + 'static,
     T: Send + 'static,
 {
-    let cell = Arc::new(Cell::new(
-        Meta {
-            cancel: Cancel::default(),
-            label: None,
-            location: Location::caller(),
-            queued: Instant::now(),
-            deadline,
-            token: None,
-            #[cfg(feature = "tracing")]
-            span: tracing::Span::none(),
-        },
-        move |job: &Job| Ok(f(job)),
-    ));
+    let meta = Meta { deadline, ..meta() };
+    hand_in_as(core, meta, f, reserved)
+}
+
+/// Under a token by which its worker knows that it must not start, and that does nothing else: whoever
+/// cancels it has not come to the job yet.
+pub(super) fn hand_in_under<F, T>(core: &Arc<Core>, token: &CancelToken, f: F) -> Task<T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let token = Some(token.clone());
+    let meta = Meta { token, ..meta() };
+    hand_in_as(core, meta, f, false)
+}
+
+fn meta() -> Meta {
+    Meta {
+        cancel: Cancel::default(),
+        label: None,
+        location: Location::caller(),
+        queued: Instant::now(),
+        deadline: None,
+        token: None,
+        #[cfg(feature = "tracing")]
+        span: tracing::Span::none(),
+    }
+}
+
+fn hand_in_as<F, T>(core: &Arc<Core>, meta: Meta, f: F, reserved: bool) -> Task<T>
+where
+    F: FnOnce(&Job) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let cell = Arc::new(Cell::new(meta, move |job: &Job| Ok(f(job))));
     let work: Arc<dyn Work> = cell.clone();
     match core.submit(work, None, reserved) {
         Ok(()) => Task::live(cell, core.clone()),
