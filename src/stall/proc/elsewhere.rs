@@ -56,7 +56,11 @@ impl Others {
 pub(in crate::stall) struct Names;
 
 impl Names {
-    pub(in crate::stall) fn call(&mut self, _registers: &Registers) -> Option<BlockingCall> {
+    pub(in crate::stall) fn call(
+        &mut self,
+        _registers: &Registers,
+        _still: impl FnOnce() -> bool,
+    ) -> Option<BlockingCall> {
         None
     }
 
