@@ -22,6 +22,8 @@
 mod doubt;
 mod polls;
 mod telling;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 mod worker;
 
 #[cfg(feature = "stall-stacks")]
