@@ -9,11 +9,13 @@ use super::{
         clock::Moment,
         listener::{Ears, Ignored, Listener},
         proc::{Account, Eye, Look, Others, Sleep, this_thread},
+        slot::Polled,
         subject::Settings,
         traces::Crowd,
         trail::Limits,
     },
     doubt::{Doubt, Suspect},
+    worker::Here,
     *,
 };
 
@@ -53,6 +55,7 @@ fn at(start: Instant, time: Duration) -> Seen {
 struct Scene {
     _runtime: Runtime,
     subject: Arc<Subject>,
+    thread: u32,
     go_on: Option<mpsc::Sender<()>>,
 }
 
@@ -83,7 +86,29 @@ fn blocked(threshold: Duration) -> Scene {
     Scene {
         _runtime: runtime,
         subject,
+        thread,
         go_on: Some(go_on),
+    }
+}
+
+impl Scene {
+    /// Reads that there is nobody, the first time; and from then on once the worker has gone on, if it is
+    /// to do so.
+    fn crowd(&mut self, goes_on: bool) -> Crowd {
+        let (subject, mut go_on) = (self.subject.clone(), self.go_on.take());
+        let before = subject.progress(0);
+        let mut is_first = true;
+        crowd(move |thread| {
+            if goes_on && !std::mem::take(&mut is_first) {
+                drop(go_on.take());
+                let end = Instant::now() + 60_000 * MILLIS;
+                while subject.progress(0) == before {
+                    assert!(Instant::now() < end, "it does not go on");
+                    std::thread::sleep(MILLIS);
+                }
+            }
+            alone(thread)
+        })
     }
 }
 
@@ -98,6 +123,74 @@ fn asleep() -> Look {
     Look {
         state: State::Asleep(Sleep::Somewhere { on_a_lock: true }),
         account: Account::default(),
+    }
+}
+
+#[test]
+fn a_worker_that_goes_on_while_the_others_are_read_is_not_told() {
+    for goes_on in [false, true] {
+        let mut scene = blocked(100 * MILLIS);
+        let start = Instant::now();
+        let here = Here {
+            worker: 0,
+            progress: scene.subject.progress(0),
+            moved: false,
+            thread: Some(THIS),
+        };
+        let mut seen = Traces {
+            crowd: scene.crowd(goes_on),
+            ..Traces::default()
+        };
+        let trail = Trail::begin(at(start, Duration::ZERO));
+        seen.workers.push(WorkerTrace {
+            trail: Some(trail),
+            ..WorkerTrace::default()
+        });
+        for time in 0..20 {
+            let now = at(start, 10 * time * MILLIS);
+            let trail = seen.workers[0].trail.as_mut().expect("it was begun");
+            trail.look(Some(asleep()), now);
+            scene.subject.judge(&mut seen, &here, None, now);
+            if scene.subject.progress(0) != here.progress {
+                break;
+            }
+        }
+        assert_eq!(seen.workers[0].told.is_some(), !goes_on);
+        drop(scene);
+    }
+}
+
+#[test]
+fn nor_is_a_poll_that_ends_meanwhile() {
+    for goes_on in [false, true] {
+        let mut scene = blocked(100 * MILLIS);
+        let start = Instant::now();
+        let mut seen = Traces {
+            crowd: scene.crowd(goes_on),
+            ..Traces::default()
+        };
+        let view = View {
+            thread: scene.thread,
+            name: None,
+            scope: scene.subject.scope(),
+            worker: Some(0),
+            task: None,
+            allowed: false,
+            poll: Some(Polled {
+                place: 1,
+                since: Moment(1),
+            }),
+        };
+        let before = scene.subject.progress(0);
+        for time in 0..100 {
+            let now = at(start, 10 * time * MILLIS);
+            scene.subject.look_at_polls(&mut seen, now, &[&view], &[]);
+            if scene.subject.progress(0) != before {
+                break;
+            }
+        }
+        assert_eq!(seen.polls[0].told.is_some(), !goes_on);
+        drop(scene);
     }
 }
 
