@@ -52,16 +52,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     println!("\n== what is left to do");
-    let profile = watching.profile_for(Duration::from_secs(1));
-    serve(prices, Client::Forgotten).await?;
-    let profile = profile.await;
-    println!("{profile}");
-    if cfg!(target_os = "linux") {
-        let first = profile.rows[0]
-            .call
-            .as_ref()
-            .and_then(|call| call.peer.clone());
-        assert_eq!(first, Some(prices.to_string()));
+    for tries in 1.. {
+        let profile = watching.profile_for(Duration::from_secs(1));
+        serve(prices, Client::Forgotten).await?;
+        let profile = profile.await;
+        println!("{profile}");
+        let call = profile.rows.first().and_then(|row| row.call.as_ref());
+        let peer = call.and_then(|call| call.peer.clone());
+        if peer == Some(prices.to_string()) || cfg!(not(target_os = "linux")) {
+            break;
+        }
+        assert!(tries < 5, "{peer:?}");
     }
 
     println!("\n== repaired");

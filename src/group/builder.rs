@@ -93,6 +93,9 @@ impl<T> Builder<T> {
     /// When it is over, every child that is left is stopped, and new ones are refused. A group in
     /// another one has until the earlier of the two deadlines, and a lane's own timeout still holds
     /// where it is shorter.
+    ///
+    /// On a runtime without a timer a thread keeps the time; if none can be had either, it is over at once:
+    /// better early than never.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.time = Time::Timeout(time);
         self

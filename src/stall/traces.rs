@@ -58,23 +58,50 @@ pub(super) struct PollTrace {
 pub(super) struct Before {
     pub(super) others: Arc<Others>,
     pub(super) at: Seen,
-    /// And when it was asked for the first time.
+    /// When it was asked for the last time.
+    pub(super) asked: Moment,
+    /// And what it was the first time.
     pub(super) first: Arc<Others>,
 }
 
-/// What all threads did at one look, found out once for all that ask.
-#[derive(Debug, Default)]
-pub(super) struct Crowd(Option<(Moment, Arc<Others>)>);
+/// What other threads did at one look, found out once for all that ask.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    at: Moment,
+    /// Those of each name that was asked for.
+    known: Vec<Arc<Others>>,
+    read: ReadOthers,
+}
+
+/// Gives those of the same name as this thread, and this one.
+pub(super) type ReadOthers = fn(u32) -> Option<Others>;
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self::read_by(Others::of)
+    }
+}
 
 impl Crowd {
-    pub(super) fn now(&mut self, now: Seen) -> Option<Arc<Others>> {
-        if let Some((at, others)) = &self.0
-            && *at == now.awake
-        {
+    pub(super) fn read_by(read: ReadOthers) -> Self {
+        Self {
+            at: Moment::default(),
+            known: Vec::new(),
+            read,
+        }
+    }
+
+    /// Those that are called like this thread, and this one; `None` if that cannot be told.
+    pub(super) fn now(&mut self, now: Seen, thread: u32) -> Option<Arc<Others>> {
+        if self.at != now.awake {
+            self.at = now.awake;
+            self.known.clear();
+        }
+        if let Some(others) = self.known.iter().find(|others| others.has(thread)) {
             return Some(others.clone());
         }
-        let others = Arc::new(Others::now()?);
-        self.0 = Some((now.awake, others.clone()));
+        let others = Arc::new((self.read)(thread)?);
+        self.known.push(others.clone());
         Some(others)
     }
 }

@@ -1,6 +1,7 @@
 //! Workers that change their thread: what the one they were on does from there on is nobody's stall.
 
 use std::{
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -16,7 +17,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Flavour, Gate, LOOKS, Watched, assert_quiet, compute, in_time, listen, looks, wait_for_looks,
+    Flavour, Gate, LOOKS, Watched, assert_quiet, child, compute, in_child, in_time, listen, looks,
+    passes, wait_for_looks,
 };
 
 /// Blocks in `block_in_place` until it has been looked at for long, in a few tasks.
@@ -199,28 +201,53 @@ async fn the_worker_parks(metrics: &RuntimeMetrics) {
 /// It has computed until then, and goes on doing so on another thread.
 #[test]
 fn block_in_place_of_a_worker_that_is_busy_is_not_reported() {
+    in_time(|| goes_into_place_while_busy(|| ()));
+}
+
+/// It cannot be seen then that another thread is busy.
+#[test]
+fn nor_is_it_in_a_process_that_has_no_descriptors_left() {
+    if !in_child() {
+        let name = "::nor_is_it_in_a_process_that_has_no_descriptors_left";
+        return passes(child(&format!("{}{name}", module_path!())));
+    }
     in_time(|| {
-        nothing_is_reported(|polls| {
-            let watched = with_one_worker(Watch::new().without_cpu());
-            let runtime = &watched.runtime;
-            for round in 0..8 {
-                let (gate, opener) = Gate::new();
-                let busy = polls.spawn(runtime.handle(), &gate, 6);
-                // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come
-                // at all points of the 61 ticks in between.
-                thread::sleep(Duration::from_millis(400 + 37 * round));
-                let (held, release) = Gate::new();
-                let in_place = runtime.spawn(async move { block_in_place(|| held.wait()) });
-                wait_for_looks(&watched.watching, LOOKS);
-                drop(release);
-                runtime.block_on(in_place).unwrap();
-                drop(opener);
-                for task in busy {
-                    runtime.block_on(task).unwrap();
-                }
-            }
-            watched
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let few = rustix::process::Rlimit {
+            current: Some(64),
+            ..limits
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+        goes_into_place_while_busy(|| -> Vec<fs::File> {
+            std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect()
         });
+    });
+}
+
+/// What `takes` gives is kept as long as a task blocks in place.
+fn goes_into_place_while_busy<T>(takes: impl Fn() -> T) {
+    nothing_is_reported(|polls| {
+        let watched = with_one_worker(Watch::new().without_cpu());
+        let runtime = &watched.runtime;
+        for round in 0..8 {
+            let (gate, opener) = Gate::new();
+            let busy = polls.spawn(runtime.handle(), &gate, 6);
+            // Here and not by Tokio's clock, which is looked at when progress is noted: it is to come at
+            // all points of the 61 ticks in between.
+            thread::sleep(Duration::from_millis(400 + 37 * round));
+            let (held, release) = Gate::new();
+            let taken = takes();
+            let in_place = runtime.spawn(async move { block_in_place(|| held.wait()) });
+            wait_for_looks(&watched.watching, LOOKS);
+            drop(taken);
+            drop(release);
+            runtime.block_on(in_place).unwrap();
+            drop(opener);
+            for task in busy {
+                runtime.block_on(task).unwrap();
+            }
+        }
+        watched
     });
 }
 

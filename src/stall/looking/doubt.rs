@@ -41,11 +41,12 @@ impl Subject {
     pub(super) fn note_others(&self, suspect: &mut Suspect<'_>, crowd: &mut Crowd, now: Seen) {
         let is_half_way = suspect.trail.age(now) >= self.threshold() / 2;
         if !self.single && suspect.before.is_none() && is_half_way {
-            let others = crowd.now(now);
+            let others = crowd.now(now, suspect.thread);
             *suspect.before = others.map(|others| Before {
                 first: others.clone(),
                 others,
                 at: now,
+                asked: now.awake,
             });
         }
     }
@@ -58,40 +59,44 @@ impl Subject {
     /// all the others, and that it computes; if it does not, the worker is stuck there, and if it
     /// does for very long, the worker is stuck as well. While there is such a thread, nothing is
     /// said; whether there is one is asked anew as half the threshold passes, again and again. Where
-    /// threads cannot be looked at, there may always be one.
+    /// threads cannot be looked at, or not all of them, there may always be one.
     pub(super) fn doubt(&self, mut suspect: Suspect<'_>, crowd: &mut Crowd, now: Seen) -> Doubt {
         if self.single {
             return Doubt::None;
         }
-        let Some(before) = suspect.before else {
-            if suspect.trail.last().is_none() {
-                let is_over = suspect.trail.age(now) >= self.threshold().saturating_add(IN_DOUBT);
-                return if is_over { Doubt::None } else { Doubt::Some };
-            }
-            // It has computed until now, so that nobody has asked.
+        if suspect.before.is_none() && suspect.trail.last().is_some() {
+            // It has computed until now, so that nobody has asked; or it could not be told.
             self.note_others(&mut suspect, crowd, now);
-            return match suspect.before {
-                Some(_) => Doubt::Some,
-                None => Doubt::None,
-            };
+            if suspect.before.is_some() {
+                return Doubt::Some;
+            }
+        }
+        let age = suspect.trail.age(now);
+        let unseen = if age >= self.threshold().saturating_add(IN_DOUBT) {
+            Doubt::None
+        } else {
+            Doubt::Some
         };
-        if now.awake.since(before.at.awake) < self.threshold() / 4 {
+        let Some(before) = suspect.before else {
+            return unseen;
+        };
+        // Where there are thousands of threads it takes long to look at them.
+        if now.awake.since(before.asked) < self.threshold() / 4 {
             return Doubt::Some;
         }
-        let Some(others) = crowd.now(now) else {
-            return Doubt::None;
+        let Some(others) = crowd.now(now, suspect.thread) else {
+            return unseen;
         };
+        before.asked = now.awake;
         // Another worker is not this one. This one may be known to have been on another thread.
         let known = self.workers.thread(suspect.worker);
         let is_another = |other| known != Some(other) && workers::is_worker(other);
-        let is_old = suspect.trail.age(now) >= self.threshold().saturating_add(LONGEST);
-        let time = now.at.saturating_duration_since(before.at.at);
-        let since = (&*before.others, time);
-        match others.busy(suspect.thread, since, &before.first, is_another) {
+        let is_old = age >= self.threshold().saturating_add(LONGEST);
+        match others.busy(suspect.thread, &before.others, &before.first, is_another) {
             None => Doubt::None,
             Some(used) if used >= IN_DOUBT || is_old => Doubt::Outlasted,
             Some(_) => {
-                if time >= self.threshold() / 2 {
+                if now.at.saturating_duration_since(before.at.at) >= self.threshold() / 2 {
                     before.others = others;
                     before.at = now;
                 }

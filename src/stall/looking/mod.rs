@@ -22,6 +22,8 @@
 mod doubt;
 mod polls;
 mod telling;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 mod worker;
 
 #[cfg(feature = "stall-stacks")]
@@ -32,8 +34,6 @@ use std::{
 };
 
 use self::worker::WorkerLook;
-#[cfg(feature = "stall-stacks")]
-use super::stack::Modules;
 use super::{
     finding::call_of,
     proc::State,
@@ -42,6 +42,11 @@ use super::{
     subject::Subject,
     traces::{Progress, Traces, WorkerTrace},
     trail::{Seen, Trail},
+};
+#[cfg(feature = "stall-stacks")]
+use super::{
+    finding::{copied, walked},
+    stack::Modules,
 };
 
 /// So many looks lie between two tries to learn who an unknown worker is.
@@ -141,18 +146,13 @@ fn take_sample(
         look.is_some_and(|look| look.same_sleep(&asleep))
     };
     #[cfg(feature = "stall-stacks")]
-    let stack = eye.and_then(|(thread, _)| {
-        let modules = modules(&mut seen.modules)?;
-        super::finding::walked(*thread, sleep, modules).filter(|_| still())
-    });
-    let mut call = call_of(&mut seen.names, sleep);
-    let still = still();
-    if let Some(call) = call.as_mut().filter(|_| !still) {
-        call.forget_what_it_is_about();
-    }
+    let copied = eye.and_then(|(thread, _)| copied(*thread, sleep, still));
+    let call = call_of(&mut seen.names, sleep, still);
+    #[cfg(feature = "stall-stacks")]
+    let stack = copied.and_then(|copy| walked(&copy, modules(&mut seen.modules)?));
     let sample = Sample {
         call,
-        is_whole: still && !seen.names.have_left_out(),
+        is_whole: !seen.names.have_left_out(),
         place: look.place,
         #[cfg(feature = "stall-stacks")]
         stack,

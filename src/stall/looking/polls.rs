@@ -77,11 +77,15 @@ impl Subject {
         // Not before the second look: most polls are over by then.
         let eye = trace.eye.get_or_insert_with(|| Eye::on(view.thread));
         let look = eye.look();
-        let handed_on = trace.on.is_some_and(|(worker, then)| {
-            let progress = self.progress(worker);
-            let left = !self.single && self.workers.has_left(worker, view.thread, trace.since);
-            left || progress != then || is_parked(progress)
-        });
+        let (on, since) = (trace.on, trace.since);
+        let is_handed_on = || {
+            on.is_some_and(|(worker, then)| {
+                let progress = self.progress(worker);
+                let left = !self.single && self.workers.has_left(worker, view.thread, since);
+                left || progress != then || is_parked(progress)
+            })
+        };
+        let handed_on = is_handed_on();
         if handed_on || allowed.contains(&view.thread) {
             trace.trail = Trail::begin(now);
             trace.others = None;
@@ -108,6 +112,10 @@ impl Subject {
             Doubt::None => {}
             Doubt::Some => return,
             Doubt::Outlasted => verdict.is_of_a_worker_only(),
+        }
+        // To look at the others may have taken long.
+        if is_handed_on() {
+            return;
         }
         let found = Found {
             worker: trace.on.map(|(worker, _)| worker),

@@ -27,12 +27,12 @@ pub(super) struct WorkerLook {
 }
 
 /// Where a worker is at one look.
-struct Here {
-    worker: usize,
-    progress: Progress,
+pub(super) struct Here {
+    pub(super) worker: usize,
+    pub(super) progress: Progress,
     /// It has made progress since the last one.
-    moved: bool,
-    thread: Option<u32>,
+    pub(super) moved: bool,
+    pub(super) thread: Option<u32>,
 }
 
 impl Subject {
@@ -150,7 +150,7 @@ impl Subject {
     }
 
     /// Tells of it if it is a stall by now.
-    fn judge(&self, seen: &mut Traces, here: &Here, view: Option<&View>, now: Seen) {
+    pub(super) fn judge(&self, seen: &mut Traces, here: &Here, view: Option<&View>, now: Seen) {
         let Traces {
             workers,
             polls,
@@ -184,6 +184,10 @@ impl Subject {
             Doubt::None => {}
             Doubt::Some => return,
             Doubt::Outlasted => verdict.is_of_a_worker_only(),
+        }
+        // To look at the others may have taken long.
+        if self.progress(worker) != here.progress {
+            return;
         }
         trace.told_of = since(view);
         // One stall is told once, by its poll or by its worker.

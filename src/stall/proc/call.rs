@@ -35,6 +35,7 @@ impl BlockingCall {
     }
 
     /// Leaves no more than its name: the thread has been awake since its arguments were read.
+    #[cfg(target_os = "linux")]
     pub(in crate::stall) fn forget_what_it_is_about(&mut self) {
         self.fd = None;
         self.peer = None;

@@ -37,14 +37,18 @@ impl Eye {
 pub(in crate::stall) struct Others;
 
 impl Others {
-    pub(in crate::stall) fn now() -> Option<Self> {
+    pub(in crate::stall) fn of(_thread: u32) -> Option<Self> {
         None
+    }
+
+    pub(in crate::stall) fn has(&self, _thread: u32) -> bool {
+        false
     }
 
     pub(in crate::stall) fn busy(
         &self,
         _thread: u32,
-        _before: (&Self, Duration),
+        _before: &Self,
         _first: &Self,
         _is_another: impl Fn(u32) -> bool,
     ) -> Option<Duration> {
@@ -56,7 +60,11 @@ impl Others {
 pub(in crate::stall) struct Names;
 
 impl Names {
-    pub(in crate::stall) fn call(&mut self, _registers: &Registers) -> Option<BlockingCall> {
+    pub(in crate::stall) fn call(
+        &mut self,
+        _registers: &Registers,
+        _still: impl FnOnce() -> bool,
+    ) -> Option<BlockingCall> {
         None
     }
 

@@ -1,82 +1,60 @@
 //! From the registers of a system call to what it is about.
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    ffi::OsStr,
-    fs,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
 
 use super::{
     super::clock::Moment,
     BlockingCall, Registers, memory,
-    sockets::{self, Peer},
+    sockets::{self, Peers, ReadTable},
     syscalls::{self, Shape},
 };
 
-/// Names calls, and remembers the tables of sockets: to read them takes long where there are many.
-#[derive(Debug, Default)]
+/// Names calls, and remembers whose sockets are whose.
+#[derive(Debug)]
 pub(in crate::stall) struct Names {
-    peers: HashMap<u64, Peer>,
-    /// When the tables may be read again.
-    not_before: Option<Instant>,
+    peers: Peers,
     forgotten: Moment,
     /// Of the last call there is more to be known.
     left_out: bool,
 }
 
-/// The tables are read a quarter of the time at the most.
-const REST: u32 = 4;
+impl Default for Names {
+    fn default() -> Self {
+        Self::read_by(sockets::read)
+    }
+}
 
 impl Names {
+    pub(in crate::stall) fn read_by(read: ReadTable) -> Self {
+        Self {
+            peers: Peers::read_by(read),
+            forgotten: Moment::default(),
+            left_out: false,
+        }
+    }
+
     /// The call of these registers; `None` where the thread sleeps in none.
-    pub(in crate::stall) fn call(&mut self, registers: &Registers) -> Option<BlockingCall> {
+    ///
+    /// What its arguments mean is found out first, and `still` says whether the thread has slept there all
+    /// the while: if not, it may be something else by now, and is left out. Then nothing depends on the
+    /// thread any more, and who is at the other end of a socket may take its time.
+    pub(in crate::stall) fn call(
+        &mut self,
+        registers: &Registers,
+        still: impl FnOnce() -> bool,
+    ) -> Option<BlockingCall> {
         self.left_out = false;
-        if registers.number < 0 {
-            return None;
-        }
-        let Some((name, shape)) = syscalls::of(registers.number) else {
-            return Some(BlockingCall {
-                syscall: Cow::Owned(format!("system call {}", registers.number)),
-                fd: None,
-                peer: None,
-                path: None,
-                timeout: None,
-                serves: false,
-            });
-        };
-        let mut call = BlockingCall {
-            syscall: Cow::Borrowed(name),
-            fd: None,
-            peer: None,
-            path: None,
-            timeout: None,
-            serves: false,
-        };
-        let arguments = registers.arguments;
-        match shape {
-            Shape::Fd => call.fd = fd(arguments[0]),
-            Shape::Path(index) => call.path = path(arguments[index]),
-            Shape::Poll => {
-                call.fd = first_polled(arguments);
-                // A timeout of less than zero is none.
-                let millis = i32::try_from(arguments[2] as i64).unwrap_or(-1);
-                call.timeout = u64::try_from(millis).ok().map(Duration::from_millis);
+        let (mut call, socket) = described(registers)?;
+        if !still() {
+            call.forget_what_it_is_about();
+            self.left_out = true;
+        } else if let Some(inode) = socket {
+            let (peer, is_sure) = self.peers.of(inode);
+            if let Some(peer) = peer {
+                call.peer = Some(peer.name.clone());
+                call.serves = peer.is_client;
             }
-            Shape::PollSpec => {
-                call.fd = first_polled(arguments);
-                call.timeout = time(arguments[2]);
-            }
-            Shape::Sleep => call.timeout = time(arguments[0]),
-            // With a flag it is a moment, not a length.
-            Shape::ClockSleep if arguments[1] == 0 => call.timeout = time(arguments[2]),
-            Shape::ClockSleep | Shape::Other => {}
-        }
-        if let Some(fd) = call.fd {
-            self.describe(fd, &mut call);
+            self.left_out = !is_sure;
         }
         Some(call)
     }
@@ -85,12 +63,11 @@ impl Names {
     pub(in crate::stall) fn forget(&mut self, now: Moment) {
         if self.forgotten != now {
             self.forgotten = now;
-            self.peers = HashMap::new();
-            self.not_before = None;
+            self.peers.forget();
         }
     }
 
-    /// Whether what the last call is about was not looked for, since that had just been done for another.
+    /// Whether there may be more to be known of what the last call is about.
     pub(in crate::stall) fn have_left_out(&self) -> bool {
         self.left_out
     }
@@ -100,41 +77,66 @@ impl Names {
         let name = fs::read(format!("/proc/self/task/{thread}/comm")).ok()?;
         Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
     }
+}
 
-    fn describe(&mut self, fd: i32, call: &mut BlockingCall) {
-        let Ok(link) = fs::read_link(format!("/proc/self/fd/{fd}")) else {
-            return;
-        };
-        let bytes = link.as_os_str().as_bytes();
-        let socket = bytes
-            .strip_prefix(b"socket:[")
-            .and_then(|rest| rest.strip_suffix(b"]"))
-            .and_then(|inode| str::from_utf8(inode).ok()?.parse().ok());
-        if let Some(inode) = socket {
-            if let Some(peer) = self.peer(inode) {
-                call.peer = Some(peer.name.clone());
-                call.serves = peer.is_client;
-            }
-        } else if bytes.starts_with(b"/") {
-            call.path = Some(link);
-        } else {
-            call.peer = kind(bytes);
-        }
+/// The call of these registers, and the inode of the socket that it is about.
+fn described(registers: &Registers) -> Option<(BlockingCall, Option<u64>)> {
+    if registers.number < 0 {
+        return None;
     }
+    let bare = |syscall| BlockingCall {
+        syscall,
+        fd: None,
+        peer: None,
+        path: None,
+        timeout: None,
+        serves: false,
+    };
+    let Some((name, shape)) = syscalls::of(registers.number) else {
+        let syscall = Cow::Owned(format!("system call {}", registers.number));
+        return Some((bare(syscall), None));
+    };
+    let mut call = bare(Cow::Borrowed(name));
+    let arguments = registers.arguments;
+    match shape {
+        Shape::Fd => call.fd = fd(arguments[0]),
+        Shape::Path(index) => call.path = path(arguments[index]),
+        Shape::Poll => {
+            call.fd = first_polled(arguments);
+            // A timeout of less than zero is none.
+            let millis = i32::try_from(arguments[2] as i64).unwrap_or(-1);
+            call.timeout = u64::try_from(millis).ok().map(Duration::from_millis);
+        }
+        Shape::PollSpec => {
+            call.fd = first_polled(arguments);
+            call.timeout = time(arguments[2]);
+        }
+        Shape::Sleep => call.timeout = time(arguments[0]),
+        // With a flag it is a moment, not a length.
+        Shape::ClockSleep if arguments[1] == 0 => call.timeout = time(arguments[2]),
+        Shape::ClockSleep | Shape::Other => {}
+    }
+    let socket = call.fd.and_then(|fd| describe(fd, &mut call));
+    Some((call, socket))
+}
 
-    /// One that has none yet is looked for again.
-    fn peer(&mut self, inode: u64) -> Option<&Peer> {
-        if !self.peers.contains_key(&inode) {
-            let now = Instant::now();
-            if self.not_before.is_some_and(|then| now < then) {
-                self.left_out = true;
-                return None;
-            }
-            self.peers = sockets::peers();
-            self.not_before = Some(now + now.elapsed() * REST);
-        }
-        self.peers.get(&inode)
+/// Says what a descriptor is; of a socket, which has its peer in a table, gives the inode.
+fn describe(fd: i32, call: &mut BlockingCall) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    let bytes = link.as_os_str().as_bytes();
+    let socket = bytes
+        .strip_prefix(b"socket:[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .and_then(|inode| str::from_utf8(inode).ok()?.parse().ok());
+    if socket.is_some() {
+        return socket;
     }
+    if bytes.starts_with(b"/") {
+        call.path = Some(link);
+    } else {
+        call.peer = kind(bytes);
+    }
+    None
 }
 
 /// What kind of thing a descriptor is, of `pipe:[1234]` or `anon_inode:[eventfd]`.

@@ -14,7 +14,7 @@ use std::{
     borrow::Cow,
     cell::RefCell,
     fs::{self, File},
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::FileExt,
     path::Path,
     sync::OnceLock,
@@ -100,8 +100,7 @@ pub(in crate::stall) struct Eye {
     schedstat: Opened,
 }
 
-/// A file of a thread, or `None` if it is closed to us. Not set as long as it could not be opened for
-/// want of descriptors.
+/// A file of a thread, or `None` if it is closed to us. Not set as long as it could not be opened.
 type Opened = OnceLock<Option<File>>;
 
 impl Eye {
@@ -111,39 +110,41 @@ impl Eye {
             syscall: Opened::new(),
             schedstat: Opened::new(),
         };
-        eye.syscall();
-        eye.schedstat();
+        let _ = eye.syscall();
+        let _ = eye.schedstat();
         eye
     }
 
-    fn syscall(&self) -> Option<&File> {
+    fn syscall(&self) -> io::Result<Option<&File>> {
         self.file(&self.syscall, "syscall")
     }
 
-    fn schedstat(&self) -> Option<&File> {
+    fn schedstat(&self) -> io::Result<Option<&File>> {
         self.file(&self.schedstat, "schedstat")
     }
 
-    fn file<'a>(&self, opened: &'a Opened, name: &str) -> Option<&'a File> {
+    fn file<'a>(&self, opened: &'a Opened, name: &str) -> io::Result<Option<&'a File>> {
         if opened.get().is_none() {
-            let path = format!("/proc/self/task/{}/{name}", self.thread);
-            let file = match File::open(path) {
-                Ok(file) => Some(file),
-                Err(error) if is_for_good(error.kind()) => None,
-                Err(_) => return None,
-            };
-            let _ = opened.set(file);
+            let _ = opened.set(open(self.thread, name)?);
         }
-        opened.get()?.as_ref()
+        Ok(opened.get().and_then(Option::as_ref))
     }
 
     /// What the thread does; `None` where that cannot be told, or it has ended.
     pub(in crate::stall) fn look(&self) -> Option<Look> {
-        let state = self.state()?;
+        let look = self.see().ok().flatten();
+        look.filter(|look| is_counted(&look.account))
+    }
+
+    /// As `look`, and also of a thread that was never given a processor. An error is want of descriptors.
+    pub(super) fn see(&self) -> io::Result<Option<Look>> {
+        let Some(state) = self.state()? else {
+            return Ok(None);
+        };
         // After the state: if it has slept in two looks and the number is the same, it has not been
         // awake in between.
-        let account = self.account()?;
-        Some(Look { state, account })
+        let account = self.given()?;
+        Ok(account.map(|account| Look { state, account }))
     }
 
     /// Whether the thread has ended.
@@ -152,44 +153,69 @@ impl Eye {
         tasks.exists() && !tasks.join(self.thread.to_string()).exists()
     }
 
-    fn state(&self) -> Option<State> {
-        if let Some(file) = self.syscall() {
-            let text = Text::read(file)?;
-            return parse_syscall(text.as_str()?);
+    fn state(&self) -> io::Result<Option<State>> {
+        if let Some(file) = self.syscall()? {
+            return Ok(Text::read(file).and_then(|text| parse_syscall(text.as_str()?)));
         }
-        let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread)).ok()?;
+        let stat = open(self.thread, "stat")?.and_then(|file| Text::read(&file));
         // The name, in parentheses, may contain spaces and parentheses.
-        let letter = stat.rsplit_once(") ")?.1.chars().next()?;
-        if letter != 'S' && letter != 'D' {
-            return Some(State::Running);
-        }
-        let wchan = fs::read_to_string(format!("/proc/self/task/{}/wchan", self.thread));
-        let on_a_lock = wchan.is_ok_and(|wchan| wchan.contains("futex"));
-        Some(State::Asleep(Sleep::Somewhere { on_a_lock }))
+        let letter = stat.and_then(|stat| stat.as_str()?.rsplit_once(") ")?.1.chars().next());
+        let Some('S' | 'D') = letter else {
+            return Ok(letter.map(|_| State::Running));
+        };
+        let wchan = open(self.thread, "wchan")?.and_then(|file| Text::read(&file));
+        let on_a_lock =
+            wchan.is_some_and(|wchan| wchan.as_str().is_some_and(|it| it.contains("futex")));
+        Ok(Some(State::Asleep(Sleep::Somewhere { on_a_lock })))
     }
 
     /// What the thread has been given so far; `None` as for `look`.
     pub(in crate::stall) fn account(&self) -> Option<Account> {
-        let text = Text::read(self.schedstat()?)?;
-        let mut fields = text.as_str()?.split_ascii_whitespace();
-        let mut number = || fields.next()?.parse::<u64>().ok();
-        let (cpu, in_line, turns) = (number()?, number()?, number()?);
-        // A thread that was never given a processor cannot be looked at: this kernel does not count.
-        (turns > 0).then(|| Account {
-            turns,
-            cpu: Duration::from_nanos(cpu),
-            in_line: Duration::from_nanos(in_line),
-        })
+        self.given().ok().flatten().filter(is_counted)
+    }
+
+    fn given(&self) -> io::Result<Option<Account>> {
+        let text = self.schedstat()?.and_then(Text::read);
+        Ok(text.and_then(|text| parse_schedstat(text.as_str()?)))
     }
 }
 
-/// Whether a file that could not be opened will not be the next time either.
-fn is_for_good(error: ErrorKind) -> bool {
-    matches!(error, ErrorKind::PermissionDenied | ErrorKind::NotFound)
+/// Opens a file of a thread; `None` if it is closed to us or the thread has ended, which it will be the next
+/// time as well.
+pub(super) fn open(thread: u32, name: &str) -> io::Result<Option<File>> {
+    match File::open(format!("/proc/self/task/{thread}/{name}")) {
+        Ok(file) => Ok(Some(file)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::NotFound
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A thread that does something and was never given a processor cannot be looked at: this kernel does not
+/// count.
+fn is_counted(account: &Account) -> bool {
+    account.turns > 0
+}
+
+/// Processor time, time in line for it, turns.
+pub(super) fn parse_schedstat(text: &str) -> Option<Account> {
+    let mut fields = text.split_ascii_whitespace();
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    Some(Account {
+        cpu: Duration::from_nanos(number()?),
+        in_line: Duration::from_nanos(number()?),
+        turns: number()?,
+    })
 }
 
 /// `running`, `-1 0x… 0x…`, or number, six arguments, stack and program counter.
-fn parse_syscall(text: &str) -> Option<State> {
+pub(super) fn parse_syscall(text: &str) -> Option<State> {
     let mut fields = text.split_ascii_whitespace();
     let first = fields.next()?;
     if first == "running" {
@@ -221,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_kernel_is_read() {
+    fn lines_of_the_kernel_are_read() {
         assert_eq!(parse_syscall("running\n"), Some(State::Running));
         let fault = parse_syscall("-1 0x7ffd3 0x7f00\n");
         assert!(
@@ -242,6 +268,14 @@ mod tests {
         assert_eq!(read.number, 0);
         assert_eq!(read.arguments, [3, 0x7f, 0x20, 0, 0xffff_ffff, 1]);
         assert_eq!(parse_syscall("0 0x3\n"), None);
+        let given = parse_schedstat("2000 1000 3\n");
+        let expected = Account {
+            turns: 3,
+            cpu: Duration::from_micros(2),
+            in_line: Duration::from_micros(1),
+        };
+        assert_eq!(given, Some(expected));
+        assert_eq!(parse_schedstat("0 0"), None);
     }
 
     #[test]

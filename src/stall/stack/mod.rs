@@ -14,8 +14,8 @@
 //! # In three steps
 //!
 //! ```text
-//! watchdog         looks: asleep   capture()   walk()   looks: the same sleep   keeps the stack
-//! the thread       ──────────────── asleep ─────────────────────────────────────────────────────►
+//! watchdog         looks: asleep   capture()   looks: the same sleep   walk()   keeps the stack
+//! the thread       ──────────────── asleep ────────────────────────── …
 //! whoever reads it                                                                stack.frames()
 //! ```
 //!
@@ -58,7 +58,7 @@ mod symbols;
 mod unwind;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(in crate::stall) use self::elsewhere::{Modules, Walked, capture};
+pub(in crate::stall) use self::elsewhere::{Modules, Snapshot, Walked, capture};
 pub use self::{
     frame::{Confidence, Frame},
     trace::{End, Stack},
@@ -66,5 +66,5 @@ pub use self::{
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(in crate::stall) use self::{
     modules::Modules,
-    snapshot::{Walked, capture},
+    snapshot::{Snapshot, Walked, capture},
 };
