@@ -88,7 +88,8 @@ impl Wire {
     /// Sends the beginning of the output, or nothing if the peer does not take it any more. A timeout of
     /// that is called `name`, then and whenever there is more to be done on this connection.
     pub(super) fn send(&mut self, amount: usize, end: Until, name: Timeout) -> Result<(), Stop> {
-        (self.used, self.asked) = (true, true);
+        self.used = true;
+        let goes_on = std::mem::replace(&mut self.asked, true);
         call::set_answered(self.answered);
         self.unless_it_failed()?;
         if self.answered {
@@ -96,7 +97,7 @@ impl Wire {
             return time_left(Job::current().as_ref(), end).map(drop);
         }
         let (heard, data) = (self.space.unused(), self.space.written(amount));
-        match self.socket.write_all(heard, data, end) {
+        match self.socket.write_all(heard, goes_on, data, end) {
             Ok(Sent::All) => {}
             Ok(Sent::Answered) => {
                 self.answered = true;

@@ -3,6 +3,7 @@
 mod bodies;
 mod bombs;
 mod compressed;
+mod early;
 mod errors;
 mod exchanges;
 mod gzip;
