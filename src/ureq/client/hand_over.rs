@@ -155,7 +155,11 @@ impl HandOver {
     /// none was.
     pub(super) fn may_send(&self) -> bool {
         let mut state = self.state.lock();
-        state.progress.sent |= !state.given_up;
+        if !state.given_up {
+            // What the thread said last, it said before it came so far.
+            let phase = state.progress.phase.max(Some(Phase::Send));
+            (state.progress.phase, state.progress.sent) = (phase, true);
+        }
         !state.given_up
     }
 
@@ -285,42 +289,4 @@ impl HandOver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ureq::client::kind::ErrorKind;
-
-    fn late(shared: &HandOver) -> Error {
-        shared.place(Error::new(ErrorKind::TimedOut))
-    }
-
-    /// K21. Whichever comes first, the other keeps to it.
-    #[test]
-    fn whether_a_request_was_sent_is_settled_once() {
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        assert!(late(&shared).is_retryable());
-        assert!(!shared.may_send(), "somebody counts on it");
-
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        assert!(shared.may_send());
-        let error = late(&shared);
-        assert!(error.sent() && !error.is_retryable());
-    }
-
-    #[test]
-    fn whoever_is_gone_does_not_wait_and_whoever_is_there_is_asked() {
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        let waits = || {
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(shared.poll_body(&mut cx).is_pending());
-        };
-        waits();
-        assert!(!shared.is_idle(), "its decoder may not be ready");
-        shared.begin_body();
-        for _ in 0..3 {
-            assert!(!shared.is_idle());
-            waits();
-        }
-        assert!(!shared.is_idle());
-        assert!(shared.is_idle(), "he was woken and did not come");
-    }
-}
+mod tests;
