@@ -119,15 +119,20 @@ impl Wire {
         if call::is_overdue() {
             return Err(Stop::Idle);
         }
+        // A peer that sends a little now and then would begin each pause anew.
+        let patience = SHORT.saturating_sub(call::unwanted());
+        if patience.is_zero() {
+            return Err(Stop::Idle);
+        }
         if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
-            self.wait(end)?;
+            self.wait(patience, end)?;
         }
         loop {
             if let Some(read) = self.socket.try_read(self.space.room(), end)? {
                 self.space.filled(read);
                 return Ok(read);
             }
-            self.wait(end)?;
+            self.wait(patience, end)?;
         }
     }
 
@@ -155,9 +160,10 @@ impl Wire {
     }
 
     /// Waits for input, and if that takes long, without holding memory, and for as long as somebody wants
-    /// it. Whoever does is woken to say so: soon at first, as most go away early, and then ever more rarely.
-    fn wait(&mut self, end: Until) -> Result<(), Stop> {
-        let mut pause = SHORT;
+    /// it. Whoever does is woken to say so: after `patience` at first, as most go away early, and then ever
+    /// more rarely.
+    fn wait(&mut self, patience: Duration, end: Until) -> Result<(), Stop> {
+        let mut pause = patience;
         while end.left().is_none_or(|left| left > pause) {
             match self.socket.await_input(Until::after(Some(pause))) {
                 Err(Stop::Timeout) => {}
@@ -171,7 +177,7 @@ impl Wire {
             if is_idle.is_none() {
                 break;
             }
-            pause = LONG.min(pause * 2);
+            pause = LONG.min(SHORT.max(pause) * 2);
         }
         self.socket.await_input(end)
     }

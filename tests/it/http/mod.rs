@@ -18,6 +18,7 @@ mod redirects;
 #[cfg(feature = "tower")]
 mod services;
 mod tls;
+mod trickles;
 mod turns;
 mod unblocked;
 mod uploads;
