@@ -39,9 +39,10 @@ use super::{buffers::MARGIN, cut};
 ///   connect to port 80. (With ureq's feature `cookies` switched on, ureq 3.5 panics on it, and on a
 ///   host that is no valid one, as `256.1.1.1` or `xn--a`, before anything of ours is asked.
 ///   [`Client`](super::Client) refuses such URLs first, but for the punycode.)
-/// - A peer that answers 4xx or 5xx in the middle of a large body and stops reading, or answers and
-///   closes, is heard (where the connection is not encrypted); ureq waits for its timeout, or says
-///   that the connection was reset.
+/// - A peer that answers 4xx or 5xx in the middle of a large body is heard as soon as there is more of it
+///   to be sent, whether it reads on, stops reading or closes (where the connection is not encrypted). No
+///   more is sent, and the connection is not used again. ureq sends on, waits for its timeout, or says
+///   that the connection was reset. Any other answer is heard at the end of the body.
 /// - What a peer says before it answers, with a status of 1xx, ends with
 ///   [`ureq::Error::LargeResponseHeader`] after 1 MiB; ureq skips it as long as the call may last. Where
 ///   leave to send a body is waited for (`Expect: 100-continue`), it is neither taken for that leave

@@ -36,13 +36,22 @@ pub(super) enum Sent {
 
 /// Writes all of it, unless the peer answers before it has it all. `before` is what has been taken of
 /// what it said, and not been used: a refusal may have come in one piece with leave to send.
+///
+/// `goes_on` where something of the same was written before, and nothing read since: then the peer may
+/// have answered that. One that reads on all the same never brings the writer to wait, so it is listened
+/// to before each piece, of up to a buffer, which is little beside the writing of it.
 pub(super) fn write_all(
     mut stream: &TcpStream,
     before: &[u8],
+    goes_on: bool,
     mut data: &[u8],
     until: Until,
 ) -> Result<Sent, Stop> {
-    if !before.is_empty() && matches!(status(before), Ok(b'4' | b'5')) {
+    let heard = match goes_on {
+        true => answer(stream, before),
+        false => status(before),
+    };
+    if matches!(heard, Ok(b'4' | b'5')) {
         return Ok(Sent::Answered);
     }
     let mut said = Said::Nothing;

@@ -106,14 +106,16 @@ impl Socket {
     }
 
     /// Writes all of it, unless the peer answers before it has it all. `heard` is what was read and
-    /// nobody has used, which is where an answer would begin.
+    /// nobody has used, which is where an answer would begin; `goes_on` if it may be one to what was
+    /// written before.
     pub(super) fn write_all(
         &mut self,
         heard: &[u8],
+        goes_on: bool,
         data: &[u8],
         until: Until,
     ) -> Result<Sent, Stop> {
-        let sent = self.unless_it_fails(|stream| write_all(stream, heard, data, until));
+        let sent = self.unless_it_fails(|stream| write_all(stream, heard, goes_on, data, until));
         // What was left out would be missing if anything else were sent on it.
         self.spoiled |= matches!(sent, Ok(Sent::Answered));
         sent
@@ -163,7 +165,7 @@ impl io::Read for Conversation<'_> {
 
 impl io::Write for Conversation<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.socket.write_all(&[], data, self.end)?;
+        self.socket.write_all(&[], false, data, self.end)?;
         Ok(data.len())
     }
 

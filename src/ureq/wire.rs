@@ -88,7 +88,8 @@ impl Wire {
     /// Sends the beginning of the output, or nothing if the peer does not take it any more. A timeout of
     /// that is called `name`, then and whenever there is more to be done on this connection.
     pub(super) fn send(&mut self, amount: usize, end: Until, name: Timeout) -> Result<(), Stop> {
-        (self.used, self.asked) = (true, true);
+        self.used = true;
+        let goes_on = std::mem::replace(&mut self.asked, true);
         call::set_answered(self.answered);
         self.unless_it_failed()?;
         if self.answered {
@@ -96,7 +97,7 @@ impl Wire {
             return time_left(Job::current().as_ref(), end).map(drop);
         }
         let (heard, data) = (self.space.unused(), self.space.written(amount));
-        match self.socket.write_all(heard, data, end) {
+        match self.socket.write_all(heard, goes_on, data, end) {
             Ok(Sent::All) => {}
             Ok(Sent::Answered) => {
                 self.answered = true;
@@ -118,15 +119,20 @@ impl Wire {
         if call::is_overdue() {
             return Err(Stop::Idle);
         }
+        // A peer that sends a little now and then would begin each pause anew.
+        let patience = SHORT.saturating_sub(call::unwanted());
+        if patience.is_zero() {
+            return Err(Stop::Idle);
+        }
         if std::mem::take(&mut self.asked) && self.space.unused().is_empty() {
-            self.wait(end)?;
+            self.wait(patience, end)?;
         }
         loop {
             if let Some(read) = self.socket.try_read(self.space.room(), end)? {
                 self.space.filled(read);
                 return Ok(read);
             }
-            self.wait(end)?;
+            self.wait(patience, end)?;
         }
     }
 
@@ -154,9 +160,10 @@ impl Wire {
     }
 
     /// Waits for input, and if that takes long, without holding memory, and for as long as somebody wants
-    /// it. Whoever does is woken to say so: soon at first, as most go away early, and then ever more rarely.
-    fn wait(&mut self, end: Until) -> Result<(), Stop> {
-        let mut pause = SHORT;
+    /// it. Whoever does is woken to say so: after `patience` at first, as most go away early, and then ever
+    /// more rarely.
+    fn wait(&mut self, patience: Duration, end: Until) -> Result<(), Stop> {
+        let mut pause = patience;
         while end.left().is_none_or(|left| left > pause) {
             match self.socket.await_input(Until::after(Some(pause))) {
                 Err(Stop::Timeout) => {}
@@ -170,7 +177,7 @@ impl Wire {
             if is_idle.is_none() {
                 break;
             }
-            pause = LONG.min(pause * 2);
+            pause = LONG.min(SHORT.max(pause) * 2);
         }
         self.socket.await_input(end)
     }

@@ -24,6 +24,8 @@ pub(super) trait Watch {
     fn waits(&self);
     /// Nobody takes what has come, so the thread need not wait for more. Asking may wake whoever does.
     fn is_idle(&self) -> bool;
+    /// For how long nobody has wanted more of what comes.
+    fn unwanted(&self) -> Duration;
     /// The first byte of the request is about to be sent. `false` if it must not be any more.
     fn may_send(&self) -> bool;
 }
@@ -254,6 +256,12 @@ pub(super) fn is_idle() -> Option<bool> {
         return Some(true);
     }
     watching().map(|watch| watch.is_idle())
+}
+
+/// For how long nobody has waited for more of the body, as far as anybody knows.
+pub(super) fn unwanted() -> Duration {
+    let watch = watching().filter(|_| phase() == Phase::Body);
+    watch.map_or(Duration::ZERO, |watch| watch.unwanted())
 }
 
 /// Nobody wants the body that is read until the guard is dropped: to have its connection is not worth

@@ -44,6 +44,9 @@ fn what_was_put_aside_is_back_whatever_came_of_the_other_call() {
         fn is_idle(&self) -> bool {
             false
         }
+        fn unwanted(&self) -> Duration {
+            Duration::ZERO
+        }
 
         fn may_send(&self) -> bool {
             false

@@ -81,8 +81,10 @@ impl Body {
     /// Its first error ends the exchange and is the `source()` of the error that is returned.
     ///
     /// While it gives nothing, the exchange waits for it and for nothing else: a server that refuses the
-    /// request meanwhile, or goes away, is heard when there is more to be sent, or at the end. A timeout,
-    /// or a cancel, ends that wait.
+    /// request meanwhile, with 4xx or 5xx, or goes away, is heard when there is more to be sent, or at the
+    /// end. The rest is not asked for then, and the connection not used again. Any other answer that comes
+    /// early, a redirect say, is heard at the end, and behind TLS a refusal too. So a stream that has no end
+    /// needs a timeout: that, or a cancel, ends the wait.
     pub fn stream<S, B, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -113,8 +115,8 @@ impl Body {
     /// The last of them are sent when the source has said that there are no more, so that a body
     /// that is longer than this is not taken for whole.
     ///
-    /// If the server refuses the request before it has all of a body that is read, the rest is neither
-    /// read nor sent, but ureq counts it to its end: not to be noticed for gigabytes, ten seconds of a
+    /// If the server is heard to refuse the request before it has all of a body that is read, the rest is
+    /// neither read nor sent, but ureq counts it to its end: not to be noticed for gigabytes, ten seconds of a
     /// processor or so for a tebibyte. Without a length it is over at once.
     #[must_use]
     pub fn with_length(mut self, bytes: u64) -> Self {

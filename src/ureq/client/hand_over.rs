@@ -6,7 +6,7 @@
 //!    is about to wait for the peer. So a small response is handed over whole, by the wake-up that
 //!    the end of the job is in any case.
 //! 2. The pump is either on a worker or parked here. It is parked when the queue is full, or when
-//!    the peer has sent nothing for a while and nobody waits for it, and the job ends: a body that
+//!    nobody has waited for it for a while, and the job ends: a body that
 //!    nobody reads holds no thread and no slot of the lane. That a waker is here does not mean that
 //!    somebody waits: the future that left it may be gone. So it is called, and whoever is still there
 //!    leaves another.
@@ -16,13 +16,19 @@
 use std::{
     collections::VecDeque,
     task::{Context, Poll, Waker},
+    time::{self, Duration},
 };
 
 use bytes::Bytes;
 use http::{Uri, response::Parts};
 use tokio::time::Instant;
 
-use super::{error::Error, pump::Pump, target::shown};
+use super::{
+    error::Error,
+    interest::{Interest, Seen},
+    pump::Pump,
+    target::shown,
+};
 use crate::{lane::wake, sync::Mutex, ureq::Phase};
 
 /// How much memory may be held by what waits to be read, before the worker leaves. It may have one
@@ -80,6 +86,7 @@ struct State {
     given_up: bool,
     /// The body can be left and gone on with.
     begun: bool,
+    interest: Interest,
     /// There is something that the waker was not called for.
     news: bool,
     waker: Option<Waker>,
@@ -108,6 +115,7 @@ impl HandOver {
                 deadline: None,
                 given_up: false,
                 begun: false,
+                interest: Interest::default(),
                 news: false,
                 waker: None,
             }),
@@ -155,7 +163,11 @@ impl HandOver {
     /// none was.
     pub(super) fn may_send(&self) -> bool {
         let mut state = self.state.lock();
-        state.progress.sent |= !state.given_up;
+        if !state.given_up {
+            // What the thread said last, it said before it came so far.
+            let phase = state.progress.phase.max(Some(Phase::Send));
+            (state.progress.phase, state.progress.sent) = (phase, true);
+        }
         !state.given_up
     }
 
@@ -173,10 +185,33 @@ impl HandOver {
             return false;
         }
         let waker = state.waker.take();
+        if waker.is_some() {
+            state.interest.seems_there(time::Instant::now());
+        }
         drop(state);
         let is_idle = waker.is_none();
         wake([waker]);
         is_idle
+    }
+
+    /// For how long nobody has waited for more of the body, or seemed to. Whoever seems to and has not been
+    /// heard of for long is woken: if he is gone, he does not seem to any more.
+    pub(super) fn unwanted(&self) -> Duration {
+        let mut state = self.state.lock();
+        if !state.begun {
+            return Duration::ZERO;
+        }
+        let has_waker = state.waker.is_some();
+        match state.interest.look(has_waker, time::Instant::now()) {
+            Seen::Wanted => Duration::ZERO,
+            Seen::Unwanted(time) => time,
+            Seen::Doubted => {
+                let waker = state.waker.take();
+                drop(state);
+                wake([waker]);
+                Duration::ZERO
+            }
+        }
     }
 
     /// True if whoever reads should have a turn first.
@@ -264,6 +299,7 @@ impl HandOver {
         let mut waker = None;
         loop {
             let mut state = self.state.lock();
+            state.interest.asks();
             if let Some(taken) = take(&mut state) {
                 return Poll::Ready(taken);
             }
@@ -285,42 +321,4 @@ impl HandOver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ureq::client::kind::ErrorKind;
-
-    fn late(shared: &HandOver) -> Error {
-        shared.place(Error::new(ErrorKind::TimedOut))
-    }
-
-    /// K21. Whichever comes first, the other keeps to it.
-    #[test]
-    fn whether_a_request_was_sent_is_settled_once() {
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        assert!(late(&shared).is_retryable());
-        assert!(!shared.may_send(), "somebody counts on it");
-
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        assert!(shared.may_send());
-        let error = late(&shared);
-        assert!(error.sent() && !error.is_retryable());
-    }
-
-    #[test]
-    fn whoever_is_gone_does_not_wait_and_whoever_is_there_is_asked() {
-        let shared = HandOver::new(Uri::from_static("http://a.test/"));
-        let waits = || {
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(shared.poll_body(&mut cx).is_pending());
-        };
-        waits();
-        assert!(!shared.is_idle(), "its decoder may not be ready");
-        shared.begin_body();
-        for _ in 0..3 {
-            assert!(!shared.is_idle());
-            waits();
-        }
-        assert!(!shared.is_idle());
-        assert!(shared.is_idle(), "he was woken and did not come");
-    }
-}
+mod tests;

@@ -23,6 +23,7 @@ mod future;
 mod hand_over;
 mod headers;
 mod hops;
+mod interest;
 mod kind;
 mod measured;
 mod pump;
@@ -61,7 +62,7 @@ use crate::lane::Lane;
 /// body of the response. It is one job, so one deadline and one cancel are for all of it, and
 /// nothing of it blocks the runtime. Only a body that is read more slowly than it comes is more than
 /// one: its thread leaves when 256 KiB wait to be read, and another comes back when half of them
-/// were; it leaves as well where the server pauses and nobody waits for more. However many half-read
+/// were; it leaves as well where nobody waits for more for a while. However many half-read
 /// bodies there are that nobody reads, they hold no thread and no slot of the lane, but for the short
 /// times that [`ResponseBody`] names.
 ///

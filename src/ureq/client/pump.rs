@@ -184,6 +184,10 @@ impl<F: Fn() -> Progress> Watch for Follower<F> {
         self.shared.is_idle()
     }
 
+    fn unwanted(&self) -> Duration {
+        self.shared.unwanted()
+    }
+
     fn may_send(&self) -> bool {
         self.shared.may_send()
     }

@@ -25,11 +25,11 @@ const TRUSTED: u64 = 1 << 20;
 /// The body of a response: a [`Stream`] of [`Bytes`], and an [`AsyncRead`].
 ///
 /// A thread reads ahead of it, up to 256 KiB and a buffer of 64 KiB, and leaves when that much waits,
-/// or when the server has paused for 50 ms with nobody waiting for more. So a body that nobody reads
-/// holds up to that much memory and a connection, but no thread and no slot of its lane, with two
-/// exceptions. Where a future that waited for more was dropped, the thread leaves up to two seconds later:
-/// to find out, it wakes whoever waits now and then, in a long pause once a second. And it stays as long
-/// as the first few bytes of a body in gzip have not come.
+/// or when nobody has waited for more for 50 ms, whether the server pauses or sends a little now and then.
+/// So a body that nobody reads holds up to that much memory and a connection, but no thread and no slot of
+/// its lane, with two exceptions. Where a future that waited for more was dropped, the thread leaves up to
+/// two seconds later: to find out, it wakes whoever waits now and then, in a long pause once a second. And
+/// it stays as long as the first few bytes of a body in gzip have not come.
 ///
 /// The deadline of the exchange is for the body too: what was read ahead can still be had afterwards, and
 /// what comes after that is an error.

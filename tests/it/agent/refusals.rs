@@ -2,7 +2,7 @@
 //! things first, and what it says may come in pieces.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -28,6 +28,16 @@ const REFUSAL: &str = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
 fn send_much(agent: &Agent, url: &str, taken: &Arc<AtomicUsize>) -> Result<(), ureq::Error> {
     let body = SendBody::from_owned_reader(Counted(taken.clone()).take(64 << 20));
     agent.post(url).send(body).map(drop)
+}
+
+/// Gives nothing, but not before something has happened.
+struct Late<F>(F);
+
+impl<F: FnMut()> Read for Late<F> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        (self.0)();
+        Ok(0)
+    }
 }
 
 /// Waits until the client can send no more, and has had time to look for an answer.
@@ -125,6 +135,31 @@ in_and_out_of_a_job! {
                 });
             }
         }
+    }
+
+    /// There is always room to send more.
+    fn a_refusal_is_heard_where_the_peer_reads_on() {
+        let peer = Peer::new(|conn| {
+            if conn.request()?.is_some_and(|request| request.target() == "/ok") {
+                return conn.reply("");
+            }
+            conn.send(REFUSAL)?;
+            conn.reach();
+            conn.watch()
+        });
+        let agent = plain_agent();
+        let taken = Arc::<AtomicUsize>::default();
+        // Nothing beyond this is given before the refusal is said.
+        let refused = || settles("it is refused", || peer.reached() == 1);
+        let rest = Late(refused).chain(Counted(taken.clone()).take(64 << 20));
+        let mut body = Counted(taken.clone()).take(1 << 10).chain(rest);
+        let error = agent.post(peer.url("/")).send(SendBody::from_reader(&mut body)).unwrap_err();
+        assert_eq!(kind(&error), "status", "{error:?}");
+        settles("the connection is closed", || peer.ended() == 1);
+        let received = peer.record(0).received;
+        assert!(received < 32 << 20, "{received} bytes were sent for nothing");
+        agent.get(peer.url("/ok")).call().unwrap();
+        assert_eq!(peer.connections(), 2);
     }
 }
 

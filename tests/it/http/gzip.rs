@@ -74,26 +74,31 @@ impl Zeros {
 
 /// Bytes in gzip, stored as they are, in two blocks; and where the first of them ends.
 pub(super) fn stored(first: &[u8], second: &[u8]) -> (Vec<u8>, usize) {
+    // What a block begins with.
+    let middle = HEAD.len() + 5 + first.len();
+    (blocks(&[first, second]), middle)
+}
+
+/// The same in any number of blocks, each of no more than 65,535 bytes.
+pub(super) fn blocks(blocks: &[&[u8]]) -> Vec<u8> {
     let mut all = HEAD.to_vec();
-    let mut block = |last: u8, data: &[u8]| {
+    for (block, data) in blocks.iter().enumerate() {
         let length = u16::try_from(data.len()).unwrap();
-        all.push(last);
+        all.push(u8::from(block + 1 == blocks.len()));
         all.extend(length.to_le_bytes());
         all.extend((!length).to_le_bytes());
-        all.extend(data);
-        all.len()
-    };
-    let middle = block(0, first);
-    block(1, second);
+        all.extend(*data);
+    }
+    let data = blocks.concat();
     let mut checksum = !0_u32;
-    for byte in first.iter().chain(second) {
+    for byte in &data {
         checksum ^= u32::from(*byte);
         for _ in 0..8 {
             checksum = (checksum >> 1) ^ (0xedb8_8320 * (checksum & 1));
         }
     }
     all.extend((!checksum).to_le_bytes());
-    let length = u32::try_from(first.len() + second.len()).unwrap();
+    let length = u32::try_from(data.len()).unwrap();
     all.extend(length.to_le_bytes());
-    (all, middle)
+    all
 }

@@ -3,6 +3,7 @@
 mod bodies;
 mod bombs;
 mod compressed;
+mod early;
 mod errors;
 mod exchanges;
 mod gzip;
@@ -17,6 +18,7 @@ mod redirects;
 #[cfg(feature = "tower")]
 mod services;
 mod tls;
+mod trickles;
 mod turns;
 mod unblocked;
 mod uploads;
