@@ -31,7 +31,17 @@ const LOOK_OUT: Duration = Duration::from_micros(50);
 /// That is no longer than a few turns of a runtime that has nothing else to do. And such turns have their
 /// price: before each one, a worker of Tokio's multi-thread runtime wakes another one, in case that
 /// there is more to do, and that one takes the processor from the lane's worker, if there are but two.
-const STAY: Duration = Duration::from_micros(3);
+pub(crate) const STAY: Duration = Duration::from_micros(3);
+
+/// And for how long if it is the only one, and the lane's jobs are done in less: about what it takes until
+/// a worker has the processor back that somebody took from it.
+///
+/// Who gave way then would wake the next to take it, and so on from job to job: each of them costs as much as
+/// if the worker had been asleep. Nearly always the outcome is there in a microsecond or two.
+const STAY_ALONE: Duration = Duration::from_micros(20);
+
+/// Of so few at a time each may stay.
+const STAYING: usize = 4;
 
 /// So many looks in vain say that the worker does not get on.
 const LOOKS: u32 = 32;
@@ -89,10 +99,11 @@ impl LookOut {
         true
     }
 
-    /// Looks whether the outcome is there; at the first look for a moment, if only a few look out.
+    /// Looks whether the outcome is there; at the first look for a moment, if only a few look
+    /// out.
     pub(super) fn stays_until(&self, is_there: impl Fn() -> bool) -> bool {
         match self {
-            Self::Until(None, _, looker) if looker.early => Patience::lasting(STAY).stare(is_there),
+            Self::Until(None, _, looker) => looker.stay.while_not(is_there),
             _ => is_there(),
         }
     }
@@ -110,6 +121,28 @@ impl LookOut {
     }
 }
 
+/// For how long a task stays where it is at its first look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stay(Option<Duration>);
+
+impl Stay {
+    /// Beside so many others that look out. `momentary`: jobs take less than [`STAY`], and a worker is awake.
+    pub(crate) fn beside(others: usize, momentary: bool) -> Self {
+        Self(match others {
+            0 if momentary => Some(STAY_ALONE),
+            ..STAYING => Some(STAY),
+            _ => None,
+        })
+    }
+
+    fn while_not(self, is_there: impl Fn() -> bool) -> bool {
+        match self.0 {
+            Some(time) => Patience::lasting(time).stare(is_there),
+            None => is_there(),
+        }
+    }
+}
+
 /// Has the task polled again when the runtime has looked at everything else, I/O and timers
 /// included. The waker is not left with the cell: whoever settles the outcome does not call it at once.
 pub(super) fn look_again_soon<T>(cx: &mut Context<'_>) -> Poll<T> {
@@ -117,4 +150,20 @@ pub(super) fn look_again_soon<T>(cx: &mut Context<'_>) -> Poll<T> {
     let first = turn.poll(cx);
     debug_assert!(first.is_pending(), "it gives way once");
     Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_alone_with_a_momentary_job_stays_long() {
+        assert_eq!(Stay::beside(0, true), Stay(Some(STAY_ALONE)));
+        assert_eq!(Stay::beside(0, false), Stay(Some(STAY)));
+        for momentary in [true, false] {
+            assert_eq!(Stay::beside(1, momentary), Stay(Some(STAY)));
+            assert_eq!(Stay::beside(STAYING - 1, momentary), Stay(Some(STAY)));
+            assert_eq!(Stay::beside(STAYING, momentary), Stay(None));
+        }
+    }
 }

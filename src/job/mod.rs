@@ -31,6 +31,7 @@ pub(crate) use self::{
     budget::{Budget, this_is_of_a_task},
     cell::{Cell, Meta, Ran, Work},
     id::JobId,
+    look_out::{STAY, Stay},
     nest::{knows_of_its_cancel, leaves_waker_beside, serve},
     owner::{Aside, CameTo, Cause, How, Looker, Owner, Run, Seen, Taken},
     post::Awaited,

@@ -4,7 +4,7 @@
 
 use std::{error::Error as StdError, io, task::Waker};
 
-use super::{cell::Work, id::JobId, post::Awaited};
+use super::{cell::Work, id::JobId, look_out::Stay, post::Awaited};
 use crate::sync::Arc;
 
 /// What answers for a job: its lane.
@@ -70,8 +70,8 @@ pub(crate) struct Looker {
     pub(crate) seen: Seen,
     /// Where its waker is.
     pub(crate) number: usize,
-    /// Only a few others did when it began.
-    pub(crate) early: bool,
+    /// For how long it stays at its first look.
+    pub(crate) stay: Stay,
 }
 
 /// What became of a task that waited for its job's outcome.

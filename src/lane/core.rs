@@ -20,6 +20,7 @@ use super::{
     keeper,
     lookers::Lookers,
     observe::{self, Took},
+    signal::Signal,
     source::Source,
     state::{State, Step, Threads, Ties},
     stats::{JobInfo, JobState, Stats},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     error::{Error, Phase, call_quietly},
     job::{Cause, Work},
-    sync::{Arc, AtomicBool, Mutex, Thread},
+    sync::{Arc, Mutex, Thread},
 };
 
 pub(crate) struct Core {
@@ -36,8 +37,8 @@ pub(crate) struct Core {
     pub(crate) limit: usize,
     pub(crate) source: Source,
     pub(crate) inbox: Arc<Inbox>,
-    /// Whether jobs are brisk, for callers to see without the lock.
-    pub(super) brisk: Arc<AtomicBool>,
+    /// What the pace of the jobs says to callers, who see it without the lock.
+    pub(super) signal: Arc<Signal>,
     /// Whether tasks look out for outcomes in vain.
     pub(super) doubt: Doubt,
     /// Those that do.
@@ -67,7 +68,7 @@ impl Core {
             limit,
             source,
             inbox,
-            brisk: state.brisk.clone(),
+            signal: state.signal.clone(),
             doubt: Doubt::default(),
             lookers: Lookers::default(),
             state: CacheLine(Mutex::new(state)),

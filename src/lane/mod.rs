@@ -37,6 +37,7 @@ mod run;
 #[cfg(feature = "tower")]
 mod service;
 mod shutdown;
+mod signal;
 mod source;
 mod state;
 mod stats;

@@ -1,10 +1,10 @@
 //! What tasks and jobs ask of the lane that they belong to.
 
-use std::{sync::atomic::Ordering, task::Waker};
+use std::task::Waker;
 
 use super::{core::Core, source::Elsewhere, stop::Which};
 use crate::{
-    job::{Aside, Awaited, CameTo, Cause, How, JobId, Looker, Owner, Run, Taken, Work},
+    job::{Aside, Awaited, CameTo, Cause, How, JobId, Looker, Owner, Run, Stay, Taken, Work},
     sync::Arc,
 };
 
@@ -19,12 +19,17 @@ impl Owner for Core {
 
     fn look_out(&self, job: JobId, waker: &Waker) -> Option<Looker> {
         let seen = self
-            .brisk
-            .load(Ordering::Relaxed)
+            .signal
+            .is_brisk()
             .then(|| self.doubt.begin())
             .flatten()?;
         let is_ever_watched = self.limit > 1 && self.source.linger().is_some();
-        self.lookers.enter(job, waker, seen, is_ever_watched)
+        let (number, others) = self.lookers.enter(job, waker, is_ever_watched)?;
+        Some(Looker {
+            seen,
+            number,
+            stay: Stay::beside(others, self.signal.is_momentary()),
+        })
     }
 
     fn look_again(&self, looker: Looker, waker: &Waker) {

@@ -8,8 +8,13 @@
 
 use std::time::Duration;
 
+use crate::job::STAY;
+
 /// Up to this average, jobs are brisk.
 const BRISK: Duration = Duration::from_micros(20);
+
+/// And up to this one they are momentary: done while their tasks would not even give way.
+const MOMENTARY: Duration = STAY;
 
 /// How often a watcher looks whether the jobs that wait are being served.
 pub(crate) const WATCH: Duration = Duration::from_micros(100);
@@ -63,6 +68,10 @@ impl Pace {
         self.average <= BRISK.as_nanos() as u64
     }
 
+    pub(crate) fn is_momentary(&self) -> bool {
+        self.average <= MOMENTARY.as_nanos() as u64
+    }
+
     /// From how many workers on no more are called for so many jobs.
     pub(crate) fn workers_for(&self, jobs: usize) -> usize {
         let work = (self.average.saturating_sub(HAND_OFF)).saturating_mul(jobs as u64);
@@ -72,7 +81,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::signal::Signal, *};
 
     fn pace_of(ran: Duration) -> Pace {
         let mut pace = Pace::new();
@@ -107,5 +116,21 @@ mod tests {
         pace.stumble();
         assert!(!pace.is_brisk());
         assert!(!pace_of(Duration::from_micros(21)).is_brisk());
+    }
+
+    #[test]
+    fn jobs_are_momentary_until_a_worker_sleeps_and_again_with_the_next_that_is() {
+        let signal = Signal::default();
+        let follow = |pace| {
+            signal.follow(&pace);
+            (signal.is_brisk(), signal.is_momentary())
+        };
+        assert_eq!(follow(Pace::new()), (false, false));
+        assert_eq!(follow(pace_of(Duration::from_micros(4))), (true, false));
+        let quick = Duration::from_micros(2);
+        assert_eq!(follow(pace_of(quick)), (true, true));
+        signal.sleeps();
+        assert!(signal.is_brisk() && !signal.is_momentary());
+        assert_eq!(follow(pace_of(quick)), (true, true));
     }
 }

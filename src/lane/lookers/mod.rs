@@ -26,18 +26,11 @@ use std::task::Waker;
 
 use self::list::List;
 use super::core::wake;
-use crate::{
-    error::drop_quietly,
-    job::{JobId, Looker, Seen},
-    sync::Mutex,
-};
+use crate::{error::drop_quietly, job::JobId, sync::Mutex};
 
 /// How many may look out where nobody ever watches: there each outcome has its task looked for among
 /// them.
 const FEW: usize = 8;
-
-/// Of so few at a time each may wait where it is for a moment: see `STAY`.
-const EARLY: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct Lookers {
@@ -45,14 +38,14 @@ pub(crate) struct Lookers {
 }
 
 impl Lookers {
-    /// Leaves a waker. `None` if there are enough for where nobody ever watches.
+    /// Leaves a waker. Says where it is, and how many others look out; `None` if there are enough for
+    /// where nobody ever watches.
     pub(crate) fn enter(
         &self,
         job: JobId,
         waker: &Waker,
-        seen: Seen,
         is_ever_watched: bool,
-    ) -> Option<Looker> {
+    ) -> Option<(usize, usize)> {
         let waker = waker.clone();
         let mut list = self.list.lock();
         // Who was called and has not come since may be kept by somebody who does not poll it.
@@ -62,11 +55,7 @@ impl Lookers {
             drop(waker);
             return None;
         }
-        Some(Looker {
-            seen,
-            number: list.insert(job, waker),
-            early: others < EARLY,
-        })
+        Some((list.insert(job, waker), others))
     }
 
     /// Looks once more: leaves a waker again if it was called, or is another one now.
@@ -148,8 +137,8 @@ mod tests {
     }
 
     fn enter(lookers: &Lookers, job: JobId, waker: &Waker) -> usize {
-        let entered = lookers.enter(job, waker, Seen(0), true);
-        entered.expect("there is room").number
+        let (number, _) = lookers.enter(job, waker, true).expect("there is room");
+        number
     }
 
     #[test]
@@ -232,15 +221,15 @@ mod tests {
                 .map(|n| enter(&lookers, job(64 * n, 0), &waker))
                 .collect();
             lookers.call_all();
-            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, Seen(0), false);
-            assert!(enter(20).is_some_and(|entered| entered.early));
+            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, false);
+            assert!(enter(20).is_some_and(|(_, others)| others == 0));
             // They come after all.
             (numbers.iter()).for_each(|&number| lookers.stay(number, &waker));
             assert!(enter(21).is_none());
             for number in numbers {
                 lookers.leave(number);
             }
-            assert!(enter(22).is_some_and(|entered| entered.early));
+            assert!(enter(22).is_some_and(|(_, others)| others < FEW));
         });
     }
 
@@ -249,13 +238,9 @@ mod tests {
         test(|| {
             let lookers = Lookers::default();
             let (_, waker) = counted();
-            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, Seen(0), false);
-            let entered = Vec::from_iter((0..20).filter_map(enter));
-            assert_eq!(entered.len(), FEW);
-            assert_eq!(
-                entered.iter().filter(|entered| entered.early).count(),
-                EARLY
-            );
+            let enter = |n: usize| lookers.enter(job(64 * n, 0), &waker, false);
+            let others = Vec::from_iter((0..20).filter_map(enter).map(|(_, others)| others));
+            assert_eq!(others, Vec::from_iter(0..FEW));
         });
     }
 

@@ -236,7 +236,7 @@ impl State {
         };
         let ran = now.saturating_duration_since(since);
         self.pace.record(ran);
-        self.tell_pace();
+        self.signal.follow(&self.pace);
         if awaited {
             self.counts.running -= 1;
             self.counts.finished(outcome, ran);

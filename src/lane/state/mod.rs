@@ -29,7 +29,7 @@ mod suspended;
 mod unseen;
 mod workers;
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker, time::Duration};
+use std::{collections::BTreeMap, task::Waker, time::Duration};
 
 pub(crate) use self::{
     jobs::Take,
@@ -45,12 +45,13 @@ use super::{
     home::{Home, HomeId, Keeper},
     inbox::{Arrival, Inbox},
     pace::Pace,
+    signal::Signal,
     stats::{Counts, JobInfo, JobState},
 };
 use crate::{
     cancel::HookGuard,
     job::{JobId, Work},
-    sync::{Arc, AtomicBool},
+    sync::Arc,
 };
 
 /// Which job: its slot, and a number that no other job of the lane has had.
@@ -91,7 +92,7 @@ pub(crate) struct State {
     threads: Threads,
     pace: Pace,
     /// What the pace says, for those who do not hold the lock.
-    pub(crate) brisk: Arc<AtomicBool>,
+    pub(crate) signal: Arc<Signal>,
     /// Jobs that threads have finished, for watchers to see whether there is progress.
     finished: u64,
     inbox: Arc<Inbox>,
@@ -176,7 +177,7 @@ impl State {
             suspended: Suspended::default(),
             threads,
             pace: Pace::new(),
-            brisk: Arc::default(),
+            signal: Arc::default(),
             finished: 0,
             inbox,
             inbox_open: false,
@@ -195,15 +196,6 @@ impl State {
 
     fn is_brisk(&self) -> bool {
         self.threads.linger && self.pace.is_brisk()
-    }
-
-    /// The pace has changed; so may what it says.
-    fn tell_pace(&self) {
-        let brisk = self.pace.is_brisk();
-        // Compared first: whoever hands a job in reads it, and should find it in his own cache.
-        if self.brisk.load(Ordering::Relaxed) != brisk {
-            self.brisk.store(brisk, Ordering::Relaxed);
-        }
     }
 
     fn busy(&self) -> usize {

@@ -241,7 +241,7 @@ impl State {
         }
         if !progress && self.counts.waiting > 0 {
             self.pace.stumble();
-            self.tell_pace();
+            self.signal.follow(&self.pace);
         }
         if let Some(home) = self.home(id) {
             home.watch = Watch::Off;
@@ -261,6 +261,7 @@ impl State {
                 mine.idle[at].spinning = false;
                 self.shut_inbox();
                 if self.counts.waiting == 0 {
+                    self.signal.sleeps();
                     self.tell_lookers();
                     return LookUp::Park;
                 }
@@ -299,6 +300,7 @@ impl State {
                 self.shut_inbox();
             }
         }
+        self.signal.sleeps();
         self.shut_inbox_if_forgotten();
         self.tell_lookers();
         // Who had left a job to this one may have to help.

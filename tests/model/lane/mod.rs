@@ -29,6 +29,8 @@ mod owner;
 pub(crate) mod pace;
 #[path = "../../../src/lane/run.rs"]
 mod run;
+#[path = "../../../src/lane/signal.rs"]
+mod signal;
 pub(crate) mod source;
 #[path = "../../../src/lane/state/mod.rs"]
 mod state;

@@ -40,6 +40,10 @@ impl Pace {
         BRISK.get() && !self.stumbled
     }
 
+    pub(crate) fn is_momentary(&self) -> bool {
+        self.is_brisk()
+    }
+
     /// Few enough jobs to each, so that in models workers are called for many and rest for one.
     pub(crate) fn workers_for(&self, jobs: usize) -> usize {
         1 + jobs / 3
