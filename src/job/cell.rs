@@ -45,6 +45,24 @@ pub(crate) struct Meta {
     pub(crate) span: tracing::Span,
 }
 
+#[cfg(test)]
+impl Meta {
+    /// Of a job about which there is nothing to say.
+    #[track_caller]
+    pub(crate) fn plain() -> Self {
+        Self {
+            deadline: None,
+            queued: Instant::now(),
+            token: None,
+            location: Location::caller(),
+            cancel: Cancel::default(),
+            label: None,
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        }
+    }
+}
+
 /// The span that is current, as far as anybody listens to any.
 ///
 /// # Panics

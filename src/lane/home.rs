@@ -264,8 +264,6 @@ fn is_alive(jobs: &Slab<Entry>, slot: usize, ticket: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::Location;
-
     use tokio::runtime::Builder;
 
     use super::{
@@ -276,24 +274,13 @@ mod tests {
         *,
     };
     use crate::{
-        cancel::Cancel,
         job::{Cell, Job, Meta},
         sync::{self, test},
     };
 
     fn a_job() -> Arrival {
-        let meta = Meta {
-            cancel: Cancel::default(),
-            label: None,
-            location: Location::caller(),
-            queued: Instant::now(),
-            deadline: None,
-            token: None,
-            #[cfg(feature = "tracing")]
-            span: tracing::Span::none(),
-        };
         Arrival {
-            work: Arc::new(Cell::new(meta, |_: &Job| Ok(()))),
+            work: Arc::new(Cell::new(Meta::plain(), |_: &Job| Ok(()))),
             ties: None,
         }
     }

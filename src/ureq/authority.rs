@@ -51,7 +51,7 @@ mod tests {
             ("http://me:pw@a.test/", "a.test", 80),
             ("socks5://a.test", "a.test", 1080),
         ] {
-            let uri: Uri = uri.parse().unwrap();
+            let uri: Uri = uri.parse().expect("it is a URI");
             assert_eq!(host_and_port(&uri), Ok((host, port)), "{uri}");
         }
     }
@@ -65,12 +65,13 @@ mod tests {
             "http://6:65536/",
             "http://me:1@a.test:65536/",
         ] {
-            let uri: Uri = uri.parse().unwrap();
+            let uri: Uri = uri.parse().expect("it is a URI");
             let wrong = host_and_port(&uri).unwrap_err();
             assert!(wrong.contains("at most 65535"), "{wrong}");
         }
-        let unknown: Uri = "foo://a.test/".parse().unwrap();
+        let unknown: Uri = "foo://a.test/".parse().expect("it is a URI");
         assert!(host_and_port(&unknown).unwrap_err().contains("scheme"));
-        assert!(host_and_port(&"/path".parse().unwrap()).is_err());
+        let path: Uri = "/path".parse().expect("it is a URI");
+        assert!(host_and_port(&path).is_err());
     }
 }

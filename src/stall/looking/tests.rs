@@ -194,6 +194,24 @@ fn nor_is_a_poll_that_ends_meanwhile() {
     }
 }
 
+/// Whether it is in doubt that a thread that sleeps from now on is blocked, asked at one time after the other.
+fn asked(scene: &Scene, crowd: &mut Crowd) -> impl FnMut(Duration) -> Doubt {
+    let start = Instant::now();
+    let mut trail = Trail::begin(at(start, Duration::ZERO));
+    let mut before = None;
+    move |time| {
+        let now = at(start, time);
+        trail.look(Some(asleep()), now);
+        let suspect = Suspect {
+            worker: 0,
+            thread: THIS,
+            trail: &trail,
+            before: &mut before,
+        };
+        scene.subject.doubt(suspect, crowd, now)
+    }
+}
+
 /// That takes long where there are thousands.
 #[test]
 fn as_long_as_it_is_in_doubt_the_others_are_read_now_and_then() {
@@ -206,23 +224,11 @@ fn as_long_as_it_is_in_doubt_the_others_are_read_now_and_then() {
         let both = [(thread, ASLEEP, "5 5 5"), (THAT, "running", "5 5 5")];
         Some(Others::made(Instant::now(), &both))
     });
-    let start = Instant::now();
-    let mut trail = Trail::begin(at(start, Duration::ZERO));
-    let mut before = None;
-    let mut doubts = |time| {
-        let now = at(start, time);
-        trail.look(Some(asleep()), now);
-        let suspect = Suspect {
-            worker: 0,
-            thread: THIS,
-            trail: &trail,
-            before: &mut before,
-        };
-        matches!(scene.subject.doubt(suspect, &mut crowd, now), Doubt::Some)
-    };
-    assert!(doubts(400 * MILLIS));
+    let mut doubts = asked(&scene, &mut crowd);
+    assert!(matches!(doubts(400 * MILLIS), Doubt::Some));
     for look in 0..10 {
-        assert!(doubts(500 * MILLIS + look * 10 * MILLIS));
+        let time = 500 * MILLIS + look * 10 * MILLIS;
+        assert!(matches!(doubts(time), Doubt::Some));
     }
     assert_eq!(TIMES.take(), 2);
 }
@@ -238,20 +244,7 @@ fn where_the_others_cannot_be_seen_nothing_is_said_for_a_second() {
                 .then(|| alone(thread))
                 .flatten()
         });
-        let start = Instant::now();
-        let mut trail = Trail::begin(at(start, Duration::ZERO));
-        let mut before = None;
-        let mut doubt = |time| {
-            let now = at(start, time);
-            trail.look(Some(asleep()), now);
-            let suspect = Suspect {
-                worker: 0,
-                thread: THIS,
-                trail: &trail,
-                before: &mut before,
-            };
-            scene.subject.doubt(suspect, &mut crowd, now)
-        };
+        let mut doubt = asked(&scene, &mut crowd);
         for time in [100, 200, 1000] {
             assert!(matches!(doubt(time * MILLIS), Doubt::Some), "{time}");
         }

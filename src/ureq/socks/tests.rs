@@ -32,7 +32,7 @@ const USER: Credentials<'_> = Credentials {
 };
 
 fn address(text: &str) -> Target {
-    Target::Address(text.parse().unwrap())
+    Target::Address(text.parse().expect("it is an address"))
 }
 
 fn name(text: &str) -> Target {
@@ -63,17 +63,18 @@ fn ask_5(
 fn version_4_asks_for_an_address_or_a_name() {
     let granted = [0, 90, 0, 0, 0, 0, 0, 0];
     let (outcome, heard) = ask_4(&granted, &address("10.1.2.3:80"));
-    outcome.unwrap();
+    outcome.expect("it is granted");
     assert_eq!(heard, [4, 1, 0, 80, 10, 1, 2, 3, 0]);
     let (outcome, heard) = ask_4(&granted, &name("a.test"));
-    outcome.unwrap();
+    outcome.expect("it is granted");
     assert_eq!(heard, b"\x04\x01\x01\xbb\0\0\0\x01\0a.test\0");
 }
 
 #[test]
 fn version_4_is_asked_for_an_address_that_it_can_name() {
     use ProxyProtocol::{Socks4, Socks4A, Socks5, Socks5h};
-    let all = ["[::1]:80", "10.1.2.3:80", "10.1.2.4:80"].map(|text| text.parse().unwrap());
+    let all = ["[::1]:80", "10.1.2.3:80", "10.1.2.4:80"]
+        .map(|text| text.parse().expect("it is an address"));
     for (protocol, chosen) in [(Socks4, 1), (Socks4A, 1), (Socks5, 0), (Socks5h, 0)] {
         let address = address_for(protocol, &all);
         assert_eq!(address, Some(all[chosen]), "{protocol:?}");
@@ -87,14 +88,14 @@ fn version_4_is_asked_for_an_address_that_it_can_name() {
 fn version_5_authenticates_if_it_is_asked_to() {
     let granted = b"\x05\x02\x01\0\x05\0\0\x01\x7f\0\0\x01\x1f\x90";
     let (outcome, heard) = ask_5(granted, &name("a.test"), Some(USER));
-    outcome.unwrap();
+    outcome.expect("it is granted");
     assert_eq!(
         heard,
         b"\x05\x02\0\x02\x01\x02me\x02pw\x05\x01\0\x03\x06a.test\x01\xbb"
     );
     let without = b"\x05\0\x05\0\0\x03\x04host\0\x50";
     let (outcome, heard) = ask_5(without, &address("[::1]:80"), None);
-    outcome.unwrap();
+    outcome.expect("it is granted");
     let mut expected = vec![5, 1, 0, 5, 1, 0, 4];
     expected.extend([0; 15]);
     expected.extend([1, 0, 80]);

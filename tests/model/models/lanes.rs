@@ -43,7 +43,10 @@ where
     F: FnOnce(&Job) -> T + Send + 'static,
     T: Send + 'static,
 {
-    let meta = Meta { deadline, ..meta() };
+    let meta = Meta {
+        deadline,
+        ..Meta::plain()
+    };
     hand_in_as(core, meta, f, reserved)
 }
 
@@ -55,21 +58,11 @@ where
     T: Send + 'static,
 {
     let token = Some(token.clone());
-    let meta = Meta { token, ..meta() };
+    let meta = Meta {
+        token,
+        ..Meta::plain()
+    };
     hand_in_as(core, meta, f, false)
-}
-
-fn meta() -> Meta {
-    Meta {
-        cancel: Cancel::default(),
-        label: None,
-        location: Location::caller(),
-        queued: Instant::now(),
-        deadline: None,
-        token: None,
-        #[cfg(feature = "tracing")]
-        span: tracing::Span::none(),
-    }
 }
 
 fn hand_in_as<F, T>(core: &Arc<Core>, meta: Meta, f: F, reserved: bool) -> Task<T>
