@@ -45,8 +45,8 @@ pub(super) fn run<N>(
     job.work().run(&job, &mut |ran| {
         drop(entered.take());
         *now = Instant::now();
-        over.close(core, key, *now, &job, ran, |state, caller| {
-            then(state, *now, caller, next);
+        over.close(core, key, now, &job, ran, |state, now, caller| {
+            then(state, now, caller, next);
         });
     });
     after(core, next);
@@ -78,16 +78,16 @@ impl Over {
         &mut self,
         core: &Core,
         key: Key,
-        now: Instant,
+        now: &mut Instant,
         job: &Job,
         ran: &mut dyn Ran,
-        mut then: impl FnMut(&mut State, Option<Waker>),
+        mut then: impl FnMut(&mut State, Instant, Option<Waker>),
     ) {
         let panicked = ran.panicked();
         self.panicked = panicked;
-        let mut close = |state: &mut State, caller: Option<Waker>| {
+        let mut close = |state: &mut State, now: Instant, caller: Option<Waker>| {
             self.entry = Some(state.finish(key, now, panicked));
-            then(state, caller);
+            then(state, now, caller);
             state.offer_slot();
         };
         let in_time = core.with_books(|state| {
@@ -99,7 +99,7 @@ impl Over {
                 if caller.is_none() {
                     state.unseen(JobId::of(job.work()));
                 }
-                close(state, caller);
+                close(state, *now, caller);
             }
             awaited
         });
@@ -108,9 +108,11 @@ impl Over {
             let entered = job.enter();
             let in_drop = ran.discard() && !panicked;
             drop(entered);
+            // That may have taken long.
+            *now = Instant::now();
             core.with_books(|state| {
                 state.counts.late_panics += u64::from(in_drop);
-                close(state, None);
+                close(state, *now, None);
             });
             if in_drop {
                 observe::late_panics(core, 1);

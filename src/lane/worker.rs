@@ -184,6 +184,8 @@ impl Shift {
                 Look::InVain(key, cause, step) => {
                     self.core.perform(step);
                     self.core.stop_in_vain(key, &cause);
+                    // The closure was dropped there, which may have taken long.
+                    now = Instant::now();
                     self.look_again(now, false)
                 }
                 Look::Parked(patience, step) => {

@@ -10,7 +10,7 @@ use std::{
 
 use longshore::{CancelToken, lane::JobState};
 
-use crate::support::{Gate, Place, assert_books, eventually, is_as_new};
+use crate::support::{Door, Gate, Place, assert_books, eventually, is_as_new};
 
 everywhere! {
     /// K12. Under load and seen from another thread, at every moment: `submitted` is the sum of
@@ -195,5 +195,36 @@ everywhere! {
             (2, 2, 1, 1, 1),
         );
         assert_eq!((stats.no_thread, stats.no_runtime, stats.late_panics), (0, 0, 0));
+    }
+
+    /// K12. A result that nobody takes any more is dropped in its job: that is the job's time, and time
+    /// that the next one waits.
+    async fn what_a_late_result_takes_to_drop_is_in_the_times(place: Place) {
+        struct Slow(Door);
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                self.0.pass();
+            }
+        }
+        let pause = Duration::from_millis(50);
+        let lane = place.lane(1);
+        let (gate, slow) = (Gate::new(), Gate::new());
+        let (door, result) = (gate.door(), Slow(slow.door()));
+        let late = lane.offload(move || {
+            door.pass();
+            result
+        });
+        gate.arrived(1).await;
+        drop(late);
+        gate.open();
+        slow.arrived(1).await;
+        let next = lane.offload(|| ());
+        std::thread::sleep(pause);
+        slow.open();
+        next.await.unwrap();
+        is_as_new(&lane).await;
+        let stats = lane.stats();
+        assert!(stats.queue_time.max() >= pause, "{:?}", stats.queue_time.max());
+        assert!(stats.run_time.max() >= pause, "{:?}", stats.run_time.max());
     }
 }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::{SHORT, at, others, timed_out};
 use crate::support::{
-    Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free, is_as_new,
-    places, settles, watch_over, watched,
+    Door, Flavour, Gate, IN_TIME, Place, Source, assert_books, eventually, every_slot_is_free,
+    is_as_new, places, settles, watch_over, watched,
 };
 
 /// How late a deadline may be on a machine that is busy with other things; the best of several may
@@ -302,5 +302,45 @@ fn a_hook_that_takes_long_does_not_put_off_the_next_deadline() {
         timed_out(block_on(first));
         gate.open();
         settles("nothing is left", || lane.stats().workers == 0);
+    });
+}
+
+/// K3. Nobody drives the runtime, so that it is the worker who sees that the time is up.
+#[test]
+fn a_job_whose_time_runs_out_while_the_one_ahead_is_dropped_does_not_start() {
+    struct Slow(Door);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.pass();
+        }
+    }
+    watched(|| {
+        for source in others() {
+            let place = at(source);
+            place.flavour.runtime().block_on(async move {
+                let lane = place.lane(1);
+                let (ahead, dropping) = (Gate::new(), Gate::new());
+                let door = ahead.door();
+                let first = lane.offload(move || door.pass());
+                ahead.arrived(1).await;
+                let (soon, later) = (SHORT, 10 * SHORT);
+                let begun = Instant::now();
+                let captured = Slow(dropping.door());
+                let late = lane.timeout(soon).offload(move || drop(captured));
+                let behind = lane.timeout(later).offload(|| ());
+                // From here on nothing is awaited.
+                thread::sleep(2 * soon);
+                ahead.open();
+                settles("the closure is dropped", || dropping.count() == 1);
+                while begun.elapsed() < later + soon {
+                    thread::sleep(SHORT);
+                }
+                dropping.open();
+                settles("it is over", || behind.is_finished());
+                assert_eq!(timed_out(behind.await).0, Phase::Waiting, "{source:?}");
+                assert_eq!(timed_out(late.await).0, Phase::Waiting);
+                first.await.unwrap();
+            });
+        }
     });
 }
