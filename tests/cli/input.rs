@@ -293,3 +293,12 @@ fn the_help_states_ranges_examples_and_exit_codes() {
             .starts_with("longshore ")
     );
 }
+
+#[test]
+fn a_url_where_a_file_belongs_shows_no_password() {
+    for option in ["--urls", "--html"] {
+        let reason = format!("{option} 'http://me:***@h/");
+        refused(&["compare", option, "http://me:secret@h/"], &reason);
+        refused(&["compare", option, "no\nsuch\u{1b}[31m/dir"], "no\\nsuch");
+    }
+}

@@ -167,6 +167,23 @@ fn no_proxy_means_none_whatever_the_environment_names() {
     }
 }
 
+/// As with curl.
+#[test]
+fn an_empty_list_in_lower_case_does_not_hide_the_other() {
+    let (target, proxy) = (Peer::start(), Peer::start());
+    target.answer(1);
+    let url = target.foreign_url();
+    let host = url.trim_start_matches("http://").split(':').next();
+    let strategies = ["--strategies=native", "--calls=1", "--timeout=20s"];
+    let mut command = command(&[&["compare", "--yes", "--url", &url], &strategies[..]].concat());
+    command.env("http_proxy", proxy.as_proxy());
+    command
+        .env("no_proxy", "")
+        .env("NO_PROXY", host.expect("it has one"));
+    Running::start(command).end().expect_code(0);
+    assert_eq!((target.asked(), proxy.asked()), (1, 0));
+}
+
 #[test]
 fn proxies_of_the_environment_are_not_for_this_machine() {
     // Nobody listens there.

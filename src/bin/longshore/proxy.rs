@@ -42,7 +42,8 @@ impl Proxies {
         let https = named(&["https_proxy", "HTTPS_PROXY"]);
         let direct = ["no_proxy", "NO_PROXY"]
             .iter()
-            .find_map(|name| env::var(name).ok());
+            .filter_map(|name| env::var(name).ok())
+            .find(|list| !list.is_empty());
         Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),

@@ -73,6 +73,11 @@ impl Target {
             return wrong("the port must be a whole number from 1 to 65535".to_owned());
         }
         url.set_fragment(None);
+        // `url` allows more in a host than the clients do.
+        let host = url.host_str().unwrap_or_default();
+        if host.parse::<ureq::http::uri::Authority>().is_err() {
+            return wrong("has a character in its host that no client sends".to_owned());
+        }
 
         let has_password = url.password().is_some();
         // A name alone may be a key.
@@ -190,6 +195,8 @@ mod tests {
             ("http://me:@[::1]:?a", "1 to 65535"),
             ("https://127.0.0.1:", "1 to 65535"),
             ("http://[::1", "IPv6"),
+            ("http://a{b/", "in its host"),
+            ("https://me:secret@a`b:80/", "in its host"),
             ("http://a b/", "spaces"),
             ("http://127.0.0.1/a b", "spaces"),
             ("http://127.0.0.1/\r\nhost: b", "line breaks"),

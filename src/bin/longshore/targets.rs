@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use crate::target::Target;
+use crate::usage::hidden;
 use crate::value::shown;
 
 /// No more is read of a file of URLs, nor more URLs taken.
@@ -20,23 +21,20 @@ pub(crate) fn read(urls: &[String], file: Option<&str>) -> Result<Vec<Target>, S
         targets.push(Target::parse(text).map_err(|reason| format!("--url {reason}"))?);
     }
     if let Some(path) = file {
-        let text =
-            contents(path).map_err(|reason| format!("--urls '{}': {reason}", shown(path)))?;
+        // It may be a URL that lacks its option.
+        let name = shown(&hidden(path));
+        let text = contents(path).map_err(|reason| format!("--urls '{name}': {reason}"))?;
         let before = targets.len();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
-                let target = Target::parse(line).map_err(|reason| {
-                    format!("--urls '{}', line {}: {reason}", shown(path), number + 1)
-                })?;
+                let target = Target::parse(line)
+                    .map_err(|reason| format!("--urls '{name}', line {}: {reason}", number + 1))?;
                 targets.push(target);
             }
         }
         if targets.len() == before {
-            return Err(format!(
-                "--urls '{}': has no URL in it, one a line",
-                shown(path)
-            ));
+            return Err(format!("--urls '{name}': has no URL in it, one a line"));
         }
     }
     if targets.len() > MOST {

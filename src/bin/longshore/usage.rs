@@ -73,7 +73,7 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 /// What was given, and no password of it if it is a URL that is in the wrong place.
-fn hidden(given: &str) -> Cow<'_, str> {
+pub(crate) fn hidden(given: &str) -> Cow<'_, str> {
     if given.contains("://") || given.contains('@') {
         Cow::Owned(masked(given))
     } else {

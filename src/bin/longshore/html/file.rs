@@ -5,6 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::usage::hidden;
+use crate::value::shown;
+
 /// A file that can be written, as far as that can be known beforehand.
 #[derive(Debug)]
 pub(crate) struct Destination {
@@ -18,7 +21,7 @@ impl Destination {
     ///
     /// One line that says why it cannot.
     pub(crate) fn check(path: &Path) -> Result<Self, String> {
-        let wrong = |reason: &str| Err(format!("--html '{}': {reason}", path.display()));
+        let wrong = |reason: &str| Err(format!("--html '{}': {reason}", named(path)));
         if path == Path::new("-") {
             return wrong("must be a file: standard output has the table, or the JSON");
         }
@@ -85,8 +88,13 @@ impl Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.file.display().fmt(f)
+        named(&self.file).fmt(f)
     }
+}
+
+/// The path as it can be shown: it may be a URL that was meant for another option.
+fn named(path: &Path) -> String {
+    shown(&hidden(&path.to_string_lossy()))
 }
 
 /// A file that was not there: neither another's nor a link to somewhere.
