@@ -147,6 +147,10 @@ pub(crate) trait Ran {
 /// A job as its caller sees it.
 pub(crate) trait Outcome<T>: Work {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
+
+    /// Drops it here if it is there: nobody will ask for it. Left to whoever drops the cell last, it would
+    /// be the worker at times, which others count on.
+    fn forget(&self);
 }
 
 /// In this order: what the worker writes comes first, beside the count of handles that an [`Arc`] has
@@ -334,6 +338,15 @@ where
             // Cloning a waker is the user's code: not under the lock, and only if it is needed.
             drop(state);
             waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn forget(&self) {
+        if self.is_settled() {
+            let mut state = self.state.lock();
+            let settled = std::mem::replace(&mut state.reply, Reply::Closed);
+            drop(state);
+            drop(settled);
         }
     }
 }

@@ -36,10 +36,10 @@ use crate::{
 /// `select!` do so because they drop it. *The waiter* returns at once. *The thread*: a job that
 /// still waits never starts, and its place in the queue is free at once; a job that runs has its
 /// flag raised and its hooks run, and its slot of the lane stays taken until the closure has
-/// really returned. Its late result is dropped on the worker. A closure that never starts is
-/// dropped, with what it has captured, on the thread that stops it: here that of the caller, else
-/// that of whoever cancels, or the runtime's where a deadline does. To let the job run on, say
-/// [`detach`](Self::detach).
+/// really returned. Its late result is dropped on the worker; an outcome that is there already, with
+/// the task. A closure that never starts is dropped, with what it has captured, on the thread that
+/// stops it: here that of the caller, else that of whoever cancels, or the runtime's where a deadline
+/// does. To let the job run on, say [`detach`](Self::detach).
 ///
 /// # Errors
 ///
@@ -127,6 +127,7 @@ impl<T> Task<T> {
         {
             look_out.abandon(&*owner);
             owner.detach(&*outcome);
+            outcome.forget();
         }
     }
 
@@ -247,6 +248,7 @@ impl<T> Drop for Task<T> {
         {
             look_out.abandon(&**owner);
             owner.stop(&**outcome, Cause::Dropped);
+            outcome.forget();
         }
     }
 }

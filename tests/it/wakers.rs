@@ -8,14 +8,15 @@ use std::{
         mpsc,
     },
     task::{Context, Poll, Wake, Waker},
-    thread,
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
-use longshore::{Error, Lane, Threads};
+use longshore::{Error, Lane, Task, Threads};
 
 use crate::support::{
-    Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, settles, watch_over, watched,
+    Door, Flavour, Gate, Place, eventually, every_slot_is_free, is_as_new, settles, watch_over,
+    watched,
 };
 
 everywhere! {
@@ -112,6 +113,47 @@ everywhere! {
         eventually("each was dropped", || wakers.iter().all(|waker| waker.strong_count() == 0)).await;
         assert!(calls.load(Ordering::SeqCst) >= wakers.len());
     }
+}
+
+/// K4. An outcome that its task has not given is dropped with the task: not by the worker, which still has
+/// a hand on it while it calls, and which the next job counts on.
+#[test]
+fn an_outcome_that_nobody_takes_is_dropped_with_its_task() {
+    struct Holds(Door);
+    impl Wake for Holds {
+        fn wake(self: Arc<Self>) {
+            self.0.pass();
+        }
+    }
+    struct Tells(mpsc::Sender<ThreadId>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+    watched(|| {
+        for leave in [drop, Task::detach] {
+            let lane = Lane::builder("holds")
+                .limit(1)
+                .own_threads(Threads::new())
+                .build();
+            let (gate, calling, (tells, told)) = (Gate::new(), Gate::new(), mpsc::channel());
+            let (door, value) = (gate.door(), Tells(tells));
+            let mut task = lane.offload(move || {
+                door.pass();
+                value
+            });
+            let waker = Waker::from(Arc::new(Holds(calling.door())));
+            let mut context = Context::from_waker(&waker);
+            assert!(Pin::new(&mut task).poll(&mut context).is_pending());
+            gate.open();
+            settles("the worker calls", || calling.count() == 1);
+            leave(task);
+            assert_eq!(told.try_recv(), Ok(thread::current().id()));
+            calling.open();
+            settles("the worker is back", || lane.stats().workers == 0);
+        }
+    });
 }
 
 /// R13. A waker may park the thread that calls it, for a reason of its own, and is then woken by what was
