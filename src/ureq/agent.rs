@@ -108,6 +108,8 @@ pub fn agent(config: ureq::config::Config) -> ureq::Agent {
 ///   and as the largest head of a request that servers are likely to accept;
 /// - up to 1,000 idle connections, all of them to one host if need be, not 10 and 3: else all but
 ///   three of the calls that a lane makes at once would leave a connection that is thrown away.
+///   Whoever talks to many hosts may want fewer: for every call ureq compares each of the connections
+///   that it keeps with all others.
 ///
 /// # Examples
 ///
