@@ -108,7 +108,7 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
 struct Whole<C>(C);
 
 impl<C: Connector> Connector for Whole<C> {
-    type Out = Either<C::Out, Checked<AllRead<C::Out>>>;
+    type Out = Either<AllRead<C::Out>, Checked<AllRead<C::Out>>>;
 
     fn connect(
         &self,
@@ -123,11 +123,11 @@ impl<C: Connector> Connector for Whole<C> {
         let leads_to_proxy = call::is_connecting_to_proxy();
         let connected = self.0.connect(details, chained)?;
         connecting.done();
-        Ok(connected.map(|connection| {
+        Ok(connected.map(AllRead::new).map(|connection| {
             if leads_to_proxy {
                 Either::A(connection)
             } else {
-                Either::B(Checked::new(AllRead::new(connection)))
+                Either::B(Checked::new(connection))
             }
         }))
     }

@@ -210,6 +210,22 @@ in_and_out_of_a_job! {
         }
     }
 
+    /// H21. And what the TLS to the proxy has, where nothing is encrypted that goes over it.
+    fn an_answer_that_nobody_asked_for_is_nobodys_in_a_plain_tunnel_through_tls() {
+        let authority = Authority::new();
+        let proxy = Peer::with_tls(&authority, |conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 200 Connection established\r\n\r\n")?;
+            gluing(8 << 10, 100)(conn)
+        });
+        for tls in authority.trusted_by_all() {
+            let via = ureq::Proxy::new(&proxy.url("")).unwrap();
+            let config = config().tls_config(tls).input_buffer_size(4 << 10);
+            let agent = agent(config.proxy(Some(via)).build());
+            gives_good_answers(&agent, &proxy, &format!("http://{NOWHERE}/"));
+        }
+    }
+
     /// The answers to which nothing is glued leave a connection that is used again, however small the room.
     fn a_connection_behind_tls_with_little_room_is_used_again() {
         let authority = Authority::new();
