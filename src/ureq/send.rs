@@ -31,7 +31,10 @@ const AGAIN: Duration = Duration::from_millis(25);
 pub(super) enum Sent {
     All,
     /// The peer has answered and takes no more of it.
-    Answered,
+    Answered {
+        /// It has broken the connection off, and the system says so once.
+        broken: bool,
+    },
 }
 
 /// Writes all of it, unless the peer answers before it has it all. `before` is what has been taken of
@@ -47,12 +50,13 @@ pub(super) fn write_all(
     mut data: &[u8],
     until: Until,
 ) -> Result<Sent, Stop> {
+    let mut broken = false;
     let heard = match goes_on {
-        true => answer(stream, before),
+        true => answer(stream, before, &mut broken),
         false => status(before),
     };
     if matches!(heard, Ok(b'4' | b'5')) {
-        return Ok(Sent::Answered);
+        return Ok(Sent::Answered { broken });
     }
     let mut said = Said::Nothing;
     while !data.is_empty() {
@@ -70,8 +74,8 @@ pub(super) fn write_all(
                 let ready = wait_to_write(stream, said, until)?;
                 let may_have_spoken = ready.is_empty() || ready.contains(PollFlags::IN);
                 if may_have_spoken && !ready.contains(PollFlags::OUT) {
-                    match answer(stream, before) {
-                        Ok(b'4' | b'5') => return Ok(Sent::Answered),
+                    match answer(stream, before, &mut broken) {
+                        Ok(b'4' | b'5') => return Ok(Sent::Answered { broken }),
                         // It may well say something else, and still want the rest.
                         Ok(_) => said = Said::Enough,
                         Err(so_far) => said = so_far,
@@ -80,10 +84,13 @@ pub(super) fn write_all(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // It has closed the connection. Did it say why?
-            Err(_) if matches!(answer(stream, before), Ok(b'2'..=b'5')) => {
-                return Ok(Sent::Answered);
+            Err(error) => {
+                broken |= is_break(&error);
+                return match answer(stream, before, &mut broken) {
+                    Ok(b'2'..=b'5') => Ok(Sent::Answered { broken }),
+                    _ => Err(error.into()),
+                };
             }
-            Err(error) => return Err(error.into()),
         }
     }
     Ok(Sent::All)
@@ -113,8 +120,16 @@ fn wait_to_write(stream: &TcpStream, said: Said, until: Until) -> Result<PollFla
     }
 }
 
-/// The first digit of the status, if what was taken before and what can be read now make a response.
-fn answer(stream: &TcpStream, before: &[u8]) -> Result<u8, Said> {
+/// Whether the connection was broken off. One that the peer has closed before, with all that it had to say,
+/// is a broken pipe instead.
+fn is_break(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset)
+}
+
+/// The first digit of the status, if what was taken before and what can be read now make a response. Takes
+/// note if the system says here that the connection is broken: it will not say so to who reads.
+fn answer(stream: &TcpStream, before: &[u8], broken: &mut bool) -> Result<u8, Said> {
     let mut buffer = [0; LOOKED_AT];
     let taken = before.len().min(LOOKED_AT);
     buffer[..taken].copy_from_slice(&before[..taken]);
@@ -126,6 +141,7 @@ fn answer(stream: &TcpStream, before: &[u8]) -> Result<u8, Said> {
     match come {
         Ok(read) => status(&buffer[..taken + read]),
         Err(error) => {
+            *broken |= is_break(&error);
             let no_more = error.kind() != io::ErrorKind::WouldBlock;
             let so_far = if no_more { Said::Enough } else { Said::Nothing };
             status(before).map_err(|_| so_far)

@@ -117,7 +117,7 @@ impl Socket {
     ) -> Result<Sent, Stop> {
         let sent = self.unless_it_fails(|stream| write_all(stream, heard, goes_on, data, until));
         // What was left out would be missing if anything else were sent on it.
-        self.spoiled |= matches!(sent, Ok(Sent::Answered));
+        self.spoiled |= matches!(sent, Ok(Sent::Answered { .. }));
         sent
     }
 

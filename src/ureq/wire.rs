@@ -25,6 +25,8 @@ pub(super) struct Wire {
     space: Space,
     /// The peer has answered before it had the whole request, and takes no more of it.
     answered: bool,
+    /// It has broken the connection off then: what it said ends in the middle.
+    broken: bool,
     /// Why something could not be sent, or not whole. rustls keeps that to itself until it is asked for
     /// something else, and then sends the same from its beginning, of which the peer may have a part.
     failed: Option<Stop>,
@@ -66,6 +68,7 @@ impl Wire {
             socket,
             space: Space::new(sizes),
             answered: false,
+            broken: false,
             failed: None,
             used: false,
             asked: false,
@@ -99,8 +102,8 @@ impl Wire {
         let (heard, data) = (self.space.unused(), self.space.written(amount));
         match self.socket.write_all(heard, goes_on, data, end) {
             Ok(Sent::All) => {}
-            Ok(Sent::Answered) => {
-                self.answered = true;
+            Ok(Sent::Answered { broken }) => {
+                (self.answered, self.broken) = (true, broken);
                 call::set_answered(true);
             }
             Err(stop) => {
@@ -129,6 +132,9 @@ impl Wire {
         }
         loop {
             if let Some(read) = self.socket.try_read(self.space.room(), end)? {
+                if read == 0 && self.broken {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+                }
                 self.space.filled(read);
                 return Ok(read);
             }

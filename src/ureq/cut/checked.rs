@@ -151,7 +151,8 @@ impl<T: Transport> Transport for Checked<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.heard = false;
+        // The answer may have come in one piece with leave to send the body.
+        self.heard = !self.connection.buffers().input().is_empty();
         call::sends();
         self.connection.transmit_output(amount, timeout)
     }

@@ -129,6 +129,27 @@ in_and_out_of_a_job! {
         }
     }
 
+    /// What comes of the answer with the word is the beginning of a body that breaks off.
+    fn an_answer_in_one_piece_with_the_word_may_not_break_off_unnoticed() {
+        let authority = Authority::new();
+        for breaks in [false, true] {
+            let hasty = move |conn: &mut Conn| {
+                let Some(request) = conn.request()? else { return Ok(()) };
+                conn.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\npart")?;
+                conn.body(&request)?;
+                if breaks { conn.reset() } else { conn.finish() }
+            };
+            for peer in [Peer::new(hasty), Peer::with_tls(&authority, hasty)] {
+                let config = config().timeout_await_100(None).tls_config(authority.trusted());
+                let told = post(&agent(config.build()), &peer.url("/"));
+                match told {
+                    Ok(told) => assert!(!breaks && told == "part", "{told}"),
+                    Err(error) => assert!(breaks && kind(&error) == "io", "{error:?}"),
+                }
+            }
+        }
+    }
+
     fn a_hint_is_no_leave_to_send_the_body() {
         for hint in ["103 Early Hints\r\nLink: </x>", "102 Processing"] {
             let peer = Peer::new(move |conn| {

@@ -137,6 +137,37 @@ in_and_out_of_a_job! {
         }
     }
 
+    /// H6. What a peer says ends where it says so, and not where it breaks off; who has refused to take more
+    /// may do either.
+    fn an_answer_that_breaks_off_before_the_request_was_sent_is_not_whole() {
+        for breaks in [false, true] {
+            let (go, going) = mpsc::channel::<()>();
+            let going = Mutex::new(going);
+            let peer = Peer::new(move |conn| {
+                conn.request()?;
+                if going.lock().unwrap().recv().is_ok() {
+                    conn.send("HTTP/1.1 200 OK\r\n\r\npart")?;
+                }
+                if breaks { conn.reset() } else { conn.finish().and_then(|()| conn.reset()) }
+            });
+            let taken = Arc::<AtomicUsize>::default();
+            thread::scope(|scope| {
+                let stops = taken.clone();
+                scope.spawn(move || {
+                    comes_to_a_stop(&stops);
+                    let _ = go.send(());
+                });
+                let body = SendBody::from_owned_reader(Counted(taken.clone()).take(64 << 20));
+                let answer = plain_agent().post(peer.url("/")).send(body);
+                let told = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+                match told {
+                    Ok(told) => assert!(!breaks && told == "part", "{told}"),
+                    Err(error) => assert!(breaks && kind(&error) == "io", "{error:?}"),
+                }
+            });
+        }
+    }
+
     /// There is always room to send more.
     fn a_refusal_is_heard_where_the_peer_reads_on() {
         let peer = Peer::new(|conn| {
