@@ -28,6 +28,7 @@ mod refusals;
 mod reuse;
 pub(crate) mod scene;
 pub(crate) mod sessions;
+mod uploads;
 
 use std::{env, time::Duration};
 
