@@ -39,3 +39,28 @@ impl<F: Future> Future for OnBehalf<F> {
         this.future.poll(cx)
     }
 }
+
+/// The name of a job, for others to poll in.
+#[cfg(feature = "ureq")]
+#[derive(Clone)]
+pub(crate) struct Behalf(Arc<Post>);
+
+#[cfg(feature = "ureq")]
+impl Behalf {
+    /// That of the job that this thread runs.
+    pub(crate) fn mine() -> Option<Self> {
+        nest::current_post().map(|(_, post)| Self(post))
+    }
+
+    /// What is polled here, the job waits for.
+    pub(crate) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let _polled = nest::poll_here(Here::OnBehalf(self.0.clone()));
+        poll()
+    }
+
+    /// It has come to wait for a job: from then on only [`block_on`](super::block_on) is a wait in which
+    /// that job is sure to run.
+    pub(crate) fn waits_for_jobs(&self) -> bool {
+        self.0.has_noted()
+    }
+}

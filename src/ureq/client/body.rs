@@ -75,8 +75,8 @@ impl Body {
         Self::default()
     }
 
-    /// What a stream gives. It is polled by the future of the exchange, which goes no faster than
-    /// the peer reads: four items wait at the most.
+    /// What a stream gives. It is polled by the future of the exchange, once that has begun, and goes no
+    /// faster than the peer reads: four items wait at the most.
     ///
     /// Its first error ends the exchange and is the `source()` of the error that is returned.
     ///
@@ -84,7 +84,13 @@ impl Body {
     /// request meanwhile, with 4xx or 5xx, or goes away, is heard when there is more to be sent, or at the
     /// end. The rest is not asked for then, and the connection not used again. Any other answer that comes
     /// early, a redirect say, is heard at the end, and behind TLS a refusal too. So a stream that has no end
-    /// needs a timeout: that, or a cancel, ends the wait.
+    /// needs a timeout: that, or a cancel, ends the wait. It has to be one of the request or of the lane; those
+    /// of the agent's `Config` are looked at when something is sent.
+    ///
+    /// The stream may wait for jobs of the very lane that sends it: the body of another response, or a
+    /// [`Task`](crate::Task). Where the lane is full, the exchange lends them its slot meanwhile, as
+    /// [`Job::block_on`](crate::Job::block_on) does, which says what is not seen there:
+    /// [`Lane::map`](crate::Lane::map) for one. Such a stream should have another lane.
     pub fn stream<S, B, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,

@@ -32,7 +32,8 @@ const TRUSTED: u64 = 1 << 20;
 /// it stays as long as the first few bytes of a body in gzip have not come.
 ///
 /// The deadline of the exchange is for the body too: what was read ahead can still be had afterwards, and
-/// what comes after that is an error.
+/// what comes after that is an error. A body that holds no thread is not closed by its deadline or by a token,
+/// but by whoever reads on, and hears of it then, or drops it.
 ///
 /// An error ends it, and is never mistaken for its end: neither is a body that stops short of its
 /// length. Where a thread is to come back for the rest and the lane is full, that job waits for its

@@ -12,14 +12,16 @@
 //!
 //! 1. The end of the body is a mark of its own. A feeder that goes without leaving one leaves an
 //!    error, since a reader that merely ended would make a whole body of half of one.
-//! 2. The worker waits for a chunk, the end, or the cancel of its job, which a deadline is too. The
-//!    hook takes the lock before it notifies, so that it cannot fall between the look at the flag
-//!    and the wait.
-//! 3. No waker is cloned, called or dropped under the lock, nor is any chunk.
+//! 2. The worker waits for a chunk, the end, the deadline or the cancel of its job.
+//! 3. The stream may wait for jobs of its own, the body of another response for one, which have to come
+//!    by a slot where this job and its like have them all. So it is polled in the name of this job, not
+//!    before that runs, which waits as a job does that waits for others as soon as there are any.
+//! 4. No waker is cloned, called or dropped under the lock, nor is any chunk.
 
 use std::{
     collections::VecDeque,
     fmt,
+    future::poll_fn,
     io::{self, Read},
     task::{Context, Poll, Waker},
 };
@@ -28,10 +30,10 @@ use bytes::{Buf, Bytes};
 
 use super::body::{Failure, Source};
 use crate::{
-    cancel::HookGuard,
-    job::Job,
+    job::{Behalf, Job, block_on_in},
     lane::wake,
-    sync::{Arc, Condvar, Mutex},
+    sync::{self, Arc, Mutex, Thread},
+    ureq::{park::wait_for, stop::Until},
 };
 
 /// How many chunks may wait for the worker.
@@ -43,7 +45,6 @@ const TURN: usize = 32;
 #[derive(Default)]
 pub(super) struct Conduit {
     state: Mutex<State>,
-    filled: Condvar,
 }
 
 #[derive(Default)]
@@ -51,6 +52,14 @@ struct State {
     chunks: VecDeque<Bytes>,
     end: Option<Result<(), Failure>>,
     waker: Option<Waker>,
+    /// There is a worker.
+    begun: bool,
+    /// In whose name the stream is polled.
+    behalf: Option<Behalf>,
+    /// The worker, where it is parked,
+    thread: Option<Thread>,
+    /// or waits for jobs meanwhile.
+    reader: Option<Waker>,
     /// The worker will not read any more.
     unwanted: bool,
 }
@@ -66,8 +75,16 @@ pub(super) struct Feeder {
 pub(super) struct Intake {
     conduit: Arc<Conduit>,
     job: Job,
+    behalf: Option<Behalf>,
     chunk: Bytes,
-    _guard: HookGuard,
+}
+
+/// What a worker finds when it looks for a chunk.
+enum Found {
+    Chunk(Bytes),
+    End(io::Result<()>),
+    /// Neither; but there are jobs to be waited for.
+    Jobs,
 }
 
 /// What a worker finds where the end of a body should be, if its caller is gone.
@@ -97,7 +114,7 @@ impl Feeder {
             if self.over {
                 return Poll::Ready(());
             }
-            match std::task::ready!(self.source.as_mut().poll_next(cx)) {
+            match std::task::ready!(self.poll_source(cx)) {
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => self.conduit.change(|state| state.chunks.push_back(chunk)),
                 Some(Err(failure)) => self.end(Err(failure)),
@@ -108,6 +125,18 @@ impl Feeder {
         Poll::Pending
     }
 
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let behalf = self.conduit.state.lock().behalf.clone();
+        let Some(behalf) = behalf else {
+            return self.source.as_mut().poll_next(cx);
+        };
+        let polled = behalf.poll(|| self.source.as_mut().poll_next(cx));
+        if polled.is_pending() && behalf.waits_for_jobs() {
+            self.conduit.unpark();
+        }
+        polled
+    }
+
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waker = None;
         loop {
@@ -116,7 +145,7 @@ impl Feeder {
                 self.over = true;
                 return Poll::Ready(());
             }
-            if state.chunks.len() < ROOM {
+            if state.begun && state.chunks.len() < ROOM {
                 return Poll::Ready(());
             }
             if let Some(waker) = waker.take() {
@@ -146,47 +175,110 @@ impl Drop for Feeder {
 
 impl Conduit {
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock());
-        self.filled.notify_all();
+        let mut state = self.state.lock();
+        change(&mut state);
+        let (thread, reader) = (state.thread.take(), state.reader.take());
+        drop(state);
+        if let Some(thread) = thread {
+            thread.unpark();
+        }
+        wake([reader]);
+    }
+
+    /// Has the worker look again, if it does nothing else.
+    fn unpark(&self) {
+        if let Some(thread) = self.state.lock().thread.take() {
+            thread.unpark();
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Found> {
+        if let Some(chunk) = self.chunks.pop_front() {
+            return Some(Found::Chunk(chunk));
+        }
+        let end = self.end.take()?;
+        // Asked again, it must not seem to have ended if it has not.
+        self.end = Some(match end {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Box::new(Forsaken)),
+        });
+        Some(Found::End(end.map_err(io::Error::other)))
     }
 }
 
 impl Intake {
+    /// For the job that this thread runs.
     pub(super) fn new(conduit: Arc<Conduit>, job: &Job) -> Self {
-        let interrupted = conduit.clone();
+        let behalf = Behalf::mine();
+        let mut state = conduit.state.lock();
+        state.begun = true;
+        state.behalf.clone_from(&behalf);
+        let waker = state.waker.take();
+        drop(state);
+        wake([waker]);
         Self {
-            _guard: job.on_cancel(move || interrupted.change(|_| ())),
             conduit,
             job: job.clone(),
+            behalf,
             chunk: Bytes::new(),
         }
     }
 
     /// The next chunk, or `None` at the marked end.
     fn next(&self) -> io::Result<Option<Bytes>> {
-        let mut state = self.conduit.state.lock();
-        loop {
-            if let Some(chunk) = state.chunks.pop_front() {
+        let found = match self.look() {
+            Some(found) => found,
+            None => wait_for(Some(&self.job), Until::NEVER, || self.look())?,
+        };
+        let found = match found {
+            Found::Jobs => block_on_in(&self.job, poll_fn(|cx| self.poll(cx)))?,
+            found => found,
+        };
+        match found {
+            Found::Chunk(chunk) => {
                 // Woken when half of the room is free: not for each chunk.
+                let mut state = self.conduit.state.lock();
                 let waker = (state.chunks.len() <= ROOM / 2).then(|| state.waker.take());
                 drop(state);
                 wake([waker.flatten()]);
-                return Ok(Some(chunk));
+                Ok(Some(chunk))
             }
-            match state.end.take() {
-                Some(Ok(())) => {
-                    state.end = Some(Ok(()));
-                    return Ok(None);
-                }
-                Some(Err(failure)) => {
-                    // Asked again, it must not seem to have ended.
-                    state.end = Some(Err(Box::new(Forsaken)));
-                    return Err(io::Error::other(failure));
-                }
-                None => {}
+            Found::End(end) => end.map(|()| None),
+            Found::Jobs => unreachable!("they were waited for"),
+        }
+    }
+
+    /// Looks for a chunk, and leaves word whom to unpark when there is one.
+    fn look(&self) -> Option<Found> {
+        let mut state = self.conduit.state.lock();
+        if let Some(found) = state.take() {
+            state.thread = None;
+            return Some(found);
+        }
+        if self.behalf.as_ref().is_some_and(Behalf::waits_for_jobs) {
+            return Some(Found::Jobs);
+        }
+        state.thread = Some(sync::current());
+        None
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Found> {
+        let mut mine = None;
+        loop {
+            let mut state = self.conduit.state.lock();
+            if let Some(found) = state.take() {
+                return Poll::Ready(found);
             }
-            self.job.check()?;
-            state = self.conduit.filled.wait(state);
+            if let Some(waker) = mine.take() {
+                let old = state.reader.replace(waker);
+                drop(state);
+                drop(old);
+                return Poll::Pending;
+            }
+            drop(state);
+            mine = Some(cx.waker().clone());
         }
     }
 }
@@ -209,6 +301,7 @@ impl Drop for Intake {
     fn drop(&mut self) {
         let mut state = self.conduit.state.lock();
         state.unwanted = true;
+        state.behalf = None;
         let (chunks, waker) = (std::mem::take(&mut state.chunks), state.waker.take());
         drop(state);
         drop(chunks);
@@ -260,6 +353,9 @@ mod tests {
     async fn no_more_waits_than_there_is_room_for() {
         let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
         let polled = poll_fn(|cx| Poll::Ready(feeder.poll(cx))).await;
+        assert!(polled.is_pending() && conduit.state.lock().chunks.is_empty());
+        conduit.state.lock().begun = true;
+        let polled = poll_fn(|cx| Poll::Ready(feeder.poll(cx))).await;
         assert!(polled.is_pending());
         assert_eq!(conduit.state.lock().chunks.len(), ROOM);
     }
@@ -273,6 +369,7 @@ mod tests {
         });
         let (mut feeder, conduit) = Feeder::new(source(items));
         say.send(Ok(Bytes::from_static(b"half"))).unwrap();
+        conduit.state.lock().begun = true;
         assert!(
             poll_fn(|cx| Poll::Ready(feeder.poll(cx)))
                 .await

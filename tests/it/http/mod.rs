@@ -15,6 +15,7 @@ mod pauses;
 pub(crate) mod peer;
 mod phases;
 mod redirects;
+mod relays;
 #[cfg(feature = "tower")]
 mod services;
 mod tls;

@@ -8,15 +8,21 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use longshore::ureq::{Body, ErrorKind, Phase};
+use longshore::{
+    Lane,
+    lane::Threads,
+    ureq::{Body, Client, ErrorKind, Phase},
+};
 
 use super::{
-    client,
+    agent, client,
     peer::{Peer, response},
 };
 use crate::{
     agent::peers::{self, site},
-    support::{DropFlag, Gate, Place, eventually, is_as_new},
+    support::{
+        DropFlag, Flavour, Gate, Place, eventually, is_as_new, settles, watch_over, watched,
+    },
 };
 
 /// How long an upload is given to begin. Where that is not enough, on a machine that is busy, it is
@@ -291,4 +297,30 @@ async fn answered_early(place: Place, length: Option<u64>) {
     gate.open();
     drop(client);
     is_as_new(&lane).await;
+}
+
+/// K3. Nobody drives the runtime, so that it is the thread that waits for the stream who sees that the time
+/// is up.
+#[test]
+fn a_stream_that_gives_nothing_is_bound_by_the_deadline_where_nobody_keeps_it() {
+    watched(|| {
+        let (peer, _kept) = keeping();
+        let lane = watch_over(
+            Lane::builder("upload")
+                .limit(1)
+                .own_threads(Threads::new())
+                .build(),
+        );
+        let client = Client::new(lane.clone(), agent());
+        let runtime = Flavour::CurrentThread.runtime();
+        let mut call = {
+            let _inside = runtime.enter();
+            let silent = stream::pending::<io::Result<Bytes>>();
+            let call = client.post(peer.url("/")).body(Body::stream(silent));
+            call.timeout(TIMES[0]).send()
+        };
+        let polled = runtime.block_on(async { futures::poll!(&mut call) });
+        assert!(polled.is_pending());
+        settles("the thread is free", || lane.jobs().is_empty());
+    });
 }

@@ -1,0 +1,70 @@
+//! K8 for uploads: what a body comes from may need the lane that sends it.
+
+use futures::{StreamExt, stream};
+use longshore::ureq::{Body, Client, Error};
+use tokio::time::timeout;
+
+use super::{
+    bodies::{giving, pattern},
+    client,
+    peer::{Peer, response},
+};
+use crate::support::{AT_ONCE, Place, is_as_new};
+
+/// More than is read ahead of anybody, in both directions.
+const LARGE: usize = 1_500_000;
+
+/// Gives back what it is sent.
+fn echo() -> Peer {
+    Peer::answering(|asked| response("200 OK", &asked.body))
+}
+
+/// Sends on what it gets, as it comes.
+async fn relay(client: Client, from: String, to: String) -> Result<Vec<u8>, Error> {
+    let body = client.get(from).send().await?.stream();
+    let answer = client.put(to).body(Body::stream(body)).send().await?;
+    Ok(answer.bytes().await?.to_vec())
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    timeout(AT_ONCE * 2, what)
+        .await
+        .expect("nobody waits for ever")
+}
+
+everywhere! {
+    async fn a_body_can_be_relayed_over_one_lane(place: Place) {
+        let (from, to) = (giving(LARGE), echo());
+        for limit in [1, 2] {
+            let (client, lane) = client(place, limit);
+            let relays = (0..limit).map(|_| relay(client.clone(), from.url("/"), to.url("/")));
+            for told in in_time(futures::future::join_all(relays)).await {
+                assert!(told.unwrap() == pattern(LARGE));
+            }
+            is_as_new(&lane).await;
+        }
+    }
+
+    async fn a_job_can_relay_a_body_over_its_own_lane(place: Place) {
+        let (from, to) = (giving(LARGE), echo());
+        let (client, lane) = client(place, 1);
+        let relay = relay(client, from.url("/"), to.url("/"));
+        let told = in_time(lane.offload_with(move |job| job.block_on(relay))).await;
+        assert!(told.unwrap().unwrap().unwrap() == pattern(LARGE));
+        is_as_new(&lane).await;
+    }
+
+    async fn a_stream_may_make_calls_of_its_own(place: Place) {
+        let (from, to) = (giving(100), echo());
+        let (client, lane) = client(place, 1);
+        let (theirs, url) = (client.clone(), from.url("/"));
+        let calls = stream::iter(0..20).then(move |_| {
+            let call = theirs.get(url.as_str()).send();
+            async { call.await?.bytes().await }
+        });
+        let call = client.put(to.url("/")).body(Body::stream(calls)).send();
+        let told = in_time(async { call.await?.bytes().await }).await;
+        assert_eq!(told.unwrap(), pattern(100).repeat(20));
+        is_as_new(&lane).await;
+    }
+}
