@@ -1,6 +1,11 @@
 //! What a thread does while its job waits for others.
 
-use std::{sync::Arc as StdArc, task::Waker, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc as StdArc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use super::{
     Cause, How, Job, Owner, Run, Taken, Work,
@@ -203,12 +208,31 @@ fn stops_with(me: &Job, awaited: Awaited) -> HookGuard {
     })
 }
 
+/// What has to be polled for a job to come on.
+pub(crate) type Meanwhile<'a> = dyn FnMut(&mut Context<'_>) + 'a;
+
+/// Calls when it is dropped.
+struct Rings(Waker);
+
+impl Drop for Rings {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
+    }
+}
+
 /// Has a job run that is waited for in somebody else's loop, on a thread of its own, while this one
 /// is blocked; `false` if it need not be run, or cannot be.
 ///
 /// On this thread it would run inside of the other's loop: Tokio, for one, lets nobody block there.
 /// Nobody can tell when that loop waits, so the slot is lent for as long as the job runs.
-pub(super) fn run_now(owner: &Arc<dyn Owner>, work: Arc<dyn Work>, waker: &Waker) -> bool {
+///
+/// `meanwhile` is polled while it runs: what it waits for, if that is to be had of this thread alone.
+pub(super) fn run_now(
+    owner: &Arc<dyn Owner>,
+    work: Arc<dyn Work>,
+    waker: &Waker,
+    meanwhile: Option<&mut Meanwhile<'_>>,
+) -> bool {
     let Some((me, post)) = nest::current_post() else {
         return false;
     };
@@ -217,20 +241,51 @@ pub(super) fn run_now(owner: &Arc<dyn Owner>, work: Arc<dyn Work>, waker: &Waker
         true => How::InPlaceOf(me.work()),
         false => How::Patient,
     };
-    let Taken::Job(run, awaited) = owner.clone().take_here(work, how, waker) else {
+    let Taken::Job(run, awaited) = owner.clone().take_here(work.clone(), how, waker) else {
         return false;
     };
     drop(mine.set_waits_for(me.work(), Some(awaited.clone())));
     // What a job begins that is cancelled already, it begins for other reasons.
     let _hook = (!me.work().cancels().is_cancelled()).then(|| stops_with(&me, awaited));
-    match owner.run_aside(run) {
-        Ok(over) => over(),
-        Err(run) => run(),
-    }
     let caller = StdArc::new(Caller::new());
     let look = Waker::from(StdArc::new(Look(caller.clone())));
+    let mut panicked = None;
+    match meanwhile {
+        None => match owner.run_aside(run) {
+            Ok(over) => over(),
+            Err(run) => run(),
+        },
+        Some(meanwhile) => {
+            let rings = Rings(look.clone());
+            let run = Box::new(move || {
+                let _rings = rings;
+                run();
+            });
+            match owner.run_aside(run) {
+                Ok(over) => {
+                    let polled = catch_unwind(AssertUnwindSafe(|| {
+                        caller.park_to_look_and_poll(meanwhile);
+                    }));
+                    if polled.is_err() {
+                        // Nobody brings it any more what it waits for.
+                        owner.stop(&*work, Cause::Cancelled);
+                    }
+                    over();
+                    panicked = polled.err();
+                }
+                Err(run) => {
+                    // Here it could only wait for this thread.
+                    owner.stop(&*work, Cause::WouldDeadlock);
+                    run();
+                }
+            }
+        }
+    }
     while !mine.resume(me.work(), &look) {
         caller.park_to_look();
+    }
+    if let Some(panic) = panicked {
+        resume_unwind(panic);
     }
     true
 }

@@ -27,7 +27,7 @@ mod waits;
 #[cfg(feature = "tracing")]
 pub(crate) use self::cell::current_span;
 #[cfg(feature = "ureq")]
-pub(crate) use self::behalf::Behalf;
+pub(crate) use self::{behalf::Behalf, help::Meanwhile};
 pub(crate) use self::{
     behalf::on_behalf,
     budget::{Budget, this_is_of_a_task},

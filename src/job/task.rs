@@ -12,7 +12,7 @@ use crate::{
     job::{
         budget::Budget,
         cell::{Outcome, Work},
-        help::run_now,
+        help::{Meanwhile, run_now},
         look_out::{LookOut, look_again_soon},
         nest,
         owner::{CameTo, Cause, Owner},
@@ -145,7 +145,18 @@ impl<T> Task<T> {
 
     /// As `poll`, for those who have the budget counted elsewhere, or must not give way.
     pub(crate) fn poll_uncounted(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
-        self.poll_outcome(cx, |_, _| Poll::Ready(()))
+        self.poll_outcome(cx, None, |_, _| Poll::Ready(()))
+    }
+
+    /// As `poll`, for a job that waits for what `meanwhile` brings it, which is polled here: where the job
+    /// runs while this thread is blocked.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn poll_bringing(
+        &mut self,
+        cx: &mut Context<'_>,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Poll<Result<T, Error>> {
+        self.poll_outcome(cx, Some(meanwhile), count)
     }
 
     /// The job, for those who wait for it otherwise than by polling the task.
@@ -175,6 +186,7 @@ impl<T> Task<T> {
     fn poll_outcome(
         &mut self,
         cx: &mut Context<'_>,
+        meanwhile: Option<&mut Meanwhile<'_>>,
         count: impl FnOnce(&mut Budget, &mut Context<'_>) -> Poll<()>,
     ) -> Poll<Result<T, Error>> {
         if let State::Live {
@@ -199,7 +211,7 @@ impl<T> Task<T> {
             if polled.is_pending() && !matches!(look_out, LookOut::Never) {
                 let work = || -> Arc<dyn Work> { outcome.clone() };
                 if !nest::pending(owner, work, noted, cx.waker())
-                    && run_now(owner, work(), cx.waker())
+                    && run_now(owner, work(), cx.waker(), meanwhile)
                 {
                     polled = outcome.poll(cx);
                 }
@@ -227,11 +239,13 @@ impl<T> Future for Task<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Not before there is an outcome: nobody gives way for what he would have to wait for anyway.
-        self.poll_outcome(cx, |budget, cx| {
-            budget.poll_share(cx).map(|share| share.was_taken())
-        })
+        self.poll_outcome(cx, None, count)
     }
+}
+
+/// Counts an outcome. Not before there is one: nobody gives way for what he would have to wait for anyway.
+fn count(budget: &mut Budget, cx: &mut Context<'_>) -> Poll<()> {
+    budget.poll_share(cx).map(|share| share.was_taken())
 }
 
 // Nothing in it is pinned: the outcome is behind an `Arc`.

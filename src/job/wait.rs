@@ -28,7 +28,7 @@ use std::{
 
 use super::{
     Job,
-    help::Helper,
+    help::{Helper, Meanwhile},
     nest::{self, Here},
 };
 use crate::{
@@ -138,6 +138,20 @@ impl Caller {
             }
             if patience.park() {
                 return true;
+            }
+        }
+    }
+
+    /// The same, and polls something as often as it is to be polled.
+    pub(super) fn park_to_look_and_poll(self: &StdArc<Self>, poll: &mut Meanwhile<'_>) {
+        let waker = Waker::from(self.clone());
+        loop {
+            poll(&mut Context::from_waker(&waker));
+            while !self.is_woken() {
+                if self.look.swap(false, Ordering::AcqRel) {
+                    return;
+                }
+                Patience::lasting(Duration::MAX).park();
             }
         }
     }

@@ -15,9 +15,10 @@ use super::{
     error::Error,
     hand_over::{Found, HandOver, Head},
     pump,
+    upload::Feeder,
 };
 use crate::{
-    job::{Budget, Job, Task},
+    job::{Budget, Job, Meanwhile, Task},
     lane::{Lane, Permit},
     sync::Arc,
 };
@@ -60,7 +61,17 @@ impl Exchange {
         }
     }
 
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Head>, Error>> {
+    /// `feeder` is what the body of the request comes from, as long as there is any of it.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        feeder: Option<&mut Feeder>,
+    ) -> Poll<Result<Box<Head>, Error>> {
+        let mut feed = feeder.map(|feeder| {
+            |cx: &mut Context<'_>| {
+                let _is_over = feeder.poll(cx);
+            }
+        });
         loop {
             if let Poll::Ready(head) = self.shared.poll_head(cx) {
                 if head.is_err() {
@@ -68,7 +79,8 @@ impl Exchange {
                 }
                 return Poll::Ready(head);
             }
-            ready!(self.poll_worker(cx))?;
+            let feed = feed.as_mut().map(|feed| feed as &mut Meanwhile<'_>);
+            ready!(self.poll_worker(cx, feed))?;
         }
     }
 
@@ -94,7 +106,7 @@ impl Exchange {
                     return Poll::Ready(end.err().map(Err));
                 }
                 Poll::Pending => {
-                    if let Err(error) = ready!(self.poll_worker(cx)) {
+                    if let Err(error) = ready!(self.poll_worker(cx, None)) {
                         self.finish();
                         return Poll::Ready(Some(Err(error)));
                     }
@@ -110,10 +122,17 @@ impl Exchange {
 
     /// Nothing is there to be taken: looks after whoever should bring it. Ready if that has changed
     /// something.
-    fn poll_worker(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_worker(
+        &mut self,
+        cx: &mut Context<'_>,
+        feed: Option<&mut Meanwhile<'_>>,
+    ) -> Poll<Result<(), Error>> {
         match &mut self.worker {
             Worker::Runs(task) => {
-                let ran = ready!(Pin::new(task).poll(cx));
+                let ran = ready!(match feed {
+                    Some(feed) => task.poll_bringing(cx, feed),
+                    None => Pin::new(task).poll(cx),
+                });
                 self.worker = self.after(ran);
                 Poll::Ready(Ok(()))
             }

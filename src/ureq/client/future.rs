@@ -144,7 +144,7 @@ impl Runs {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Head>, Error>> {
         // The answer first: it may come before all of the body is sent, and then nobody wants the
         // rest.
-        let head = self.exchange.poll_head(cx);
+        let head = self.exchange.poll_head(cx, self.feeder.as_mut());
         if head.is_pending()
             && let Some(feeder) = &mut self.feeder
             && feeder.poll(cx).is_ready()

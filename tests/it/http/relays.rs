@@ -1,8 +1,13 @@
 //! K8 for uploads: what a body comes from may need the lane that sends it.
 
-use futures::{StreamExt, stream};
-use longshore::ureq::{Body, Client, Error};
-use tokio::time::timeout;
+use std::{io, panic::AssertUnwindSafe};
+
+use futures::{FutureExt, StreamExt, executor::block_on, stream};
+use longshore::{
+    Lane,
+    ureq::{Body, Client, Error, ResponseFuture},
+};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     bodies::{giving, pattern},
@@ -24,6 +29,12 @@ async fn relay(client: Client, from: String, to: String) -> Result<Vec<u8>, Erro
     let body = client.get(from).send().await?.stream();
     let answer = client.put(to).body(Body::stream(body)).send().await?;
     Ok(answer.bytes().await?.to_vec())
+}
+
+/// A stream that is asked by hand, so that it is no matter how a loop polls it.
+fn put(client: &Client, url: &str, items: usize) -> ResponseFuture {
+    let items = stream::iter(0..items).map(|_| Ok::<_, io::Error>("x"));
+    client.put(url).body(Body::stream(items)).send()
 }
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
@@ -65,6 +76,43 @@ everywhere! {
         let call = client.put(to.url("/")).body(Body::stream(calls)).send();
         let told = in_time(async { call.await?.bytes().await }).await;
         assert_eq!(told.unwrap(), pattern(100).repeat(20));
+        is_as_new(&lane).await;
+    }
+
+    async fn a_job_can_send_a_stream_over_its_own_lane_in_a_foreign_loop(place: Place) {
+        let peer = echo();
+        let (client, lane) = client(place, 1);
+        for items in [0, 1, 200] {
+            for foreign in [|call| block_on(call), |call| Handle::current().block_on(call)] {
+                let foreign: fn(ResponseFuture) -> Result<_, Error> = foreign;
+                let (client, url) = (client.clone(), peer.url("/"));
+                let job = lane.offload(move || foreign(put(&client, &url, items)));
+                let answer = in_time(job).await.unwrap().unwrap();
+                assert_eq!(answer.bytes().await.unwrap(), "x".repeat(items));
+            }
+        }
+        is_as_new(&lane).await;
+    }
+
+    /// The panic is that of the poll, as elsewhere, and the job goes on with its slot.
+    async fn a_stream_that_panics_in_a_foreign_loop_in_a_job_does_no_harm(place: Place) {
+        let peer = echo();
+        let (client, lane) = client(place, 1);
+        let theirs = (client, peer.url("/"), lane.clone());
+        let job = lane.offload(move || {
+            let (client, url, lane): (Client, String, Lane) = theirs;
+            let panics = stream::iter(0..10).map(|n| match n {
+                9 => panic!("as planned"),
+                _ => Ok::<_, io::Error>("x"),
+            });
+            let call = client.put(url).body(Body::stream(panics)).send();
+            let told = block_on(AssertUnwindSafe(call).catch_unwind());
+            assert!(told.is_err());
+            let stats = lane.stats();
+            assert_eq!((stats.running, stats.suspended), (1, 0));
+            block_on(lane.offload(|| 7)).unwrap()
+        });
+        assert_eq!(in_time(job).await.unwrap(), 7);
         is_as_new(&lane).await;
     }
 }
