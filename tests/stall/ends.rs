@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use longshore::stall::{Watch, watched};
+use longshore::stall::{Cause, Watch, allow, watched};
 
 use crate::support::{Flavour, Gate, LOOKS, PATIENCE, Watched, settles, wait_for_looks};
 
@@ -64,5 +64,37 @@ on_both! {
         });
         let end = watched_runtime.ended.recv_timeout(PATIENCE).expect("so is the second");
         assert!(end.watched_at.is_some());
+    }
+
+    /// The scope is part of the same poll, which was not paused.
+    fn of_two_around_what_is_allowed_the_first_is_over_when_that_begins(flavour: Flavour) {
+        let mut builder = flavour.builder();
+        let watched_runtime = Watched::built_by(builder.worker_threads(1), Watch::new());
+        let gates = [Gate::new(), Gate::new(), Gate::new()];
+        let [(first, open_first), (middle, open_middle), (last, open_last)] = gates;
+        thread::scope(|scope| {
+            let (watching, runtime) = (&watched_runtime.watching, &watched_runtime.runtime);
+            scope.spawn(move || {
+                let waits = async move {
+                    first.wait();
+                    allow("a test", || middle.wait());
+                    last.wait();
+                };
+                // The poll is to be no other one: it is not watched, as what is run here would be.
+                watching.block_on(runtime, async move { tokio::spawn(waits).await.unwrap() });
+            });
+            let told = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(open_first);
+            wait_for_looks(watching, LOOKS);
+            let end = watched_runtime.ended.try_recv();
+            drop(open_middle);
+            let told_next = watched_runtime.begun.recv_timeout(PATIENCE);
+            drop(open_last);
+            assert!(told.is_ok(), "it is told");
+            assert!(end.is_ok(), "it is over: {end:?}");
+            assert_eq!(told_next.expect("so is the other").cause, Cause::LockWait);
+        });
+        assert!(watched_runtime.ended.recv_timeout(PATIENCE).is_ok());
+        assert_eq!(watched_runtime.watching.stalls(), 2);
     }
 }

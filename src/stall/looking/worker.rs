@@ -61,12 +61,16 @@ impl Subject {
             ..WorkerLook::default()
         };
         let is_allowed = thread.is_some_and(|thread| allowed.contains(&thread));
+        let view = views.iter().find(|view| Some(view.thread) == thread);
+        let view = view.copied();
         if is_parked(here.progress) || is_allowed || (here.moved && !sampling) {
+            // What was told of a call is over, and what comes after the scope is another one.
+            if is_allowed && !trace.is_still_what_was_told(look.as_ref(), since(view)) {
+                self.end(trace.told.take(), now);
+            }
             trace.trail = None;
             return result;
         }
-        let view = views.iter().find(|view| Some(view.thread) == thread);
-        let view = view.copied();
         result.asleep = look.clone().filter(Look::is_asleep);
         result.place = view.and_then(|view| view.poll).map(|poll| poll.place);
         if trace.told.is_some() {
