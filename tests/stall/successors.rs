@@ -2,18 +2,38 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use longshore::stall::{Cause, Watch};
-use tokio::{runtime::Handle, task::block_in_place};
+use longshore::stall::{Cause, Stall, Watch, Watching};
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::block_in_place,
+};
 
 use crate::support::{
     Flavour, Gate, LOOKS, PATIENCE, assert_quiet, in_time, listen, settles, wait_for_looks,
 };
+
+/// The calling thread, as it is under `/proc`: `<process>/task/<thread>`.
+fn me() -> PathBuf {
+    fs::read_link("/proc/thread-self").unwrap()
+}
+
+/// Has the only worker go on on another thread. Gives the one it was on.
+async fn hand_on() -> PathBuf {
+    let was = tokio::spawn(async {
+        // Until the worker runs something on another thread.
+        let (say, said) = mpsc::channel();
+        tokio::spawn(async move { say.send(()).unwrap() });
+        block_in_place(|| said.recv().unwrap());
+        me()
+    });
+    was.await.unwrap()
+}
 
 /// Attached, a worker is on another thread, and the one it was on has ended.
 #[test]
@@ -28,22 +48,13 @@ fn a_worker_is_found_again_when_its_thread_has_ended() {
         let (watch, begun, _ended) = listen(Watch::new());
         let watching = watch.attach(runtime.handle()).unwrap();
         let (was, is) = runtime.block_on(async {
-            let me = || fs::read_link("/proc/thread-self").unwrap();
-            let was = tokio::spawn(async move {
-                // Until the worker runs something on another thread.
-                let (say, said) = mpsc::channel();
-                tokio::spawn(async move { say.send(()).unwrap() });
-                block_in_place(|| said.recv().unwrap());
-                me()
-            });
-            let was = was.await.unwrap();
+            let was = hand_on().await;
             let end = Instant::now() + PATIENCE;
-            // Under `/proc`, as it is: `<process>/task/<thread>`.
             while Path::new("/proc").join(&was).exists() {
                 assert!(Instant::now() < end, "it does not end");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            (was, tokio::spawn(async move { me() }).await.unwrap())
+            (was, tokio::spawn(async { me() }).await.unwrap())
         });
         assert_ne!(was, is);
         wait_for_looks(&watching, LOOKS);
@@ -52,10 +63,73 @@ fn a_worker_is_found_again_when_its_thread_has_ended() {
         let stall = begun.recv_timeout(PATIENCE).expect("it is reported");
         drop(opener);
         runtime.block_on(blocks).unwrap();
-        assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
-        let thread = stall.thread.expect("it is known").to_string();
-        assert!(is.ends_with(&thread), "{stall:?}");
+        is_a_wait_on(&stall, &is);
     });
+}
+
+/// The same while that one is there still: the worker is well for a while on the other, a little at a time.
+#[test]
+fn a_worker_is_found_again_while_it_goes_on_elsewhere() {
+    in_time(|| {
+        let runtime = one_worker();
+        let (watch, begun, _ended) = listen(Watch::new());
+        let watching = watch.attach(runtime.handle()).unwrap();
+        let is = moves_and_goes_on(&runtime, &watching);
+        let (gate, opener) = Gate::new();
+        let blocks = runtime.spawn(async move { gate.wait() });
+        let stall = begun.recv_timeout(PATIENCE);
+        drop(opener);
+        runtime.block_on(blocks).unwrap();
+        is_a_wait_on(&stall.expect("it is reported"), &is);
+    });
+}
+
+#[test]
+fn so_it_is_where_stalls_are_denied() {
+    in_time(|| {
+        let runtime = one_worker();
+        let guard = {
+            let _entered = runtime.enter();
+            longshore::stall::deny()
+        };
+        let is = moves_and_goes_on(&runtime, guard.watching());
+        let (gate, opener) = Gate::new();
+        let blocks = runtime.spawn(async move { gate.wait() });
+        wait_for_looks(guard.watching(), 4 * LOOKS);
+        drop(opener);
+        runtime.block_on(blocks).unwrap();
+        let reports = guard.into_reports();
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        is_a_wait_on(&reports[0], &is);
+    });
+}
+
+fn one_worker() -> Runtime {
+    let mut builder = Flavour::MultiThread.builder();
+    builder.worker_threads(1).build().unwrap()
+}
+
+/// Has the worker change its thread, and then do a little now and then for long. Gives the one it is on.
+fn moves_and_goes_on(runtime: &Runtime, watching: &Watching) -> PathBuf {
+    runtime.block_on(async {
+        let was = hand_on().await;
+        let (until, end) = (watching.looks() + LOOKS, Instant::now() + PATIENCE);
+        while watching.looks() < until {
+            assert!(Instant::now() < end, "it does not look");
+            tokio::spawn(async {}).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let is = tokio::spawn(async { me() }).await.unwrap();
+        assert_ne!(was, is);
+        is
+    })
+}
+
+#[track_caller]
+fn is_a_wait_on(stall: &Stall, thread: &Path) {
+    assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
+    let known = stall.thread.expect("it is known").to_string();
+    assert!(thread.ends_with(known), "{stall:?}");
 }
 
 /// The thread that takes the worker over blocks in its turn, after it has parked once.

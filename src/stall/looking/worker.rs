@@ -125,14 +125,19 @@ impl Subject {
     /// What its thread does, as far as that can be seen; `None` if it is not known where the worker is.
     fn glance(&self, trace: &mut WorkerTrace, here: &Here, sampling: bool) -> Option<Option<Look>> {
         let eye = trace.eye.as_ref().map(|(_, eye)| eye);
+        let mut look = None;
+        let mut account = None;
         // Of one that goes on, as most do, only its account is read: that is the cheaper half.
-        let (look, account) = if here.moved && !sampling {
-            (None, eye.and_then(Eye::account))
-        } else {
-            let look = eye.and_then(Eye::look);
-            let account = look.as_ref().map(|look| look.account);
-            (look, account)
-        };
+        let mut is_enough = here.moved && !sampling;
+        if is_enough {
+            account = eye.and_then(Eye::account);
+            // Unless the worker went on without it, as it does on another thread.
+            is_enough = !account.is_some_and(|it| trace.was_elsewhere_with(here.progress, it));
+        }
+        if !is_enough {
+            look = eye.and_then(Eye::look);
+            account = look.as_ref().map(|look| look.account);
+        }
         let has_ended = account.is_none() && eye.is_some_and(Eye::is_gone);
         if self.progress(here.worker) != here.progress {
             // It went on while we looked.
@@ -219,15 +224,17 @@ impl Subject {
 }
 
 impl WorkerTrace {
+    /// Whether the thread had been given just as much when the worker was not where it is now.
+    fn was_elsewhere_with(&self, progress: Progress, account: Account) -> bool {
+        (self.last).is_some_and(|(then, same)| same == account && then != progress)
+    }
+
     /// Whether the thread has not been given a processor since before the worker came to where it is.
     fn has_stayed(&mut self, progress: Progress, account: Account) -> bool {
-        match self.last {
-            Some((then, same)) if same == account => then != progress,
-            _ => {
-                self.last = Some((progress, account));
-                false
-            }
+        if self.last.is_none_or(|(_, same)| same != account) {
+            self.last = Some((progress, account));
         }
+        self.was_elsewhere_with(progress, account)
     }
 
     /// Whether the worker is in the poll that was told, or in the call if it was told as one.
