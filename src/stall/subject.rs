@@ -55,7 +55,8 @@ impl Subject {
     pub(super) fn new(handle: &Handle, workers: Option<Arc<Workers>>, settings: Settings) -> Self {
         let metrics = handle.metrics();
         let single = handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
-        let probes = (workers.is_none() && !single).then(Probes::default);
+        // With a hook as well: a worker that has changed its thread may be too busy to park there.
+        let probes = (!single).then(Probes::default);
         let workers = workers.unwrap_or_default();
         workers.settle(metrics.num_workers());
         let (gone, anchor) = workers::anchor(handle);
@@ -139,7 +140,7 @@ impl Subject {
         }
     }
 
-    /// Has workers say who they are, where they do not do so by themselves.
+    /// Has workers say who they are.
     pub(super) fn probe(&self) {
         if let Some(probes) = &self.probes
             && !self.gone.load(Relaxed)

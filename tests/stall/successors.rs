@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Flavour, Gate, LOOKS, PATIENCE, assert_quiet, in_time, listen, settles, wait_for_looks,
+    Flavour, Gate, LOOKS, PATIENCE, assert_quiet, compute, in_time, listen, settles, wait_for_looks,
 };
 
 /// The calling thread, as it is under `/proc`: `<process>/task/<thread>`.
@@ -130,6 +130,45 @@ fn is_a_wait_on(stall: &Stall, thread: &Path) {
     assert_eq!(stall.cause, Cause::LockWait, "{stall:?}");
     let known = stall.thread.expect("it is known").to_string();
     assert!(thread.ends_with(known), "{stall:?}");
+}
+
+/// Of a runtime that was built to be watched: it has said who it is whenever it parked, and has not since.
+#[test]
+fn a_successor_that_never_parks_is_reported() {
+    in_time(|| {
+        let (watch, begun, _) = listen(Watch::new().without_cpu());
+        let mut builder = Flavour::MultiThread.builder();
+        let (runtime, watching) = watch.build(builder.worker_threads(1)).unwrap();
+        let (gate, opener) = Gate::new();
+        let (held, enough) = Gate::new();
+        runtime.spawn(async move {
+            // In the queue before the worker is handed on with it.
+            for sleeps in [true, false] {
+                let (gate, held) = (gate.clone(), held.clone());
+                tokio::spawn(async move {
+                    while !gate.is_open() {
+                        compute(Duration::from_millis(1));
+                        if sleeps && held.is_open() {
+                            gate.sleep_until_open(Duration::from_millis(300));
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+            block_in_place(|| gate.wait());
+        });
+        wait_for_looks(&watching, 2 * LOOKS);
+        assert_quiet(&watching, &begun);
+        drop(enough);
+        let stall = begun.recv_timeout(PATIENCE);
+        drop(opener);
+        let stall = stall.expect("it is reported");
+        assert_eq!(
+            (stall.worker, stall.cause),
+            (Some(0), Cause::BlockingCall),
+            "{stall}"
+        );
+    });
 }
 
 /// The thread that takes the worker over blocks in its turn, after it has parked once.
