@@ -21,6 +21,8 @@ use crate::{
 /// How often it looks, unless a threshold asks for more.
 const TICK: Duration = Duration::from_millis(10);
 const SHORTEST: Duration = Duration::from_millis(1);
+/// A wait for less takes so long on this system, as a rule.
+const GRAIN: Duration = Duration::from_millis(if cfg!(windows) { 16 } else { 0 });
 
 static WATCHDOG: LazyLock<Mutex<Kennel>> = LazyLock::new(Mutex::default);
 
@@ -89,9 +91,9 @@ fn run() {
         let now = Instant::now();
         // Whatever kept it from looking, it has not looked.
         let passed = now.saturating_duration_since(last);
-        let step = passed.min(2 * tick);
+        let step = looked_for(passed, tick, GRAIN);
         last = now;
-        let stopped = waits.other_than_for_a_processor(passed - step);
+        let stopped = waits.other_than_awake(passed - step);
         let awake = clock::advance(step);
         let now = Seen { at: now, awake };
         let views = slot::views();
@@ -107,44 +109,87 @@ fn run() {
     }
 }
 
+/// How much of the time that has passed since the last look the watchdog was there for the next one.
+fn looked_for(passed: Duration, tick: Duration, grain: Duration) -> Duration {
+    passed.min(2 * tick.max(grain))
+}
+
 /// Tells what kept this thread from looking: a process that was stopped is another thing than a
-/// machine that is short of processors.
+/// machine that is short of processors, or a look that takes long.
 struct Waits {
     eye: Eye,
-    in_line: Duration,
+    /// For how long it was in line for a processor, or had one.
+    awake: Duration,
     looks: u32,
 }
 
-/// Now and then, so that what it has waited for in small pieces is not taken for one long wait.
+/// Now and then, so that what it has used and waited for in small pieces is not taken for one long wait.
 const LOOKS: u32 = 16;
 
 impl Waits {
     fn of_this_thread() -> Self {
         let mut this = Self {
             eye: Eye::on(this_thread()),
-            in_line: Duration::ZERO,
+            awake: Duration::ZERO,
             looks: 0,
         };
-        this.in_line();
+        this.awake();
         this
     }
 
-    /// How long it has been in line for a processor since this was asked for last.
-    fn in_line(&mut self) -> Duration {
-        let before = self.in_line;
+    /// How long it has not slept since this was asked for last.
+    fn awake(&mut self) -> Duration {
+        let before = self.awake;
         if let Some(account) = self.eye.account() {
-            self.in_line = account.in_line;
+            self.awake = account.cpu + account.in_line;
         }
         self.looks = 0;
-        self.in_line.saturating_sub(before)
+        self.awake.saturating_sub(before)
     }
 
-    /// Of the time that has passed without a look, that in which it did not want to look.
-    fn other_than_for_a_processor(&mut self, unseen: Duration) -> Duration {
+    /// Of the time that has passed without a look, that in which it neither looked nor wanted to.
+    fn other_than_awake(&mut self, unseen: Duration) -> Duration {
         self.looks += 1;
         if unseen.is_zero() && self.looks < LOOKS {
             return unseen;
         }
-        unseen.saturating_sub(self.in_line())
+        unseen.saturating_sub(self.awake())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const MILLIS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn where_timers_are_coarse_a_short_wait_is_looked_for_to_its_end() {
+        let grain = 16 * MILLIS;
+        assert_eq!(looked_for(grain, MILLIS, grain), grain);
+        assert_eq!(looked_for(100 * MILLIS, MILLIS, grain), 2 * grain);
+        assert_eq!(looked_for(grain, MILLIS, Duration::ZERO), 2 * MILLIS);
+        assert_eq!(looked_for(100 * MILLIS, 20 * MILLIS, grain), 40 * MILLIS);
+    }
+
+    /// As where there are thousands of threads or sockets.
+    #[test]
+    fn a_look_that_takes_long_does_not_count_as_a_process_that_was_stopped() {
+        let mut waits = Waits::of_this_thread();
+        let eye = Eye::on(this_thread());
+        let used = || eye.account().expect("it is counted").cpu;
+        let (begun, before) = (Instant::now(), used());
+        while used() - before < 400 * MILLIS {
+            for _ in 0..100_000 {
+                std::hint::spin_loop();
+            }
+        }
+        let unseen = begun.elapsed();
+        // What a thread has used is counted up to when it sleeps.
+        thread::sleep(MILLIS);
+        let stopped = waits.other_than_awake(unseen);
+        assert!(stopped < 100 * MILLIS, "{stopped:?} of {unseen:?}");
     }
 }

@@ -84,6 +84,7 @@ impl Subject {
             .resize_with(self.metrics.num_workers(), WorkerTrace::default);
         let mut unknown = false;
         for worker in 0..seen.workers.len() {
+            let now = now.by_now();
             let look =
                 self.look_at_worker(seen, worker, now, &polls, &allowed, !samples.is_empty());
             unknown |= look.unknown;

@@ -23,6 +23,7 @@ impl Subject {
     ) {
         self.end_polls(seen, now, views);
         for view in views {
+            let now = now.by_now();
             // What has begun since the clock was set cannot be told from what follows before the next
             // look.
             let Some(poll) = view.poll.filter(|poll| poll.since < now.awake) else {

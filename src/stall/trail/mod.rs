@@ -41,6 +41,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Later in the same look, which may take long where there is a lot to look at: what is seen now is
+    /// not as old as the look.
+    pub(super) fn by_now(self) -> Self {
+        Self {
+            at: self.at.max(Instant::now()),
+            ..self
+        }
+    }
+
     fn lasted(self, earlier: Self, long: Duration) -> bool {
         self.at.saturating_duration_since(earlier.at) >= long
             && self.awake.since(earlier.awake) >= long / 2
