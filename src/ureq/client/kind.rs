@@ -75,6 +75,10 @@ impl ErrorKind {
     pub(super) fn describe(self, phase: Option<Phase>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request => f.write_str("the request cannot be made"),
+            // It may have been, in part.
+            Self::Lane if phase.is_some_and(|phase| phase > Phase::Waiting) => {
+                f.write_str("the exchange was broken off")
+            }
             Self::Lane => f.write_str("the exchange was not carried out"),
             Self::Resolve => f.write_str("the host was not found"),
             Self::Connect => f.write_str("no connection could be made"),
@@ -102,7 +106,9 @@ impl ErrorKind {
             Self::Redirect => f.write_str("the redirect was not followed"),
             Self::Status(status) => write!(f, "the server answered {status}"),
             Self::Decode => f.write_str("the body cannot be decoded"),
-            Self::Body => f.write_str("the body to be sent is not complete"),
+            Self::Body => {
+                f.write_str("the body to be sent failed, or has another length than was said")
+            }
             Self::Io => f.write_str("the connection failed"),
             Self::Other => f.write_str("the exchange failed"),
         }

@@ -93,3 +93,24 @@ fn only_what_cannot_have_been_carried_out_and_may_go_better_is_retryable() {
 fn an_error_is_one_pointer() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 }
+
+#[test]
+fn what_a_lane_broke_off_is_not_said_not_to_have_been_carried_out() {
+    let of = |phase| {
+        Error::new(ErrorKind::Lane)
+            .during(phase, true, true)
+            .to_string()
+    };
+    for phase in [None, Some(Phase::Waiting)] {
+        assert!(
+            of(phase).starts_with("the exchange was not carried out"),
+            "{phase:?}"
+        );
+    }
+    for phase in [Phase::Send, Phase::Body] {
+        assert!(
+            of(Some(phase)).starts_with("the exchange was broken off"),
+            "{phase:?}"
+        );
+    }
+}
