@@ -152,3 +152,41 @@ fn the_chapters_lead_to_each_other_and_back() {
         assert!(contents.contains(&chapter.document), "{}", chapter.document);
     }
 }
+
+/// What the pages refer to among the files of this project is there.
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md")];
+    for entry in fs::read_dir(root.join("docs")).expect("the folder is there") {
+        pages.push(entry.expect("a folder can be read").path());
+    }
+    let (mut links, mut dead) = (0, Vec::new());
+    for page in pages
+        .iter()
+        .filter(|page| page.extension().is_some_and(|end| end == "md"))
+    {
+        let text = fs::read_to_string(page).expect("a page is text");
+        let folder = page.parent().expect("it is in a folder");
+        // `](target)`, and `[name]: target` at the beginning of a line.
+        let inline = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let named = text
+            .lines()
+            .filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        for target in inline.chain(named.map(|(_, target)| target)) {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            links += 1;
+            if !folder.join(file).exists() {
+                dead.push(format!("{}: {target}", name(page)));
+            }
+        }
+    }
+    assert!(links > 100, "the links were not found");
+    assert!(dead.is_empty(), "{dead:#?}");
+}
