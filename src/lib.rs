@@ -248,7 +248,7 @@
 //! - `metrics`: through the `metrics` facade, each with the label `lane`, the counters
 //!   `longshore_jobs_submitted_total`, `longshore_jobs_refused_total`, `longshore_jobs_total`
 //!   (by `outcome`) and `longshore_late_panics_total`, the gauges `longshore_waiting`, `longshore_running`,
-//!   `longshore_draining` and `longshore_suspended`,
+//!   `longshore_draining` and `longshore_suspended` (each from the first job on that was in that state),
 //!   and the histograms `longshore_queue_seconds` and `longshore_run_seconds`; and whatever else is in
 //!   [`Stats`](lane::Stats), as gauges that `Lane::record_metrics` sets.
 //!   `lane::describe_metrics` says what each is. `examples/prometheus.rs` has them scraped.

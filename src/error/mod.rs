@@ -43,14 +43,15 @@ pub use self::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The lane holds as many jobs as it may: every thread is taken and the queue is full.
+    /// The lane holds as many jobs as it may: every thread and every place in the queue is taken, or
+    /// [reserved](crate::Lane::reserve).
     ///
     /// The bounds are [`Builder::limit`](crate::lane::Builder::limit) and
     /// [`Builder::queue`](crate::lane::Builder::queue). The closure was dropped without being run.
     /// A group's [`limit`](crate::group::Builder::limit) keeps its children from filling the queue.
     #[error(
         "lane `{lane}` is full, with room for {} ({limit} on {}, {queue} in the queue): \
-         {running} running, {draining} draining, {waiting} yet to start",
+         {running} running, {draining} draining, {waiting} waiting or reserved",
         counted(limit.saturating_add(*queue), "job", "jobs"),
         if *limit == 1 { "a thread" } else { "threads" }
     )]
@@ -73,8 +74,8 @@ pub enum Error {
 
     /// The deadline passed, in the queue or on a thread.
     ///
-    /// Set by `timeout` or `deadline`, on the [builder](crate::lane::Builder::timeout) or for
-    /// [one call](crate::Lane::timeout). A job that timed out while waiting never ran; one that
+    /// Set by `timeout` or `deadline`, on the [builder](crate::lane::Builder::timeout), for
+    /// [one call](crate::Lane::timeout) or for the [group](crate::group::Builder::timeout) that has the job. A job that timed out while waiting never ran; one that
     /// timed out while running was cancelled and drains until its thread is free.
     #[error(
         "timed out while {phase} in lane `{lane}`, after {waited:?} in the queue and {ran:?} running"

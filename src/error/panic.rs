@@ -45,7 +45,8 @@ impl Panic {
         Self {
             inner: Box::new(Inner {
                 message,
-                culprit: "the job handed in",
+                // A job, as a rule; in a group or a bridge it may be a future.
+                culprit: "what was handed in",
                 offloaded_at,
                 place: take_place(),
                 payload: Mutex::new(Some(payload)),

@@ -97,12 +97,12 @@ fn a_full_lane_says_how_many_it_has_room_for() {
     assert_eq!(
         full(1, 0, 1),
         "lane `billing` is full, with room for 1 job (1 on a thread, 0 in the queue): \
-         0 running, 0 draining, 1 yet to start"
+         0 running, 0 draining, 1 waiting or reserved"
     );
     assert_eq!(
         full(4, 4, 8),
         "lane `billing` is full, with room for 8 jobs (4 on threads, 4 in the queue): \
-         0 running, 0 draining, 8 yet to start"
+         0 running, 0 draining, 8 waiting or reserved"
     );
 }
 

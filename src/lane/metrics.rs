@@ -73,7 +73,7 @@ pub fn describe_metrics() {
         ("longshore_workers", "Threads that serve the lane."),
         (
             "longshore_idle_workers",
-            "Of these, those with nothing to do.",
+            "Threads that serve the lane and have nothing to do.",
         ),
         (
             "longshore_starting_workers",

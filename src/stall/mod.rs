@@ -33,7 +33,7 @@
 //!
 //! - A worker that sleeps in one call for the length of the threshold is reported within twice that
 //!   time, while it still sleeps, provided that the watchdog is given a processor, and that no thread
-//!   of the same name, which could be the worker by now (`block_in_place`), computes all the time:
+//!   of the same name, which could be the worker by now (`block_in_place`), is at work at each look:
 //!   then it is later, until that one has computed for a second, and by three seconds at the most.
 //! - There is no report of a worker that is parked or busy, of closures of `spawn_blocking`,
 //!   `block_in_place` or a lane, nor of a process or machine that was stopped or short of processors.

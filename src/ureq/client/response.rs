@@ -69,8 +69,8 @@ impl Response {
     }
 
     /// How long the body is, in bytes, if the head says it and ureq will give it as it was sent: not
-    /// if it is compressed, and not if it is text in another charset than UTF-8, which ureq's feature
-    /// `charset` would change.
+    /// if it is compressed, not if it is text in another charset than UTF-8, which ureq's feature
+    /// `charset` would change, and not where there is no body, as after HEAD.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         self.body.expected()

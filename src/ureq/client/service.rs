@@ -59,6 +59,8 @@ impl Client {
     /// # let agent = longshore::ureq::agent(longshore::ureq::config().proxy(None).build());
     /// # let client = Client::new(Lane::builder("web").limit(4).build(), agent);
     /// let mut service = client.service();
+    /// // The body may be of any type that converts into one, so a call without a request has to be told
+    /// // which; so has `ready` of tower's: `ServiceExt::<http::Request<&str>>::ready(&mut service)`.
     /// let request = http::Request::get(url).body("")?;
     /// std::future::poll_fn(|cx| Service::<http::Request<&str>>::poll_ready(&mut service, cx)).await?;
     /// assert_eq!(service.call(request).await?.into_body().bytes().await?, "hi");
