@@ -23,16 +23,17 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 #[command(
     name = "longshore",
     version,
-    max_term_width = 96,
+    term_width = 80,
     after_help = "\
 Examples:
-  longshore compare                    the story in under a minute: 20 calls, 18 s of waiting
-  longshore compare --speed 10         the same, ten times as fast
+  longshore compare             the story: 20 calls, 18 s of waiting
+  longshore compare --speed 10  the same, ten times as fast
   longshore compare --url http://127.0.0.1:8080/delay/300
   longshore serve --port 8080 --fail status:500:0.1
 
-Exit codes: 0 all went well, 1 something failed, 2 bad arguments, 130 interrupted (Ctrl-C),
-143 terminated. `longshore help compare` and `longshore help serve` tell the rest."
+Exit codes: 0 all went well, 1 something failed, 2 bad arguments,
+130 interrupted (Ctrl-C), 143 terminated.
+`longshore help compare` and `longshore help serve` tell the rest."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -50,54 +51,65 @@ pub(crate) enum Command {
 
 /// Make the same HTTP calls in six ways and compare.
 ///
-/// Without --url it starts a server on a free port of 127.0.0.1, with 20 endpoints whose answers
-/// take 18 s when they are awaited one after the other (none takes over 1 s), and makes each call
-/// once with each strategy:
+/// Without --url it starts a server on a free port of 127.0.0.1, with 20 endpoints
+/// whose answers take 18 s when they are awaited one after the other (none takes
+/// over 1 s), and makes each call once with each strategy:
 ///
 ///   serial          plain ureq in a loop: the blocking code one starts with
-///   naive           async functions that call ureq directly, joined: looks concurrent, is not
+///   naive           async functions that call ureq directly, joined: looks
+///                   concurrent, is not
 ///   offloaded       ureq through Longshore: a lane, and its async client
 ///   spawn_blocking  plain ureq on Tokio's blocking threads, without a lane
-///   rayon           a lane on a rayon pool of one thread a core: the wrong place for waiting
+///   rayon           a lane on a rayon pool of one thread a core: the wrong
+///                   place for waiting
 ///   native          reqwest, a native async client
 ///
-/// Each strategy runs in a process of its own, so threads and memory are its own. Beside it, on
-/// the same async runtime, runs a heartbeat: an unrelated task that is due every 10 ms. How late
-/// it runs is what every other task of the program would have suffered.
+/// Each strategy runs in a process of its own, so threads and memory are its own.
+/// Beside it, on the same async runtime, runs a heartbeat: an unrelated task that
+/// is due every 10 ms. How late it runs is what every other task of the program
+/// would have suffered.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 What the table says:
-  time       from the first call to the last answer (clients are built before the clock starts);
-             in parentheses if calls failed, since to fail is often faster than to answer
-  speed-up   serial time / time; '-' if serial was not run, or if any call of either failed
-  slowest    the slowest single call, from the start of its request to the end of its answer
-  threads    most threads at once in the strategy's process, without the one that counts them;
-             stock ureq starts a short-lived one for each name or address that it looks up
+  time       from the first call to the last answer (clients are built before
+             the clock starts); in parentheses if calls failed, since to fail
+             is often faster than to answer
+  speed-up   serial time / time; '-' if serial was not run, or if any call of
+             either failed
+  slowest    the slowest single call, from the start of its request to the end
+             of its answer
+  threads    most threads at once in the strategy's process, without the one
+             that counts them; stock ureq starts a short-lived one for each
+             name or address that it looks up
   memory     most memory resident at once in the strategy's process
   ok         calls whose whole answer came and was good, of those that ended
-  late       how late the heartbeat ran: worst, and 99th percentile of all beats that were due
+  late       how late the heartbeat ran: worst, and 99th percentile of all
+             beats that were due
 
 The runtime (--runtime):
-  current  one thread, on which every strategy starts: a call that blocks it blocks the heartbeat,
-           in serial as in naive
-  multi    one worker thread a core: each naive call blocks one of them, so that as many run at
-           once as there are cores, and the heartbeat is late when all are blocked; serial blocks
-           the main thread, which is no worker, and disturbs nobody
+  current  one thread, on which every strategy starts: a call that blocks it
+           blocks the heartbeat, in serial as in naive
+  multi    one worker thread a core: each naive call blocks one of them, so
+           that as many run at once as there are cores, and the heartbeat is
+           late when all are blocked; serial blocks the main thread, which is
+           no worker, and disturbs nobody
 
 Your own endpoints (--url, --urls):
-  It first says what it will send. For targets that are not on this machine it then asks, or
-  wants --yes. Redirects are not followed. HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are
-  honoured and shown; targets on this machine and the embedded server are always reached
-  directly.
-  NO_PROXY has names, each for all below it as well (example.com, .example.com, *.example.com),
-  addresses, networks (10.0.0.0/8, fd00::/8) and * for all, separated by commas; no ports.
-  The certificates of the system are read by native when its client is built, before the clock
-  starts, and by the others with their first call of https.
-  An answer counts as failed if its status is 400 or more, or if its size differs from the first
-  answer of the same URL (see --any-size). Passwords and the values of a query are sent, and
-  shown as ***: in the terminal, in the JSON and on the page.
+  It first says what it will send. For targets that are not on this machine it
+  then asks, or wants --yes. Redirects are not followed. HTTP_PROXY,
+  HTTPS_PROXY, ALL_PROXY and NO_PROXY are honoured and shown; targets on this
+  machine and the embedded server are always reached directly.
+  NO_PROXY has names, each for all below it as well (example.com, .example.com,
+  *.example.com), addresses, networks (10.0.0.0/8, fd00::/8) and * for all,
+  separated by commas; no ports.
+  The certificates of the system are read by native when its client is built,
+  before the clock starts, and by the others with their first call of https.
+  An answer counts as failed if its status is 400 or more, if it took longer
+  than --timeout, or if its size differs from the first answer of the same URL
+  (see --any-size). Passwords and the values of a query are sent, and shown as
+  ***: in the terminal, in the JSON and on the page.
 
 Examples:
   longshore compare
@@ -112,7 +124,8 @@ Exit codes:
   0    every call of every strategy was answered as it should be
   1    a call failed, or the comparison could not run
   2    bad arguments, or consent is missing (--yes)
-  130  interrupted by Ctrl-C, 143 terminated: what was measured until then is printed, and marked"
+  130  interrupted by Ctrl-C, 143 terminated: what was measured until then is
+       printed, and marked"
 )]
 pub(crate) struct Compare {
     /// How many calls each strategy makes, 1 to 10000 [default: 20; with --url: 20, or each URL
@@ -225,8 +238,11 @@ pub(crate) struct Compare {
 ///
 /// A query refines any of them: `/status/503?delay=200`, `/truncate?bytes=5000`.
 ///
-/// A client that closes its own side of the connection before the answer, and listens on, is
-/// taken for one that has gone: it gets none.
+/// Any method will do. The body of a request is read and thrown away: up to 1 MiB,
+/// and with a Content-Length; a larger one is answered 413, one in chunks 501.
+///
+/// A client that closes its own side of the connection before the answer, and
+/// listens on, is taken for one that has gone: it gets none.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -236,7 +252,8 @@ Failures (--fail KIND:RATE, repeatable; the rates together are at most 1):
   reset:RATE         reset the connection
   hang:RATE          never answer
   truncate:RATE      close the connection in the middle of the body
-  size:RATE          answer with a body of half the size, which nobody can tell from a good one
+  size:RATE          answer with a body of half the size, which nobody can tell
+                     from a good one
 Which requests fail depends on --seed and on the order in which they arrive.
 
 Examples:
@@ -245,7 +262,8 @@ Examples:
   longshore serve --fail status:500:0.1 --fail reset:0.05 --seed 7
   curl -i http://127.0.0.1:8080/delay/750
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 the port is in use or cannot be had, 2 bad arguments."
+Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 the port is in use or cannot be had,
+2 bad arguments."
 )]
 pub(crate) struct Serve {
     /// The port, 0 to 65535; 0 takes a free one and prints it

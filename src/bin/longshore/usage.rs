@@ -97,6 +97,33 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// It is laid out by hand, and what is broken again loses its indent.
+    #[test]
+    fn the_help_fits_into_80_columns_as_it_was_written() {
+        let mut all = Cli::command();
+        all.build();
+        let names = all
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned());
+        for name in names.collect::<Vec<_>>() {
+            let command = all.find_subcommand_mut(&name).expect("it was just named");
+            let written = [command.get_after_help(), command.get_long_about()];
+            let written: Vec<String> = written.iter().flatten().map(ToString::to_string).collect();
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+            for line in written.iter().flat_map(|text| text.lines()) {
+                assert!(help.lines().any(|shown| shown == line), "{name}: {line}");
+            }
+        }
+        let help = all.render_long_help().to_string();
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+    }
+
     #[test]
     fn a_url_in_the_wrong_place_is_shown_without_its_password() {
         let url = "http://me:canary@h/?key=canary";
