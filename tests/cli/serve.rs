@@ -164,7 +164,33 @@ fn rude_requests_are_answered_and_closed() {
         "{answer}"
     );
     let chunked = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-    assert!(said(&server, chunked).starts_with("HTTP/1.1 501"));
+    let answer = said(&server, chunked);
+    assert!(
+        answer.starts_with("HTTP/1.1 501") && answer.contains("Content-Length"),
+        "{answer}"
+    );
+    let large = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n";
+    let answer = said(&server, large);
+    assert!(
+        answer.starts_with("HTTP/1.1 413") && answer.ends_with("1 MiB at most\n"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn who_waits_for_leave_to_send_a_body_is_given_it() {
+    let server = Serving::start(&["--latency", "0ms"]);
+    let mut stream = connect(&server);
+    let head =
+        "PUT /bytes/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    let mut leave = [0; 25];
+    stream.read_exact(&mut leave).expect("the server says so");
+    assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"body").expect("the server reads");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("the server answers");
+    assert_eq!(&first, b"HTTP/1.1 200");
 }
 
 #[test]

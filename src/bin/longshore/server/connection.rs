@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::io;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +21,8 @@ struct Request {
     target: String,
     keep: bool,
     head_only: bool,
+    /// It waits for leave to send its body.
+    expects: bool,
 }
 
 /// What came of reading a request.
@@ -63,7 +65,7 @@ pub(super) async fn serve(
         let request = match read {
             Read::Request(request) => request,
             Read::Wrong(status) => {
-                let answer = Answer::text(status, String::new());
+                let answer = Answer::text(status, format!("{}\n", why(status)));
                 return timeout(patience.answer, answer.write(&mut stream, false, false)).await?;
             }
             Read::Closed => return Ok(()),
@@ -94,6 +96,18 @@ pub(super) async fn serve(
     }
 }
 
+/// What is wrong with a request that is answered so.
+fn why(status: u16) -> &'static str {
+    match status {
+        400 => "this is not an HTTP/1.1 request",
+        408 => "the request takes too long to come",
+        413 => "the body of a request may have 1 MiB at most",
+        431 => "the head of the request is too large",
+        501 => "the body of a request needs a Content-Length, and may not come in chunks",
+        _ => "the request is refused",
+    }
+}
+
 /// Reads one request, its body included.
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Read> {
     let (request, head, body) = loop {
@@ -117,6 +131,9 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Rea
             return Ok(Read::Closed);
         }
     };
+    if request.expects && buffer.len() < head + body {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
     while buffer.len() < head + body {
         if stream.read_buf(buffer).await? == 0 {
             return Ok(Read::Closed);
@@ -130,6 +147,7 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Rea
 fn understand(parsed: &httparse::Request<'_, '_>) -> Result<(Request, usize), u16> {
     let mut keep = parsed.version == Some(1);
     let mut body = 0;
+    let mut expects = false;
     for header in parsed.headers.iter() {
         let value = std::str::from_utf8(header.value)
             .map_err(|_| 400u16)?
@@ -140,6 +158,8 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<(Request, usize), u1
                 "keep-alive" => true,
                 _ => keep,
             };
+        } else if header.name.eq_ignore_ascii_case("expect") {
+            expects = value.eq_ignore_ascii_case("100-continue");
         } else if header.name.eq_ignore_ascii_case("content-length") {
             body = value.parse::<usize>().map_err(|_| 400u16)?;
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
@@ -154,6 +174,7 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<(Request, usize), u1
         target: parsed.path.unwrap_or("/").to_owned(),
         keep,
         head_only: parsed.method == Some("HEAD"),
+        expects,
     };
     Ok((request, body))
 }
