@@ -75,7 +75,13 @@ pub(crate) fn run(args: Compare) -> Result<(), Exit> {
     };
     let rows = summary::of(runs, work.calls.len());
     let cores = available_parallelism().map_or(1, usize::from);
-    let sentence = conclusion::of(&rows, args.runtime, cores, signal.is_some());
+    let sentence = conclusion::of(
+        &rows,
+        work.calls.len(),
+        args.runtime,
+        cores,
+        signal.is_some(),
+    );
 
     let text = if args.json {
         json(&args, &work, &rows, &differing, &sentence, signal.is_some())

@@ -6,7 +6,13 @@ use crate::summary::Summary;
 use crate::table::{memory, millis, seconds};
 
 /// Says what these rows show, and no more than that.
-pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: bool) -> String {
+pub(crate) fn of(
+    rows: &[Summary],
+    calls: usize,
+    runtime: Runtime,
+    cores: usize,
+    interrupted: bool,
+) -> String {
     if interrupted {
         return "Interrupted: these are the results up to then, and nothing follows from them."
             .to_owned();
@@ -32,6 +38,11 @@ pub(crate) fn of(rows: &[Summary], runtime: Runtime, cores: usize, interrupted: 
                 _ => "",
             }
         );
+    }
+    if calls == 1 {
+        return "One call alone has no other to wait for: what the ways to make it are worth shows with \
+                more of them (--calls)."
+            .to_owned();
     }
 
     let mut parts: Vec<String> = Vec::new();
@@ -168,7 +179,7 @@ mod tests {
             ],
             1,
         );
-        let sentence = of(&rows, Runtime::Current, 2, false);
+        let sentence = of(&rows, 20, Runtime::Current, 2, false);
         assert!(
             sentence.contains("one after the other (as fast as serial)"),
             "{sentence}"
@@ -181,7 +192,7 @@ mod tests {
             sentence.contains("in spawn_blocking, without a lane, 1.100 s"),
             "{sentence}"
         );
-        assert!(of(&rows, Runtime::Current, 2, true).starts_with("Interrupted"));
+        assert!(of(&rows, 20, Runtime::Current, 2, true).starts_with("Interrupted"));
     }
 
     #[test]
@@ -196,19 +207,27 @@ mod tests {
         rows[1].peak_in_flight = 4;
         let blocked = "ran at most 4 at once, as each blocks one of the runtime's 4 worker threads \
                        (4.0 times as fast as serial)";
-        let sentence = of(&rows, Runtime::Multi, 4, false);
+        let sentence = of(&rows, 20, Runtime::Multi, 4, false);
         assert!(sentence.contains(blocked), "{sentence}");
-        let sentence = of(&rows, Runtime::Current, 4, false);
+        let sentence = of(&rows, 20, Runtime::Current, 4, false);
         assert!(!sentence.contains("worker threads"), "{sentence}");
+    }
+
+    #[test]
+    fn of_one_call_there_is_nothing_to_tell() {
+        let runs =
+            [Strategy::Serial, Strategy::Naive].map(|way| run(way, 1.0, vec![call(0, 0.9, 5)]));
+        let sentence = of(&summary::of(runs.into(), 1), 1, Runtime::Current, 2, false);
+        assert!(sentence.starts_with("One call alone"), "{sentence}");
     }
 
     #[test]
     fn no_praise_where_calls_failed_or_serial_is_missing() {
         let failed = summary::of(vec![run(Strategy::Native, 0.1, vec![])], 1);
-        let sentence = of(&failed, Runtime::Current, 2, false);
+        let sentence = of(&failed, 20, Runtime::Current, 2, false);
         assert!(sentence.starts_with("1 of 1 calls failed"), "{sentence}");
         let alone = summary::of(vec![run(Strategy::Native, 0.1, vec![call(0, 0.1, 5)])], 1);
-        let sentence = of(&alone, Runtime::Current, 2, false);
+        let sentence = of(&alone, 20, Runtime::Current, 2, false);
         assert!(sentence.contains("serial was not run"), "{sentence}");
     }
 
@@ -224,7 +243,7 @@ mod tests {
         let of = |runs: &mut Vec<Run>| {
             let rows = summary::of(std::mem::take(runs), 1);
             assert!(rows.iter().all(|row| row.failed == 0));
-            of(&rows, Runtime::Current, 2, false)
+            of(&rows, 20, Runtime::Current, 2, false)
         };
         assert_eq!(
             of(&mut runs),
@@ -252,7 +271,13 @@ mod tests {
                 };
                 run(strategy, wall, vec![call(0, 0.9, 5)])
             });
-            of(&summary::of(runs.collect(), 1), Runtime::Current, 2, false)
+            of(
+                &summary::of(runs.collect(), 1),
+                20,
+                Runtime::Current,
+                2,
+                false,
+            )
         };
         let rayon = with(&[Strategy::Serial, Strategy::Rayon]);
         let told = "A rayon pool of one thread a core took 2.000 s, 3.0 times as fast as serial.";
