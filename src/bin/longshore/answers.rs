@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::runner::Run;
 use crate::strategy::Strategy;
+use crate::value::plural;
 use crate::wire::{Answer, Ended, Failure};
 
 /// Holds the answers of the reader's own endpoints against the first good one of the same URL:
@@ -25,8 +26,11 @@ pub(crate) fn hold_together(runs: &mut [Run], urls: &[String], any_size: bool) -
                 continue;
             }
             let detail = format!(
-                "status {}, {} bytes (first, for {other}: status {}, {} bytes)",
-                answer.status, answer.bytes, wanted.status, wanted.bytes
+                "status {}, {} (first, for {other}: status {}, {})",
+                answer.status,
+                plural(answer.bytes, "byte"),
+                wanted.status,
+                plural(wanted.bytes, "byte")
             );
             differing
                 .entry(url)

@@ -33,10 +33,11 @@ pub(crate) fn ask(
 
     if remote > args.max_requests {
         return Err(Exit::usage(format!(
-            "{remote} requests to other machines ({} x {strategies} strategies x {} rounds) are over \
-             --max-requests {}: lower --calls, --strategies or --repeat, or raise it",
+            "{remote} requests to other machines ({} x {} x {}) are over --max-requests {}: lower \
+             --calls, --strategies or --repeat, or raise it",
             plural(remote / rounds, "call"),
-            args.repeat,
+            in_ways(strategies),
+            plural(args.repeat, "round"),
             args.max_requests
         )));
     }
@@ -46,10 +47,7 @@ pub(crate) fn ask(
             "this sends {} ({} x {} x {}), at most {} at once:\n",
             plural(requests, "GET request"),
             plural(calls.len() as u64, "call"),
-            match strategies {
-                1 => "1 strategy".to_owned(),
-                many => format!("{many} strategies"),
-            },
+            in_ways(strategies),
             plural(args.repeat, "round"),
             Strategy::most_at_once(args, limit, calls.len()),
         );
@@ -93,5 +91,11 @@ pub(crate) fn ask(
         Ok(())
     } else {
         Err(Exit::usage("nothing was sent"))
+    }
+}
+fn in_ways(strategies: u64) -> String {
+    match strategies {
+        1 => "1 strategy".to_owned(),
+        many => format!("{many} strategies"),
     }
 }

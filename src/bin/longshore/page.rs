@@ -8,7 +8,7 @@ use crate::compare::Work;
 use crate::strategy::Strategy;
 use crate::summary::Summary;
 use crate::table;
-use crate::value::{short, shown};
+use crate::value::{plural, short, shown};
 
 /// True if a reader of standard output sees standard error above it.
 pub(crate) fn both_terminals() -> bool {
@@ -29,15 +29,17 @@ pub(crate) fn told(args: &Compare, work: &Work) -> Vec<String> {
                 speed => format!(", all divided by {speed} (--speed)"),
             };
             format!(
-                "{count} calls to the embedded server: {:.3} s of waiting in all, {:.3} s the longest, \
+                "{} to the embedded server: {:.3} s of waiting in all, {:.3} s the longest, \
                  seed {}{speed}",
+                plural(count as u64, "call"),
                 total as f64 / 1_000.0,
                 slowest.unwrap_or_default() as f64 / 1_000.0,
                 args.seed
             )
         }
         None => format!(
-            "{count} calls to {} of your own",
+            "{} to {} of your own",
+            plural(count as u64, "call"),
             match work.urls.len().min(count) {
                 1 => "1 URL".to_owned(),
                 many => format!("{many} URLs"),
@@ -92,8 +94,11 @@ pub(crate) fn of(
     text.push('\n');
     text.push_str(&table::of(rows, width));
     for line in remarks(args, rows, differing) {
-        text.push_str(&line);
-        text.push('\n');
+        // In a file a remark is a line, to be found by who looks for a word of it.
+        match width {
+            Some(_) => text.push_str(&wrapped(&line, width)),
+            None => text.extend([&*line, "\n"]),
+        }
     }
     text.push('\n');
     text.push_str(&wrapped(sentence, width));

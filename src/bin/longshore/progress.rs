@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::exit::note;
 use crate::runner::{Outcome, Run};
 use crate::table::columns_of;
+use crate::value::plural;
 
 /// The progress of one strategy.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Progress {
             Kind::None
         } else if target.is_hidden() {
             // No terminal, or one that cannot clear a line (`TERM=dumb`).
-            note(&format!("{name}: {calls} calls ..."));
+            note(&format!("{name}: {} ...", plural(calls as u64, "call")));
             Kind::Lines
         } else {
             Kind::Live(bar(target, &name, calls))

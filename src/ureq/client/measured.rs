@@ -28,7 +28,7 @@ pub(super) struct BodyFailed(#[source] pub(super) io::Error);
 pub(super) enum WrongLength {
     #[error("its length was given as {length} and it has more bytes")]
     More { length: u64 },
-    #[error("its length was given as {length} and it ended after {given} bytes")]
+    #[error("its length was given as {length} and it ended after {given} of them")]
     Fewer { length: u64, given: u64 },
 }
 
@@ -144,6 +144,6 @@ mod tests {
     #[test]
     fn the_end_of_a_body_that_is_too_short_is_an_error() {
         let told = measure("hell", Some(5)).unwrap_err();
-        assert!(told.contains("ended after 4 bytes"), "{told}");
+        assert!(told.contains("ended after 4 of them"), "{told}");
     }
 }

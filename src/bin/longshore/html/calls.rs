@@ -3,7 +3,7 @@
 use super::markup::Markup;
 use super::waterfall::{SINGLE, began, thread};
 use crate::table::seconds;
-use crate::value::shown;
+use crate::value::{plural, shown};
 use crate::wire::Ended;
 
 const TITLES: [&str; 6] = ["call", "thread", "began", "waited", "took", "outcome"];
@@ -45,7 +45,13 @@ fn draw_call(row: &mut Markup, call: &Ended, urls: &[String]) {
     row.leaf("td", &[], seconds(call.end_s - began));
     row.element("td", &[], |cell| {
         match &call.answer {
-            Ok(answer) => cell.text(format_args!("{}, {} bytes", answer.status, answer.bytes)),
+            Ok(answer) => {
+                cell.text(format_args!(
+                    "{}, {}",
+                    answer.status,
+                    plural(answer.bytes, "byte")
+                ));
+            }
             Err(failure) => cell.leaf(
                 "strong",
                 &[],

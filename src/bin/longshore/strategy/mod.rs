@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::record::Records;
 use crate::args::{Compare, Runtime};
+use crate::value::plural;
 use crate::wire::{Answer, Call, Ended, Event, Failure, Order, Taken};
 
 /// An answer's body is read up to this size.
@@ -106,6 +107,7 @@ pub(crate) struct Work {
     pub(crate) calls: Vec<Call>,
     pub(crate) limit: usize,
     pub(crate) runtime: Runtime,
+    timeout: Duration,
     clients: Clients,
     began: Instant,
     records: Arc<Records>,
@@ -190,6 +192,7 @@ impl Work {
         Self {
             calls: order.calls,
             limit: order.limit as usize,
+            timeout: Duration::from_millis(order.timeout_ms),
             runtime: order.runtime,
             clients,
             began,
@@ -222,6 +225,9 @@ impl Work {
     /// Call `index` has ended so. The observer outlives the calls, so that sending cannot fail.
     fn end(&self, index: usize, answer: Result<Answer, Failure>) {
         let end = Instant::now();
+        let took = |start| end.saturating_duration_since(start);
+        let took = self.records.of(index).start().map_or(Duration::ZERO, took);
+        let answer = answer.and_then(|answer| in_time(answer, took, self.timeout));
         let since = |at: Instant| at.saturating_duration_since(self.began).as_secs_f64();
         let record = self.records.of(index);
         let _ = self.events.send(Event::Ended(Ended {
@@ -238,6 +244,21 @@ impl Work {
     }
 }
 
+/// Holds how long an answer took against the time it had. Not every client is as strict about that: ureq
+/// has the system keep it, which may let some milliseconds more pass.
+fn in_time(answer: Answer, took: Duration, timeout: Duration) -> Result<Answer, Failure> {
+    if took <= timeout {
+        return Ok(answer);
+    }
+    Err(Failure {
+        status: Some(answer.status),
+        ..Failure::new(
+            "timeout",
+            format!("the answer took {} ms", took.as_micros() as f64 / 1_000.0),
+        )
+    })
+}
+
 /// Holds what was read against what a good answer is.
 fn judge(call: &Call, status: u16, bytes: u64, body: &[u8]) -> Result<Answer, Failure> {
     if status >= 400 {
@@ -248,7 +269,7 @@ fn judge(call: &Call, status: u16, bytes: u64, body: &[u8]) -> Result<Answer, Fa
             status: Some(status),
             ..Failure::new(
                 "wrong answer",
-                format!("{bytes} bytes are not what was planned"),
+                format!("not what was planned, of {}", plural(bytes, "byte")),
             )
         }),
         _ => Ok(Answer { status, bytes }),
@@ -266,8 +287,25 @@ fn too_large(status: u16) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::Strategy;
+    use std::time::Duration;
+
+    use super::{Strategy, in_time};
     use crate::args::Runtime;
+    use crate::wire::Answer;
+
+    #[test]
+    fn an_answer_that_comes_after_its_time_is_none() {
+        let answer = || Answer {
+            status: 200,
+            bytes: 5,
+        };
+        let time = Duration::from_millis(46);
+        assert!(in_time(answer(), time, time).is_ok());
+        let late = in_time(answer(), time + Duration::from_micros(4_700), time);
+        let late = late.expect_err("its time was up");
+        assert_eq!((&*late.kind, late.status), ("timeout", Some(200)));
+        assert_eq!(late.detail, "the answer took 50.7 ms");
+    }
 
     #[test]
     fn none_but_naive_makes_more_calls_at_once_than_it_may_and_that_on_many_threads_alone() {
