@@ -123,7 +123,8 @@ impl Job {
     /// future, then: one that is kept outside, and has the slot, is waited for.
     ///
     /// It is seen which [`Task`](crate::Task)s are awaited in the future itself, and which in what it
-    /// spawns through a [`Group`](crate::Group) or a [`Bridge`](crate::Bridge). Not seen is what
+    /// spawns through a [`Group`](crate::Group) or a [`Bridge`](crate::Bridge), and what the body of an upload
+    /// by `longshore::ureq::Client` comes from. Not seen is what
     /// `tokio::spawn` was given, what comes through channels or `Shared` futures, and who waits for
     /// room in the lane ([`reserve`](crate::Lane::reserve), [`map`](crate::Lane::map)): such a wait
     /// can be for ever if every slot is held by one that waits so.
