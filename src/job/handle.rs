@@ -122,12 +122,12 @@ impl Job {
     /// ready it is dropped, and the job goes on as soon as a slot is free. Keep the tasks *in* the
     /// future, then: one that is kept outside, and has the slot, is waited for.
     ///
-    /// It is seen which [`Task`](crate::Task)s are awaited in the future itself, and which in what it
-    /// spawns through a [`Group`](crate::Group) or a [`Bridge`](crate::Bridge), and what the body of an upload
-    /// by `longshore::ureq::Client` comes from. Not seen is what
-    /// `tokio::spawn` was given, what comes through channels or `Shared` futures, and who waits for
-    /// room in the lane ([`reserve`](crate::Lane::reserve), [`map`](crate::Lane::map)): such a wait
-    /// can be for ever if every slot is held by one that waits so.
+    /// It is seen which [`Task`](crate::Task)s are awaited in the future itself, in what it spawns through
+    /// a [`Group`](crate::Group) or a [`Bridge`](crate::Bridge), and in the stream that the body of an upload
+    /// by `longshore::ureq::Client` comes from. Not seen is what `tokio::spawn` was given, what comes
+    /// through channels or `Shared` futures, and who waits for room in the lane
+    /// ([`reserve`](crate::Lane::reserve), [`map`](crate::Lane::map)): such a wait can be for ever if every
+    /// slot is held by one that waits so.
     ///
     /// Where jobs wait for each other in a circle, each for the next and for nothing else, one of
     /// them is told, or more than one: [`Error::WouldDeadlock`](crate::Error::WouldDeadlock). A circle
