@@ -174,6 +174,9 @@ pub enum Error {
     ///
     /// Told to one of the jobs in such a circle, each of which waits for the next and for nothing
     /// else, in [`Job::block_on`](crate::Job::block_on). The job that was waited for is cancelled.
+    ///
+    /// And to a job that sends what the job that waits for it brings, a stream, where there is but one thread
+    /// for both and no other can be had.
     #[error("a job of lane `{lane}` waits for the job that waits for it")]
     #[non_exhaustive]
     WouldDeadlock {

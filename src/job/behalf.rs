@@ -63,4 +63,13 @@ impl Behalf {
     pub(crate) fn waits_for_jobs(&self) -> bool {
         self.0.has_noted()
     }
+
+    /// Stops the job if it runs on top of another one: for those who have seen that it waits for what only
+    /// the thread that it runs on could bring.
+    pub(crate) fn stop_if_on_top(&self) {
+        let mine = &self.0.waits;
+        if let Some(work) = mine.work.upgrade().filter(|_| nest::depth() > 0) {
+            mine.owner.stop(&*work, super::Cause::WouldDeadlock);
+        }
+    }
 }

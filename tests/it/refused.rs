@@ -123,12 +123,12 @@ fn a_thousand_refusals_cost_next_to_nothing() {
 
 /// Lets no further thread be started with a stack of [`BIG`], until it is dropped. Everything else
 /// still finds memory.
-struct NoMoreThreads(Rlimit);
+pub(crate) struct NoMoreThreads(Rlimit);
 
-const BIG: usize = 1 << 30;
+pub(crate) const BIG: usize = 1 << 30;
 
 impl NoMoreThreads {
-    fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
         let pages: u64 = statm
             .split_ascii_whitespace()

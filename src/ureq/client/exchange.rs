@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     error::Error,
     hand_over::{Found, HandOver, Head},
+    kind::ErrorKind,
     pump,
     upload::Feeder,
 };
@@ -74,10 +75,11 @@ impl Exchange {
         });
         loop {
             if let Poll::Ready(head) = self.shared.poll_head(cx) {
-                if head.is_err() {
+                return Poll::Ready(head.map_err(|error| {
+                    let why = self.why_given_up(cx, &error);
                     self.finish();
-                }
-                return Poll::Ready(head);
+                    why.unwrap_or(error)
+                }));
             }
             let feed = feed.as_mut().map(|feed| feed as &mut Meanwhile<'_>);
             ready!(self.poll_worker(cx, feed))?;
@@ -149,6 +151,27 @@ impl Exchange {
                     unreachable!("it was matched a moment ago");
                 };
                 Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// The worker has heard that its job was given up. If that was for a reason of the lane's, as it would
+    /// have waited for itself, only the lane knows.
+    fn why_given_up(&mut self, cx: &mut Context<'_>, error: &Error) -> Option<Error> {
+        if error.kind() != ErrorKind::Cancelled {
+            return None;
+        }
+        if let Worker::Runs(task) = &mut self.worker
+            && task.is_finished()
+            && let Poll::Ready(ran) = task.poll_uncounted(cx)
+        {
+            self.worker = self.after(ran);
+        }
+        match std::mem::replace(&mut self.worker, Worker::None) {
+            Worker::Refused(why) if why.kind() == ErrorKind::Lane => Some(why),
+            worker => {
+                self.worker = worker;
+                None
             }
         }
     }

@@ -14,7 +14,8 @@ use crate::ureq::Phase;
 pub enum ErrorKind {
     /// The request is not valid: its URL, a header, its method or its body. Nothing was sent.
     Request,
-    /// The lane did not run it, or it panicked: the `source()` is a [`longshore::Error`](crate::Error).
+    /// The lane did not run it, it panicked, or it would have waited for itself: the `source()` is a
+    /// [`longshore::Error`](crate::Error).
     Lane,
     /// The host's name was not found.
     Resolve,

@@ -1,20 +1,25 @@
 //! K8 for uploads: what a body comes from may need the lane that sends it.
 
-use std::{io, panic::AssertUnwindSafe};
+use std::{error::Error as _, io, panic::AssertUnwindSafe};
 
 use futures::{FutureExt, StreamExt, executor::block_on, stream};
 use longshore::{
-    Lane,
-    ureq::{Body, Client, Error, ResponseFuture},
+    Job, Lane,
+    lane::Threads,
+    ureq::{Body, Client, Error, ErrorKind, Response, ResponseFuture},
 };
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
+    agent,
     bodies::{giving, pattern},
     client,
     peer::{Peer, response},
 };
-use crate::support::{AT_ONCE, Place, is_as_new};
+use crate::{
+    refused::{BIG, NoMoreThreads},
+    support::{AT_ONCE, Flavour, Place, each_in_a_child, is_as_new},
+};
 
 /// More than is read ahead of anybody, in both directions.
 const LARGE: usize = 1_500_000;
@@ -115,4 +120,40 @@ everywhere! {
         assert_eq!(in_time(job).await.unwrap(), 7);
         is_as_new(&lane).await;
     }
+}
+
+/// K9, W2. The thread that brings what a job sends is the only one that could send it.
+#[test]
+fn an_upload_that_waits_for_its_own_thread_is_told() {
+    type Loop = fn(&Job, ResponseFuture) -> Result<Response, Error>;
+    let test = concat!(
+        module_path!(),
+        "::an_upload_that_waits_for_its_own_thread_is_told"
+    );
+    let ours: Loop = |job, call| job.block_on(call).unwrap();
+    let foreign: Loop = |_, call| block_on(call);
+    let cases = [(1, ours), (1, foreign), (2, ours), (2, foreign)];
+    each_in_a_child(test, &cases, |(limit, waits)| {
+        let peer = echo();
+        let threads = Threads::new().stack_size(BIG).keep_alive(Place::KEEP_ALIVE);
+        let lane = Lane::builder("big")
+            .limit(limit)
+            .own_threads(threads)
+            .build();
+        let (client, url) = (Client::new(lane.clone(), agent()), peer.url("/"));
+        Flavour::CurrentThread.runtime().block_on(async {
+            let job = lane.offload_with(move |job| {
+                let _refusing = NoMoreThreads::now();
+                waits(job, put(&client, &url, 100))
+            });
+            let told = in_time(job).await.unwrap().unwrap_err();
+            assert_eq!(told.kind(), ErrorKind::Lane);
+            let why = told.source().and_then(|why| why.downcast_ref());
+            assert!(
+                matches!(why, Some(longshore::Error::WouldDeadlock { .. })),
+                "{told:?}"
+            );
+            is_as_new(&lane).await;
+        });
+    });
 }

@@ -16,7 +16,11 @@
 //! 3. The stream may wait for jobs of its own, the body of another response for one, which have to come
 //!    by a slot where this job and its like have them all. So it is polled in the name of this job, not
 //!    before that runs, which waits as a job does that waits for others as soon as there are any.
+//!    Where no thread can be had but that which polls the stream, nobody could: that job is stopped.
 //! 4. No waker is cloned, called or dropped under the lock, nor is any chunk.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -32,7 +36,7 @@ use super::body::{Failure, Source};
 use crate::{
     job::{Behalf, Job, block_on_in},
     lane::wake,
-    sync::{self, Arc, Mutex, Thread},
+    sync::{self, Arc, Mutex, Thread, ThreadId},
     ureq::{park::wait_for, stop::Until},
 };
 
@@ -56,6 +60,8 @@ struct State {
     begun: bool,
     /// In whose name the stream is polled.
     behalf: Option<Behalf>,
+    /// Where it was polled last.
+    polled_on: Option<ThreadId>,
     /// The worker, where it is parked,
     thread: Option<Thread>,
     /// or waits for jobs meanwhile.
@@ -109,6 +115,7 @@ impl Feeder {
         if self.over {
             return Poll::Ready(());
         }
+        self.conduit.state.lock().polled_on = Some(sync::current().id());
         for _ in 0..TURN {
             std::task::ready!(self.poll_room(cx));
             if self.over {
@@ -257,11 +264,18 @@ impl Intake {
             state.thread = None;
             return Some(found);
         }
-        if self.behalf.as_ref().is_some_and(Behalf::waits_for_jobs) {
-            return Some(Found::Jobs);
+        let us = sync::current();
+        let polls = state.polled_on == Some(us.id());
+        let waits_for_jobs = self.behalf.as_ref().is_some_and(Behalf::waits_for_jobs);
+        if !waits_for_jobs {
+            state.thread = Some(us);
         }
-        state.thread = Some(sync::current());
-        None
+        drop(state);
+        if let Some(behalf) = self.behalf.as_ref().filter(|_| polls) {
+            // The poll that would bring a chunk is beneath this on the stack.
+            behalf.stop_if_on_top();
+        }
+        waits_for_jobs.then_some(Found::Jobs)
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Found> {
@@ -312,100 +326,5 @@ impl Drop for Intake {
 impl fmt::Debug for Feeder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feeder").field("over", &self.over).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use futures_util::{Stream, StreamExt, stream};
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::lane::Lane;
-
-    fn source(items: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static) -> Source {
-        items.boxed()
-    }
-
-    fn numbered(count: u8) -> impl Iterator<Item = Result<Bytes, Failure>> {
-        (0..count).map(|n| Ok(Bytes::from(vec![n; 3])))
-    }
-
-    #[tokio::test]
-    async fn everything_comes_through_in_order_up_to_the_end() {
-        let lane = Lane::builder("upload").limit(1).build();
-        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
-        let read = lane.offload_with(move |job| {
-            let mut read = Vec::new();
-            Intake::new(conduit, job)
-                .read_to_end(&mut read)
-                .map(|_| read)
-        });
-        poll_fn(|cx| feeder.poll(cx)).await;
-        let read = read.await.unwrap().unwrap();
-        let expected: Vec<u8> = (0..200).flat_map(|n| [n; 3]).collect();
-        assert_eq!(read, expected);
-    }
-
-    #[tokio::test]
-    async fn no_more_waits_than_there_is_room_for() {
-        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
-        let polled = poll_fn(|cx| Poll::Ready(feeder.poll(cx))).await;
-        assert!(polled.is_pending() && conduit.state.lock().chunks.is_empty());
-        conduit.state.lock().begun = true;
-        let polled = poll_fn(|cx| Poll::Ready(feeder.poll(cx))).await;
-        assert!(polled.is_pending());
-        assert_eq!(conduit.state.lock().chunks.len(), ROOM);
-    }
-
-    #[tokio::test]
-    async fn a_feeder_that_is_dropped_leaves_an_error_and_no_end() {
-        let lane = Lane::builder("upload").limit(1).build();
-        let (say, items) = mpsc::unbounded_channel::<Result<Bytes, Failure>>();
-        let items = stream::unfold(items, async |mut items| {
-            items.recv().await.map(|item| (item, items))
-        });
-        let (mut feeder, conduit) = Feeder::new(source(items));
-        say.send(Ok(Bytes::from_static(b"half"))).unwrap();
-        conduit.state.lock().begun = true;
-        assert!(
-            poll_fn(|cx| Poll::Ready(feeder.poll(cx)))
-                .await
-                .is_pending()
-        );
-        drop(feeder);
-        let read = lane.offload_with(move |job| {
-            let mut read = Vec::new();
-            let mut intake = Intake::new(conduit, job);
-            let first = intake.read_to_end(&mut read).is_err();
-            (read, first, intake.read(&mut [0]).is_err())
-        });
-        assert_eq!(read.await.unwrap(), (b"half".to_vec(), true, true));
-    }
-
-    #[tokio::test]
-    async fn a_cancel_ends_the_wait_of_the_worker() {
-        let lane = Lane::builder("upload").limit(1).build();
-        let (_feeder, conduit) = Feeder::new(source(stream::pending()));
-        let (say, said) = std::sync::mpsc::channel();
-        let read = lane.offload_with(move |job| {
-            let mut intake = Intake::new(conduit, job);
-            say.send(None).unwrap();
-            say.send(Some(intake.read(&mut [0]).is_err())).unwrap();
-        });
-        assert_eq!(said.recv(), Ok(None));
-        drop(read);
-        assert_eq!(said.recv(), Ok(Some(true)));
-    }
-
-    #[tokio::test]
-    async fn a_feeder_hears_that_nobody_reads_any_more() {
-        let lane = Lane::builder("upload").limit(1).build();
-        let (mut feeder, conduit) = Feeder::new(source(stream::iter(numbered(200))));
-        let read = lane.offload_with(move |job| Intake::new(conduit, job).read(&mut [0; 3]));
-        poll_fn(|cx| feeder.poll(cx)).await;
-        assert_eq!(read.await.unwrap().unwrap(), 3);
     }
 }
