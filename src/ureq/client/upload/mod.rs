@@ -145,25 +145,12 @@ impl Feeder {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = None;
-        loop {
-            let mut state = self.conduit.state.lock();
-            if state.unwanted {
-                self.over = true;
-                return Poll::Ready(());
-            }
-            if state.begun && state.chunks.len() < ROOM {
-                return Poll::Ready(());
-            }
-            if let Some(waker) = waker.take() {
-                let old = state.waker.replace(waker);
-                drop(state);
-                drop(old);
-                return Poll::Pending;
-            }
-            drop(state);
-            waker = Some(cx.waker().clone());
-        }
+        let room = |state: &mut State| {
+            let is_room = state.begun && state.chunks.len() < ROOM;
+            (is_room || state.unwanted).then_some(state.unwanted)
+        };
+        self.over |= std::task::ready!(self.conduit.poll(cx, |state| &mut state.waker, room));
+        Poll::Ready(())
     }
 
     fn end(&mut self, end: Result<(), Failure>) {
@@ -181,6 +168,30 @@ impl Drop for Feeder {
 }
 
 impl Conduit {
+    /// What is found, or leaves a waker in `place`.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        place: fn(&mut State) -> &mut Option<Waker>,
+        find: impl Fn(&mut State) -> Option<T>,
+    ) -> Poll<T> {
+        let mut waker = None;
+        loop {
+            let mut state = self.state.lock();
+            if let Some(found) = find(&mut state) {
+                return Poll::Ready(found);
+            }
+            if let Some(waker) = waker.take() {
+                let old = place(&mut state).replace(waker);
+                drop(state);
+                drop(old);
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(cx.waker().clone());
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
@@ -240,7 +251,11 @@ impl Intake {
             None => wait_for(Some(&self.job), Until::NEVER, || self.look())?,
         };
         let found = match found {
-            Found::Jobs => block_on_in(&self.job, poll_fn(|cx| self.poll(cx)))?,
+            Found::Jobs => {
+                let conduit = &self.conduit;
+                let chunk = poll_fn(|cx| conduit.poll(cx, |state| &mut state.reader, State::take));
+                block_on_in(&self.job, chunk)?
+            }
             found => found,
         };
         match found {
@@ -276,24 +291,6 @@ impl Intake {
             behalf.stop_if_on_top();
         }
         waits_for_jobs.then_some(Found::Jobs)
-    }
-
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Found> {
-        let mut mine = None;
-        loop {
-            let mut state = self.conduit.state.lock();
-            if let Some(found) = state.take() {
-                return Poll::Ready(found);
-            }
-            if let Some(waker) = mine.take() {
-                let old = state.reader.replace(waker);
-                drop(state);
-                drop(old);
-                return Poll::Pending;
-            }
-            drop(state);
-            mine = Some(cx.waker().clone());
-        }
     }
 }
 
